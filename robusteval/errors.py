@@ -1,0 +1,30 @@
+"""The one exception for a user's mistake: a clear sentence, exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used. The message names the field and the value."""
+
+    exit_code = 2
+
+
+def nearest(value: str, valid: Iterable[str], n: int = 3) -> list[str]:
+    """The valid names closest to `value`, best first; matching ignores case."""
+    names = {name.lower(): name for name in valid}
+    close = difflib.get_close_matches(value.lower(), list(names), n=n, cutoff=0.5)
+    return [names[name] for name in close]
+
+
+def unknown_name(field: str, value: object, valid: Iterable[str]) -> UserError:
+    """A UserError that says which names exist, the nearest first."""
+    names = sorted(valid)
+    close = nearest(str(value), names)
+    if close:
+        hint = f"did you mean {' or '.join(repr(name) for name in close)}?"
+    else:
+        hint = f"valid names: {', '.join(names)}"
+    return UserError(f"{field}: unknown name {str(value)!r}; {hint}")

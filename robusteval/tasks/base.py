@@ -1,0 +1,73 @@
+"""What a task is: its text columns, its labels, its metrics, and where each split comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Task:
+    """A declaration; adding a task is writing one of these down (see `docs/tasks.md`).
+
+    labels: class names in the order of the integer labels in the data; empty for regression.
+    score_range: lowest and highest valid score of a regression task.
+    metrics: every metric the papers use for the task; the first is the primary one.
+    train, dev: split names as the hub spells them; out_of_domain: the split with other text, if any.
+    adversarial: the registered task whose dev split attacks this one (AdvGLUE), if any.
+    hub: repository on the hub, with `config` inside it; empty for tasks that are generated.
+    """
+
+    name: str
+    family: str
+    text_columns: tuple[str, ...]
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+    label_column: str = "label"
+    score_range: tuple[float, float] | None = None
+    train: str = "train"
+    dev: str = "validation"
+    out_of_domain: str | None = None
+    adversarial: str | None = None
+    hub: str = ""
+    config: str = ""
+    generator: str = ""
+
+    @property
+    def regression(self) -> bool:
+        return not self.labels
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.labels) or 1
+
+    @property
+    def primary(self) -> str:
+        return self.metrics[0]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split in memory.
+
+    texts: one tuple of strings per text column, all of the same length.
+    labels: int64 class indices, or float32 scores for regression.
+    ids: a stable name for each row; results on disk refer to it.
+    fingerprint: sha256 over texts and labels, as hexadecimal.
+    source: where the rows came from, for the record.
+    """
+
+    texts: tuple[tuple[str, ...], ...]
+    labels: npt.NDArray[np.generic]
+    ids: tuple[str, ...]
+    fingerprint: str
+    source: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def text(self, row: int) -> tuple[str, ...]:
+        """The text of one row: one string per text column."""
+        return tuple(column[row] for column in self.texts)
