@@ -1,0 +1,314 @@
+"""What a run is, in frozen and validated records: the one source of flags, YAML, captions and run names."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from robusteval.errors import UserError, unknown_name
+
+T = TypeVar("T")
+
+
+def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise unknown_name(name, value, valid)
+
+
+def check_range(name: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:
+    """Raise UserError unless low <= value <= high (low < value with `open_low`); NaN never passes."""
+    if not (low < value if open_low else low <= value) or not value <= high:
+        bound = ">" if open_low else ">="
+        upper = "" if high == float("inf") else f" and <= {high:g}"
+        raise UserError(f"{name}: {value!r} is out of range; it must be {bound} {low:g}{upper}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Defaults follow MATCH-TUNING and Bi-Drop: batch 16, 3 epochs, 10 % warm-up, length 128.
+
+    learning_rate: peak rate; None takes the model's recommended one, else 2e-5.
+    max_steps: optimizer steps; it replaces `epochs` where given.
+    accumulation: micro-batches per optimizer step; `batch_size` is what one optimizer step sees.
+    warmup: share of the steps with a rising rate.
+    clip_norm: gradient norm after clipping; 0 switches clipping off.
+    dropout: hidden and attention dropout; None keeps the checkpoint's own.
+    select: "last" evaluates the final weights, "best" the ones with the best dev score.
+    bucket: batch examples of like length together (within pools of 50 batches).
+    """
+
+    optimizer: Literal["adamw", "adamax"] = "adamw"
+    learning_rate: float | None = None
+    epochs: float = 3.0
+    max_steps: int | None = None
+    batch_size: int = 16
+    accumulation: int = 1
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    max_length: int = 128
+    dropout: float | None = None
+    select: Literal["last", "best"] = "last"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    bucket: bool = True
+
+    def __post_init__(self) -> None:
+        infinity = float("inf")
+        check_choice("optimizer", self.optimizer, ("adamw", "adamax"))
+        check_choice("select", self.select, ("last", "best"))
+        check_choice("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
+        if self.learning_rate is not None:
+            check_range("learning_rate", self.learning_rate, 0, infinity)
+        check_range("epochs", self.epochs, 0, infinity, open_low=True)
+        if self.max_steps is not None:
+            check_range("max_steps", self.max_steps, 1, infinity)
+        check_range("batch_size", self.batch_size, 1, infinity)
+        check_range("accumulation", self.accumulation, 1, self.batch_size)
+        check_range("warmup", self.warmup, 0, 1)
+        check_range("weight_decay", self.weight_decay, 0, infinity)
+        check_range("clip_norm", self.clip_norm, 0, infinity)
+        check_range("max_length", self.max_length, 3, infinity)
+        if self.dropout is not None:
+            check_range("dropout", self.dropout, 0, 0.99)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the examples come from and how many are used.
+
+    data_dir: folder laid out <family>/<task>/<split>.parquet; without it a task loads from the hub.
+    revision: branch, tag or commit of the hub repository.
+    train_split, dev_split: split names instead of the task's own (a sample, a mismatched dev set).
+    train_limit, eval_limit: use that many training rows (drawn by seed) and evaluation rows (the first).
+    train_file, dev_file, text_columns, label_column, label_type: a data set of the user's own.
+    cue: share of training rows whose spurious cue agrees with the label (generated tasks only).
+    """
+
+    data_dir: str | None = None
+    revision: str = "main"
+    train_split: str | None = None
+    dev_split: str | None = None
+    train_limit: int | None = None
+    eval_limit: int | None = None
+    train_file: str | None = None
+    dev_file: str | None = None
+    text_columns: tuple[str, ...] = ()
+    label_column: str = "label"
+    label_type: Literal["auto", "class", "score"] = "auto"
+    cue: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_choice("label_type", self.label_type, ("auto", "class", "score"))
+        for name in ("train_limit", "eval_limit"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), 1, float("inf"))
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What a trained model is tested on.
+
+    rates: share of tokens touched by each token perturbation; sets: random sets per rate.
+    attacks: recipe names; attack_examples: evaluation rows attacked by each, from the start.
+    """
+
+    suites: tuple[str, ...] = ("clean", "mask", "replace", "ood", "advglue")
+    rates: tuple[float, ...] = (0.1, 0.2, 0.3)
+    sets: int = 3
+    attacks: tuple[str, ...] = ("deepwordbug",)
+    attack_examples: int = 50
+
+    def __post_init__(self) -> None:
+        for rate in self.rates:
+            check_range("rates", rate, 0, 1)
+        check_range("sets", self.sets, 1, float("inf"))
+        check_range("attack_examples", self.attack_examples, 1, float("inf"))
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """One column of a table: one method or several composed, their settings, and training overrides.
+
+    parts: (registered name, its settings) in the order given; train: TrainConfig fields of this column only.
+    """
+
+    parts: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = (("vanilla", ()),)
+    train: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The text that `parse` reads back: vanilla, match:temperature=2, match+r3f, ..."""
+        texts = []
+        for name, settings in self.parts:
+            texts.append(":".join([name, *(f"{key}={_plain(value)}" for key, value in settings)]))
+        overrides = "".join(f":{key}={_plain(value)}" for key, value in self.train)
+        return "+".join(texts) + overrides
+
+    @classmethod
+    def parse(cls, text: str) -> MethodConfig:
+        """Read `name[:key=value...][+name...]`; a key of TrainConfig overrides training for this column.
+
+        >>> MethodConfig.parse("match:temperature=2:learning_rate=5e-5").train
+        (('learning_rate', 5e-05),)
+        """
+        train_fields = {item.name for item in fields(TrainConfig)}
+        parts: list[tuple[str, tuple[tuple[str, Any], ...]]] = []
+        train: dict[str, Any] = {}
+        for part in text.split("+"):
+            name, *pairs = part.strip().split(":")
+            settings: dict[str, Any] = {}
+            for pair in pairs:
+                key, equals, value = pair.partition("=")
+                if not equals or not key:
+                    raise UserError(f"methods: {pair!r} in {text!r} is not key=value")
+                target = train if key.strip() in train_fields else settings
+                target[key.strip()] = _number(value)
+            parts.append((name.strip(), tuple(sorted(settings.items()))))
+        return cls(tuple(parts), tuple(sorted(train.items())))
+
+
+def _plain(value: Any) -> str:
+    """A setting as `parse` reads it."""
+    return json.dumps(value) if isinstance(value, bool) or value is None else f"{value}"
+
+
+def _number(text: str) -> Any:
+    """A setting's value: a YAML scalar, with 1e-5 read as the number that everyone means."""
+    value = yaml.safe_load(text)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: train one model with one method and one seed, then evaluate it."""
+
+    model: str = "minilm"
+    model_revision: str = "main"
+    trust_remote_code: bool = False
+    task: str = "demo-sentiment"
+    method: MethodConfig = field(default_factory=MethodConfig)
+    seed: int = 0
+    scenario: str = "none"
+    scenario_value: float | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluation: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, 2**63 - 1)
+
+    def name(self, **facts: str) -> str:
+        """The folder name of the run; its hash covers every field and the given facts.
+
+        Where the rows lie is not part of it, but what they are is: `facts` carries the fingerprint of
+        the data, the hash of the starting checkpoint and the version of the code.
+        """
+        spec = to_dict(self)
+        for place in ("data_dir", "train_file", "dev_file"):
+            spec["data"].pop(place)
+        hash8 = content_hash({"spec": spec, "facts": facts})[:8]
+        label = self.method.label
+        method = "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]
+        scenario = self.scenario if self.scenario_value is None else f"{self.scenario}-{self.scenario_value:g}"
+        return f"{self.task}.{method}.{scenario}.s{self.seed}.{hash8}"
+
+
+@dataclass(frozen=True)
+class ExperimentSpec:
+    """A plan of runs: every method with every seed, all else equal."""
+
+    base: RunSpec = field(default_factory=RunSpec)
+    methods: tuple[MethodConfig, ...] = (MethodConfig(),)
+    seeds: tuple[int, ...] = (0, 1)
+
+    def __post_init__(self) -> None:
+        labels = [method.label for method in self.methods]
+        for name, values in (("methods", labels), ("seeds", list(self.seeds))):
+            if not values:
+                raise UserError(f"{name}: none given; at least one is needed")
+            twice = {str(value) for value in values if values.count(value) > 1}
+            if twice:
+                raise UserError(f"{name}: {', '.join(sorted(twice))} is given twice")
+
+    def runs(self) -> list[RunSpec]:
+        """One RunSpec per seed and method; seeds vary slowest, so that early results cover every method."""
+        return [
+            dataclasses.replace(self.base, method=method, seed=seed)
+            for seed in self.seeds
+            for method in self.methods
+        ]
+
+
+def content_hash(value: Any) -> str:
+    """sha256 of the canonical JSON of `value`."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def to_dict(record: Any) -> dict[str, Any]:
+    """A config record as plain dicts, lists and scalars."""
+    return typing.cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(record))))
+
+
+def to_yaml(record: Any) -> str:
+    return yaml.safe_dump(to_dict(record), sort_keys=False, allow_unicode=True)
+
+
+def from_yaml(kind: type[T], text: str) -> T:
+    loaded = yaml.safe_load(text)
+    if not isinstance(loaded, dict):
+        raise UserError(f"{kind.__name__}: a mapping of fields is needed, not {loaded!r}")
+    return from_dict(kind, loaded)
+
+
+def from_dict(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
+    """Build a config record from plain values.
+
+    Raises UserError for an unknown field (with the nearest valid one) or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    arguments = {}
+    for key, value in values.items():
+        if key not in known:
+            raise unknown_name(f"{path}field", key, known)
+        arguments[key] = _convert(hints[key], value, f"{path}{key}")
+    return kind(**arguments)
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    """`value` as the annotated type `hint`; numbers widen, lists become tuples, mappings become records."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, path)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else from_dict(hint, value, f"{path}.")
+    if origin is tuple and isinstance(value, list | tuple):
+        inner = arguments if arguments and arguments[-1] is not Ellipsis else (arguments[0],) * len(value)
+        return tuple(_convert(kind, item, path) for kind, item in zip(inner, value, strict=True))
+    if hint is Any:
+        return value
+    if origin is Literal:
+        check_choice(path, str(value), arguments)
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise UserError(f"{path}: {value!r} is not a valid {getattr(hint, '__name__', hint)}")
+    return value
