@@ -284,22 +284,22 @@ def from_dict(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
     for key, value in values.items():
         if key not in known:
             raise unknown_name(f"{path}field", key, known)
-        arguments[key] = _convert(hints[key], value, f"{path}{key}")
+        arguments[key] = convert(hints[key], value, f"{path}{key}")
     return kind(**arguments)
 
 
-def _convert(hint: Any, value: Any, path: str) -> Any:
+def convert(hint: Any, value: Any, path: str) -> Any:
     """`value` as the annotated type `hint`; numbers widen, lists become tuples, mappings become records."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
-        return _convert(next(a for a in arguments if a is not type(None)), value, path)
+        return convert(next(a for a in arguments if a is not type(None)), value, path)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else from_dict(hint, value, f"{path}.")
     if origin is tuple and isinstance(value, list | tuple):
         inner = arguments if arguments and arguments[-1] is not Ellipsis else (arguments[0],) * len(value)
-        return tuple(_convert(kind, item, path) for kind, item in zip(inner, value, strict=True))
+        return tuple(convert(kind, item, path) for kind, item in zip(inner, value, strict=True))
     if hint is Any:
         return value
     if origin is Literal:

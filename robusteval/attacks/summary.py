@@ -1,0 +1,83 @@
+"""The numbers of an attack, from its result lines alone; every denominator has a name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class AttackSummary:
+    """Counts first, then rates. A rate whose denominator is 0 is NaN.
+
+    examples: all lines. errors: lines whose attack raised. evaluated = examples - errors.
+    skipped: nothing to attack, as the model was already wrong. attacked = succeeded + failed.
+
+    clean_accuracy: right before the attack / evaluated.
+    accuracy_under_attack: right on the attacked text (skipped: the original) / evaluated.
+    attack_success_rate: succeeded / attacked.
+    mean_queries, mean_model_rows: over attacked; queries include answers from TextAttack's cache, model rows
+    are texts the model really computed.
+    mean_words_changed_percent: over succeeded texts that have words, 100 * words changed / words.
+    """
+
+    examples: int
+    evaluated: int
+    attacked: int
+    succeeded: int
+    failed: int
+    skipped: int
+    errors: int
+    clean_accuracy: float
+    accuracy_under_attack: float
+    attack_success_rate: float
+    mean_queries: float
+    mean_model_rows: float
+    mean_words_changed_percent: float
+
+    def metrics(self) -> list[tuple[str, float, int]]:
+        """(metric, value, n) with n the denominator that the value has."""
+        return [
+            ("clean_accuracy", self.clean_accuracy, self.evaluated),
+            ("accuracy_under_attack", self.accuracy_under_attack, self.evaluated),
+            ("attack_success_rate", self.attack_success_rate, self.attacked),
+            ("mean_queries", self.mean_queries, self.attacked),
+            ("mean_model_rows", self.mean_model_rows, self.attacked),
+            ("mean_words_changed_percent", self.mean_words_changed_percent, self.succeeded),
+            ("errors", float(self.errors), self.examples),
+        ]
+
+
+def summarise(lines: Iterable[Mapping[str, Any]]) -> AttackSummary:
+    """The summary of the result lines of one recipe (see `robusteval.attacks.lines`)."""
+    every = list(lines)
+    by_outcome = {
+        outcome: [line for line in every if line["outcome"] == outcome]
+        for outcome in ("succeeded", "failed", "skipped", "error")
+    }
+    succeeded = by_outcome["succeeded"]
+    attacked = succeeded + by_outcome["failed"]
+    evaluated = attacked + by_outcome["skipped"]
+    return AttackSummary(
+        examples=len(every),
+        evaluated=len(evaluated),
+        attacked=len(attacked),
+        succeeded=len(succeeded),
+        failed=len(by_outcome["failed"]),
+        skipped=len(by_outcome["skipped"]),
+        errors=len(by_outcome["error"]),
+        clean_accuracy=_mean([line["predicted_before"] == line["gold"] for line in evaluated]),
+        accuracy_under_attack=_mean([line["predicted_after"] == line["gold"] for line in evaluated]),
+        attack_success_rate=_mean([line["outcome"] == "succeeded" for line in attacked]),
+        mean_queries=_mean([line["queries"] for line in attacked]),
+        mean_model_rows=_mean([line["model_rows"] for line in attacked]),
+        mean_words_changed_percent=_mean(
+            [100 * line["words_changed"] / line["words"] for line in succeeded if line["words"]]
+        ),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

@@ -1,0 +1,174 @@
+"""What a fine-tuning method is: hooks into a training step, each with the vanilla behaviour as its default.
+
+Order inside a step, the same for every method: backward (of each micro-batch), unscale, before_step, clip,
+optimizer, after_step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robusteval.config import convert
+from robusteval.encoding import Batch
+from robusteval.errors import UserError, unknown_name
+from robusteval.seeds import derive
+
+S = TypeVar("S")
+
+# Hooks that two methods cannot share; setup and the state are everybody's.
+EXCLUSIVE = ("representation", "loss", "backward", "before_step", "after_step")
+
+
+def task_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
+    """Cross entropy for class labels [B], mean squared error for scores [B]; logits are [B, K].
+
+    The loss is computed in fp32. reduction: "mean" gives a scalar, "none" one loss per example [B].
+    """
+    if labels.is_floating_point():
+        return F.mse_loss(logits.float().squeeze(-1), labels.float(), reduction=reduction)
+    return F.cross_entropy(logits.float(), labels, reduction=reduction)
+
+
+@dataclass
+class Context:
+    """What the methods of one run share.
+
+    device: where the model is; total_steps: optimizer steps of the run; regression: scores, not classes.
+    scale_backward: runs backward on a scalar, scaled as mixed precision and accumulation ask for.
+    labels, branches: of the forward pass under way; `branches` copies of one mini-batch are concatenated.
+    """
+
+    device: torch.device
+    total_steps: int
+    regression: bool
+    seed: int
+    scale_backward: Callable[[Tensor], None]
+    labels: Tensor | None = None
+    branches: int = 1
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What `setup` may look at: the tokenizer, the training batches of one epoch, and the peak learning rate."""
+
+    tokenizer: Any
+    batches: Callable[[], Any]
+    batch_size: int
+    learning_rate: float
+
+
+class Method(Generic[S]):
+    """A fine-tuning method. Override the hooks it needs; the rest stays vanilla.
+
+    Settings: frozen dataclass of hyper-parameters; TRAIN: TrainConfig fields the paper sets otherwise.
+    notices: sentences for the user, printed and kept with the run; logged: tensors for the step log.
+    """
+
+    Settings: ClassVar[type[Any]]
+    TRAIN: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, settings: S | None = None, name: str = "") -> None:
+        self.settings: S = settings if settings is not None else self.Settings()
+        self.name = name or type(self).__name__.lower()
+        self.context: Context
+        self.generator: torch.Generator
+        self.modules = nn.ModuleDict()
+        self.notices: list[str] = []
+        self.logged: dict[str, Tensor] = {}
+
+    @classmethod
+    def configure(cls, settings: Mapping[str, Any], name: str) -> Method[Any]:
+        """A method from plain settings; UserError for an unknown or ill-typed one."""
+        known = {item.name: item for item in dataclasses.fields(cls.Settings)}
+        hints = typing.get_type_hints(cls.Settings)
+        values = {}
+        for key, value in settings.items():
+            if key not in known:
+                if not known:
+                    raise UserError(f"{name}: it has no settings, so {key!r} cannot be set")
+                raise unknown_name(f"{name} setting", key, known)
+            values[key] = convert(hints[key], value, f"{name}:{key}")
+        return cls(cls.Settings(**values), name)
+
+    def claims(self) -> frozenset[str]:
+        """The exclusive hooks this method uses: those it overrides."""
+        own = type(self)
+        return frozenset(hook for hook in EXCLUSIVE if getattr(own, hook) is not getattr(Method, hook))
+
+    @property
+    def plain_at_evaluation(self) -> bool:
+        """Whether the saved checkpoint alone predicts as the method does."""
+        return True
+
+    def bind(self, context: Context, root: Method[Any] | None = None) -> None:
+        """Called once before `setup`; the method's own generator starts here. root: the composition, if any."""
+        self.context = context
+        self.root: Method[Any] = root or self
+        self.generator = torch.Generator(device=context.device)
+        self.generator.manual_seed(derive(context.seed, "method", self.name))
+
+    # ---- the hooks -------------------------------------------------------------------------------
+
+    def setup(self, model: Any, data: TrainingData) -> None:
+        """Once, before the optimizer exists: noise, freezing, Fisher masks, modules of the method's own."""
+
+    def loss(self, model: Any, batch: Batch) -> Tensor:
+        """The scalar to minimise: mean over the mini-batch."""
+        return task_loss(self.logits(model, batch.inputs, batch.labels), batch.labels)
+
+    def backward(self, model: Any, batch: Batch) -> Tensor:
+        """Add this mini-batch's gradients to .grad; returns the detached loss."""
+        loss = self.root.loss(model, batch)
+        self.context.scale_backward(loss)
+        return loss.detach()
+
+    def representation(self, h: Tensor, dense: Tensor) -> Tensor:
+        """The vector [B, d] that goes on to dropout and classifier in place of h; called in every forward."""
+        return h
+
+    def before_step(self, step: int) -> None:
+        """Gradients are whole and unscaled, not yet clipped; step counts optimizer steps from 0."""
+
+    def after_step(self, step: int) -> None:
+        """Parameters have just moved; gradients are still there."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that exact resume needs beyond the generator and `modules`: tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+
+    # ---- for the trainer -------------------------------------------------------------------------
+
+    def whole_state(self) -> dict[str, Any]:
+        """The method's state with its generator and its own modules."""
+        return {
+            "generator": self.generator.get_state(),
+            "modules": self.modules.state_dict(),
+            "state": self.state_dict(),
+        }
+
+    def load_whole_state(self, state: Mapping[str, Any]) -> None:
+        self.generator.set_state(state["generator"])
+        self.modules.load_state_dict(state.get("modules", {}))
+        self.load_state_dict(state.get("state", {}))
+
+    # ---- for use by methods ----------------------------------------------------------------------
+
+    def logits(self, model: Any, inputs: Mapping[str, Tensor], labels: Tensor, branches: int = 1) -> Tensor:
+        """One forward pass [branches * B, K]; says which labels and how many branches are under way."""
+        self.context.labels, self.context.branches = labels, branches
+        try:
+            output: Tensor = model(**inputs).logits
+        finally:
+            self.context.labels, self.context.branches = None, 1
+        return output

@@ -1,0 +1,106 @@
+"""Building a method from its configuration, and several methods at once where no two claim the same hook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from robusteval.anatomy import PooledHook
+from robusteval.config import MethodConfig
+from robusteval.encoding import Batch
+from robusteval.errors import UserError
+from robusteval.methods import METHODS
+from robusteval.methods.base import Context, Method, TrainingData
+from robusteval.methods.vanilla import VanillaSettings
+
+
+def build_method(config: MethodConfig) -> Method[Any]:
+    """The method of one table column.
+
+    Raises UserError for an unknown method or setting, and for two methods that claim the same hook.
+    """
+    parts = [METHODS[name].configure(dict(settings), name) for name, settings in config.parts]
+    return parts[0] if len(parts) == 1 else Composed(parts)
+
+
+class Composed(Method[VanillaSettings]):
+    """Methods side by side: `setup` and the state go to each, every exclusive hook to the one that claims it."""
+
+    Settings = VanillaSettings
+
+    def __init__(self, parts: Sequence[Method[Any]]) -> None:
+        super().__init__(name="+".join(part.name for part in parts))
+        self.parts = list(parts)
+        self._owner: dict[str, Method[Any]] = {}
+        for part in parts:
+            for hook in sorted(part.claims()):
+                if hook in self._owner:
+                    raise UserError(
+                        f"methods: {self._owner[hook].name!r} and {part.name!r} cannot be combined: "
+                        f"both claim the {hook} hook"
+                    )
+                self._owner[hook] = part
+
+    def claims(self) -> frozenset[str]:
+        return frozenset(self._owner)
+
+    @property
+    def plain_at_evaluation(self) -> bool:
+        return all(part.plain_at_evaluation for part in self.parts)
+
+    def bind(self, context: Context, root: Method[Any] | None = None) -> None:
+        super().bind(context, root)
+        for part in self.parts:
+            part.bind(context, self)
+
+    def setup(self, model: Any, data: TrainingData) -> None:
+        for part in self.parts:
+            part.setup(model, data)
+            self.modules.update({f"{part.name}-{name}": module for name, module in part.modules.items()})
+            self.notices.extend(part.notices)
+
+    def loss(self, model: Any, batch: Batch) -> Tensor:
+        owner = self._owner.get("loss")
+        return owner.loss(model, batch) if owner else super().loss(model, batch)
+
+    def backward(self, model: Any, batch: Batch) -> Tensor:
+        owner = self._owner.get("backward")
+        loss = owner.backward(model, batch) if owner else super().backward(model, batch)
+        self.logged = {name: value for part in self.parts for name, value in part.logged.items()}
+        return loss
+
+    def representation(self, h: Tensor, dense: Tensor) -> Tensor:
+        owner = self._owner.get("representation")
+        return owner.representation(h, dense) if owner else h
+
+    def before_step(self, step: int) -> None:
+        if owner := self._owner.get("before_step"):
+            owner.before_step(step)
+
+    def after_step(self, step: int) -> None:
+        if owner := self._owner.get("after_step"):
+            owner.after_step(step)
+
+    def whole_state(self) -> dict[str, Any]:
+        # the parts carry their own modules and generators
+        return {"generator": self.generator.get_state(), "state": self.state_dict()}
+
+    def load_whole_state(self, state: Mapping[str, Any]) -> None:
+        self.generator.set_state(state["generator"])
+        self.load_state_dict(state["state"])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {part.name: part.whole_state() for part in self.parts}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for part in self.parts:
+            part.load_whole_state(state[part.name])
+
+
+def attach(method: Method[Any], model: Any) -> PooledHook | None:
+    """Let the method replace the model's pooled vector, where it claims that; None where it does not."""
+    if "representation" not in method.claims():
+        return None
+    return PooledHook(model, method.representation)

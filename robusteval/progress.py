@@ -1,0 +1,65 @@
+"""Progress for people: a bar with ETA on a terminal, a line now and then elsewhere, silence on request."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINE_EVERY = 30.0
+
+
+class ProgressBar:
+    """One stretch of work of known length.
+
+    >>> with ProgressBar("training", total=2, quiet=True) as bar:
+    ...     bar.advance(1, "loss 0.69")
+    """
+
+    def __init__(self, title: str, total: int, *, quiet: bool = False, done: int = 0) -> None:
+        self._title, self._total, self._done = title, total, done
+        self._quiet = quiet
+        self._start = self._last = time.monotonic()
+        self._first = done
+        console = Console(file=sys.stderr)
+        self._bar: Progress | None = None
+        if console.is_terminal and not quiet:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=console,
+                transient=True,
+            )
+            self._task = self._bar.add_task(title, total=total, completed=done, note="")
+
+    def __enter__(self) -> ProgressBar:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count `count` more items done; `note` is shown beside the bar."""
+        self._done += count
+        if self._bar:
+            self._bar.update(self._task, completed=self._done, note=note)
+            return
+        now = time.monotonic()
+        if self._quiet or now - self._last < LINE_EVERY:
+            return
+        self._last = now
+        left = (now - self._start) / max(1, self._done - self._first) * (self._total - self._done)
+        print(f"{self._title}: {self._done}/{self._total}, {left:.0f} s left {note}", file=sys.stderr, flush=True)
