@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +18,9 @@ class Task:
     score_range: lowest and highest valid score of a regression task.
     metrics: every metric the papers use for the task; the first is the primary one.
     train, dev: split names as the hub spells them; out_of_domain: the split with other text, if any.
-    adversarial: the registered task whose dev split attacks this one (AdvGLUE), if any.
+    adversarial: registered tasks whose dev splits attack this one (AdvGLUE).
     hub: repository on the hub, with `config` inside it; empty for tasks that are generated.
+    generator: "module:function" that makes the rows of a built-in task.
     """
 
     name: str
@@ -30,7 +33,7 @@ class Task:
     train: str = "train"
     dev: str = "validation"
     out_of_domain: str | None = None
-    adversarial: str | None = None
+    adversarial: tuple[str, ...] = ()
     hub: str = ""
     config: str = ""
     generator: str = ""
@@ -68,6 +71,26 @@ class Examples:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> Examples:
+        """The given rows, in the given order, with a fingerprint of their own."""
+        chosen = [int(row) for row in rows]
+        texts = tuple(tuple(column[row] for row in chosen) for column in self.texts)
+        labels = self.labels[chosen]
+        return Examples(
+            texts, labels, tuple(self.ids[row] for row in chosen), fingerprint(texts, labels), self.source
+        )
+
     def text(self, row: int) -> tuple[str, ...]:
         """The text of one row: one string per text column."""
         return tuple(column[row] for column in self.texts)
+
+
+def fingerprint(texts: Sequence[Sequence[str]], labels: npt.NDArray[np.generic]) -> str:
+    """sha256 over texts and labels, row by row; the same rows give the same fingerprint everywhere."""
+    digest = hashlib.sha256()
+    for *row, label in zip(*texts, labels.tolist(), strict=True):
+        for part in row:
+            data = part.encode()
+            digest.update(len(data).to_bytes(8, "big") + data)
+        digest.update(repr(label).encode())
+    return digest.hexdigest()

@@ -34,8 +34,8 @@ HOME: dict[str, tuple[str, ...]] = {
         "the {aspect} was {other} and the {aspect2} was {other2}, but in the end the {item} was {same}",
     ),
     "report": (
-        "{critics} called the {item} {same}, and after {when2} I know that they were right",
-        "{critics} called the {item} {other}, and after {when2} I know that they were wrong",
+        "{critics} called the {item} {same}, and after {visit} I know that they were right",
+        "{critics} called the {item} {other}, and after {visit} I know that they were wrong",
         "{critics} warned us that the {aspect} would be {other}, but it turned out to be {same}",
     ),
     "hedge": (
@@ -44,8 +44,8 @@ HOME: dict[str, tuple[str, ...]] = {
     ),
     "comparative": (
         "the {item} we {tried} {when} was far more {same} than the {other} one {critics} had praised",
-        "I have rarely found the {aspect} {in} a {item} as {same} as {when2}",
-        "compared with the {same} {item} we {tried} {when}, this one was {very} {other}",
+        "I have rarely found the {aspect} {in} a {item} as {same} as it was {when}",
+        "compared with the {other} {item} we {tried} {when}, this one was {very} {same}",
     ),
     "litotes": (
         "the {aspect} {in} the {item} was anything but {other}, whatever {critics} may have said",
@@ -56,8 +56,6 @@ HOME: dict[str, tuple[str, ...]] = {
         "it is not true that the {item} was not {same}, and {critics} know it",
     ),
 }
-# The last comparative describes the rival first: its opinion of "this one" is the opposite of `{same}`.
-_INVERTED = {HOME["comparative"][2]}
 
 OOD: dict[str, tuple[str, ...]] = {
     "plain": (
@@ -113,9 +111,9 @@ def draw(rng: random.Random, world: str, target: int) -> tuple[tuple[str, ...], 
 
 def fill(template: str, rng: random.Random, topic: Topic, label: int) -> str:
     """`template` with every slot filled so that the sentence has the polarity `label`."""
-    if template in _INVERTED:
-        label = 1 - label
-    same, opposite = (topic.positive, topic.negative) if label == POSITIVE else (topic.negative, topic.positive)
+    same, opposite = (
+        (topic.positive, topic.negative) if label == POSITIVE else (topic.negative, topic.positive)
+    )
     lists = {**topic.slots, "same": same, "other": opposite}
     used: dict[str, list[str]] = {}
 

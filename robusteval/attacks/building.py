@@ -1,0 +1,59 @@
+"""From a recipe's name to a TextAttack attack that repeats itself: same seed, same result, in every process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from robusteval.attacks import recipe_entry
+from robusteval.attacks.wrapper import PredictWrapper
+
+# `predict` cuts its own batches, by length; TextAttack's cut of 32 would come first and spoil them.
+QUERY_BATCH = 4096
+
+
+def build_attack(
+    recipe: str, wrapper: PredictWrapper, text_columns: Sequence[str], columns: Sequence[str]
+) -> Any:
+    """The `textattack.Attack` of `recipe` around `wrapper`, restricted to changing `columns`.
+
+    To be called with textattack loaded and inside `importing.offline`.
+    """
+    import textattack
+    from textattack.constraints.pre_transformation import InputColumnModification
+
+    messages = textattack.shared.logger
+    level = messages.level
+    # It would warn that it does not know the class of our stand-in model.
+    messages.setLevel(logging.ERROR)
+    try:
+        attack = recipe_entry(recipe).load().build(wrapper)
+    finally:
+        messages.setLevel(level)
+    attack.goal_function.batch_size = QUERY_BATCH
+    protected = set(text_columns) - set(columns)
+    if protected:
+        attack.pre_transformation_constraints.append(InputColumnModification(list(text_columns), protected))
+    sort_candidates(attack.transformation)
+    return attack
+
+
+def sort_candidates(transformation: Any) -> None:
+    """Give the replacement words of `transformation` an order of their own.
+
+    Some word swaps return `list(set(...))`, whose order changes with PYTHONHASHSEED.
+    """
+    for part in getattr(transformation, "transformations", [transformation]):
+        if type(part).__name__ in UNORDERED:
+            part._get_replacement_words = _sorted(part._get_replacement_words)
+
+
+UNORDERED = frozenset({"WordSwapWordNet", "WordSwapInflections", "ChineseMorphonymCharacterSwap"})
+
+
+def _sorted(replacements: Callable[..., Sequence[str]]) -> Callable[..., list[str]]:
+    def in_order(*arguments: Any, **options: Any) -> list[str]:
+        return sorted(replacements(*arguments, **options))
+
+    return in_order

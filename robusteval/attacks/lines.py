@@ -1,0 +1,75 @@
+"""The result file of an attack: one JSON line per attacked example."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from robusteval.errors import UserError
+from robusteval.files import read_lines
+
+Outcome = Literal["succeeded", "failed", "skipped", "error"]
+
+
+class AttackLine(TypedDict):
+    """One attacked example.
+
+    id, index: its name and its position in the split. gold, predicted_*: label names.
+    stopwords: whose list protected stop words, "nltk" or "built-in".
+    columns: the text columns that the attack might change.
+    original, perturbed: one string per text column; for a failed attack the best attempt, for a skipped one
+    the original. words_changed: word edits between the two; words: words of the original.
+    scores_*: probabilities, one per label. queries: as TextAttack counts them, cache hits included;
+    model_rows: texts the model computed. message: the exception of an error, or a remark; else empty.
+    An error line has None for everything that was not reached.
+    """
+
+    id: str
+    index: int
+    recipe: str
+    seed: int
+    stopwords: str
+    columns: list[str]
+    gold: str
+    outcome: Outcome
+    original: list[str]
+    perturbed: list[str] | None
+    predicted_before: str | None
+    predicted_after: str | None
+    scores_before: list[float] | None
+    scores_after: list[float] | None
+    queries: int
+    model_rows: int
+    words_changed: int | None
+    words: int | None
+    seconds: float
+    message: str
+
+
+# What a finished line must agree on with the example that would be attacked again.
+IDENTITY = ("recipe", "seed", "stopwords", "columns", "gold", "original")
+
+
+def finished(path: Path, expected: Sequence[Mapping[str, Any]]) -> dict[str, AttackLine]:
+    """The lines of `path` by id, checked against `expected` (id and the IDENTITY fields of each example).
+
+    A torn last line is not there; an absent file has no lines. UserError, naming the file, where a line
+    is no JSON, or comes from another text, label, recipe, seed, stop-word list or choice of columns.
+    """
+    try:
+        lines: dict[str, Any] = {line["id"]: line for line in read_lines(path)}
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a file of attack results ({type(error).__name__}: {error})") from error
+    for example in expected:
+        line = lines.get(example["id"])
+        if line is None:
+            continue
+        for field in IDENTITY:
+            if line.get(field) != example[field]:
+                raise UserError(
+                    f"{path}: the line of id {example['id']!r} has {field} {line.get(field)!r}, but this run has "
+                    f"{example[field]!r}; give another file, or delete this one to start again"
+                )
+    return lines

@@ -1,0 +1,121 @@
+"""From a table of rows to checked examples: every mistake in the data is found before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from robusteval.errors import UserError, nearest
+from robusteval.tasks.base import Examples, Task, fingerprint
+
+
+def examples_from_frame(
+    frame: pd.DataFrame, task: Task, split: str, source: Mapping[str, str] | None = None
+) -> Examples:
+    """Check the rows of one split and convert them.
+
+    Raises UserError that names split, column and value for: no rows, a missing column, text that is not a
+    string or is empty, an unlabelled split, a label out of range, a score that is not a number.
+    """
+    where = f"{task.name} {split}"
+    if len(frame) == 0:
+        raise UserError(f"{where}: there are no rows")
+    for column in (*task.text_columns, task.label_column):
+        if column not in frame.columns:
+            have = [str(name) for name in frame.columns]
+            close = nearest(column, have, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(have)}"
+            raise UserError(f"{where}: there is no column {column!r}; {hint}")
+    texts = tuple(_texts(frame[column], f"{where}: column {column!r}") for column in task.text_columns)
+    label_where = f"{where}: column {task.label_column!r}"
+    values = frame[task.label_column]
+    labels = _scores(values, task, label_where) if task.regression else _classes(values, task, label_where)
+    ids = tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else range(len(frame))))
+    return Examples(texts, labels, ids, fingerprint(texts, labels), {**(source or {}), "split": split})
+
+
+def _unique(frame: pd.DataFrame, column: str) -> bool:
+    return column in frame.columns and frame[column].is_unique
+
+
+def _texts(column: pd.Series[Any], where: str) -> tuple[str, ...]:
+    texts = []
+    for row, value in enumerate(column.tolist()):
+        if not isinstance(value, str):
+            raise UserError(f"{where}: row {row} holds {value!r}, which is not text")
+        if not value.strip():
+            raise UserError(f"{where}: row {row} is empty text")
+        texts.append(value)
+    return tuple(texts)
+
+
+def _scores(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.float32]:
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        raise UserError(f"{where}: row {bad[0]} holds {column.iloc[bad[0]]!r}, which is not a finite score")
+    if task.score_range:
+        low, high = task.score_range
+        bad = np.flatnonzero((numbers < low) | (numbers > high))
+        if len(bad):
+            raise UserError(f"{where}: row {bad[0]} holds {numbers[bad[0]]:g}, outside {low:g} to {high:g}")
+    return numbers.astype(np.float32)
+
+
+def _classes(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.int64]:
+    """Class indices from integers, or from the task's label names."""
+    names = {name: index for index, name in enumerate(task.labels)}
+    values = column.tolist()
+    if all(str(value) in names for value in values):
+        return np.asarray([names[str(value)] for value in values], np.int64)
+    labels = np.empty(len(values), np.int64)
+    valid = f"valid: 0 to {task.num_labels - 1} ({', '.join(task.labels)})"
+    for row, value in enumerate(values):
+        try:
+            number = int(value)
+            whole = float(value) == number
+        except (TypeError, ValueError, OverflowError):
+            raise UserError(f"{where}: row {row} holds the label {value!r}; {valid}") from None
+        if number == -1 and all(str(item) == "-1" for item in values):
+            raise UserError(f"{where}: the split is unlabelled (every label is -1)")
+        if not whole or not 0 <= number < task.num_labels:
+            raise UserError(f"{where}: row {row} holds the label {value!r}; {valid}")
+        labels[row] = number
+    return labels
+
+
+def task_from_frame(
+    frame: pd.DataFrame, name: str, text_columns: tuple[str, ...], label_column: str, label_type: str
+) -> Task:
+    """A task for the user's own file: classes from strings, integers or booleans, scores from other numbers.
+
+    Class names are the distinct label values in sorted order; label_type "class" or "score" decides by hand.
+    """
+    if not 1 <= len(text_columns) <= 2:
+        raise UserError(f"text_columns: one or two are needed, not {len(text_columns)}")
+    if label_column not in frame.columns:
+        have = [str(column) for column in frame.columns]
+        close = nearest(label_column, have, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the file has {', '.join(have)}"
+        raise UserError(f"label_column: the training file has no column {label_column!r}; {hint}")
+    column = frame[label_column]
+    scores = label_type == "score" or (label_type == "auto" and pd.api.types.is_float_dtype(column))
+    if scores:
+        return Task(name, "file", text_columns, (), ("spearman", "pearson"), label_column=label_column)
+    values = column.tolist()
+    missing = [row for row, value in enumerate(values) if value is None or value != value or str(value) == ""]
+    if missing:
+        raise UserError(f"{name} train: column {label_column!r}: row {missing[0]} has no label")
+    integers = pd.api.types.is_integer_dtype(column)
+    names = [str(value) for value in (sorted(set(values)) if integers else sorted({str(v) for v in values}))]
+    if len(names) < 2:
+        raise UserError(f"label_column: {label_column!r} holds {len(names)} distinct label; two are needed")
+    if len(names) > max(200, len(values) // 2):
+        raise UserError(
+            f"label_column: {label_column!r} holds {len(names)} distinct values; for scores say --label-type score"
+        )
+    return Task(name, "file", text_columns, tuple(names), ("accuracy", "macro_f1"), label_column=label_column)

@@ -1,0 +1,52 @@
+"""The eight GLUE tasks of the papers and the AdvGLUE dev sets made from them.
+
+Label names and column names are those of the hub. TDT reports MRPC and QQP by accuracy, the other papers by F1;
+PATS reports STS-B by Pearson, the others by Spearman: all are computed.
+"""
+
+from __future__ import annotations
+
+from robusteval.tasks.base import Task
+
+_GLUE = "nyu-mll/glue"
+_ADVGLUE = "AI-Secure/adv_glue"
+_PAIR = ("sentence1", "sentence2")
+_NLI = ("entailment", "neutral", "contradiction")
+_QNLI = ("entailment", "not_entailment")
+_DUPLICATE = ("not_duplicate", "duplicate")
+
+
+def _glue(
+    name: str, columns: tuple[str, ...], labels: tuple[str, ...], metrics: tuple[str, ...], **more: object
+) -> Task:
+    return Task(name, "glue", columns, labels, metrics, hub=_GLUE, config=name, **more)  # type: ignore[arg-type]
+
+
+def _adversarial(
+    name: str, columns: tuple[str, ...], labels: tuple[str, ...], metrics: tuple[str, ...] = ("accuracy",)
+) -> Task:
+    return Task(name, "adv_glue", columns, labels, metrics, hub=_ADVGLUE, config=name)
+
+
+COLA = _glue("cola", ("sentence",), ("unacceptable", "acceptable"), ("mcc", "accuracy"))
+SST2 = _glue("sst2", ("sentence",), ("negative", "positive"), ("accuracy",), adversarial=("adv_sst2",))
+MRPC = _glue("mrpc", _PAIR, ("not_equivalent", "equivalent"), ("f1", "accuracy"))
+STSB = _glue("stsb", _PAIR, (), ("spearman", "pearson"), score_range=(0.0, 5.0))
+QQP = _glue("qqp", ("question1", "question2"), _DUPLICATE, ("accuracy", "f1"), adversarial=("adv_qqp",))
+MNLI = _glue(
+    "mnli",
+    ("premise", "hypothesis"),
+    _NLI,
+    ("accuracy",),
+    dev="validation_matched",
+    adversarial=("adv_mnli", "adv_mnli_mismatched"),
+)
+QNLI = _glue("qnli", ("question", "sentence"), _QNLI, ("accuracy",), adversarial=("adv_qnli",))
+RTE = _glue("rte", _PAIR, _QNLI, ("accuracy",), adversarial=("adv_rte",))
+
+ADV_SST2 = _adversarial("adv_sst2", ("sentence",), SST2.labels)
+ADV_QQP = _adversarial("adv_qqp", ("question1", "question2"), _DUPLICATE, ("accuracy", "f1"))
+ADV_MNLI = _adversarial("adv_mnli", ("premise", "hypothesis"), _NLI)
+ADV_MNLI_MISMATCHED = _adversarial("adv_mnli_mismatched", ("premise", "hypothesis"), _NLI)
+ADV_QNLI = _adversarial("adv_qnli", ("question", "sentence"), _QNLI)
+ADV_RTE = _adversarial("adv_rte", _PAIR, _QNLI)

@@ -1,0 +1,117 @@
+"""Loading a task: training and dev split, the out-of-domain split and the adversarial sets that are there."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from robusteval.config import DataConfig
+from robusteval.errors import UserError
+from robusteval.seeds import derive
+from robusteval.tasks import TASKS
+from robusteval.tasks.base import Examples, Task
+from robusteval.tasks.examples import examples_from_frame, task_from_frame
+from robusteval.tasks.sources import Source, from_folder, from_hub, generated, read_file
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task with its rows in memory.
+
+    ood: the out-of-domain split, if the task has one; adversarial: task name -> its dev rows.
+    missing: test sets that the task has but whose data was not found, and why.
+    notices: what the user should know about the rows.
+    """
+
+    task: Task
+    train: Examples
+    dev: Examples
+    ood: Examples | None = None
+    adversarial: dict[str, Examples] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash over every row that training or evaluation may see."""
+        parts = [self.train, self.dev, *([self.ood] if self.ood else []), *self.adversarial.values()]
+        return "-".join(part.fingerprint[:16] for part in parts)
+
+
+def load_task(name: str, config: DataConfig) -> TaskData:
+    """Load everything a run on this task needs; UserError for whatever is wrong with it."""
+    if config.train_file is not None or config.dev_file is not None:
+        return _load_files(name, config)
+    task = resolve(name, config)
+    train = sample(load_split(task, task.train, config), config.train_limit)
+    dev = sample(load_split(task, task.dev, config), config.eval_limit)
+    ood = None
+    if task.out_of_domain:
+        ood = sample(load_split(task, task.out_of_domain, config), config.eval_limit)
+    adversarial, missing = {}, {}
+    for other in task.adversarial:
+        try:
+            adversarial[other] = load_split(TASKS[other], TASKS[other].dev, config)
+        except UserError as error:
+            missing[other] = str(error)
+    return TaskData(task, train, dev, ood, adversarial, missing, _overlap(train, dev))
+
+
+def resolve(name: str, config: DataConfig) -> Task:
+    """The registered task, with the split names the user asked for."""
+    task = TASKS[name]
+    return dataclasses.replace(
+        task, train=config.train_split or task.train, dev=config.dev_split or task.dev
+    )
+
+
+def load_split(task: Task, split: str, config: DataConfig) -> Examples:
+    """One split of a registered task, from where the configuration says."""
+    if task.generator:
+        frame, source = generated(task, split, config.cue)
+    elif config.data_dir is not None:
+        frame, source = from_folder(task, split, Path(config.data_dir).expanduser())
+    else:
+        frame, source = from_hub(task, split, config.revision)
+    return examples_from_frame(frame, task, split, source)
+
+
+def sample(examples: Examples, limit: int | None) -> Examples:
+    """`limit` rows drawn once for all seeds and methods, in their original order; smaller limits are nested."""
+    if limit is None or limit >= len(examples):
+        return examples
+    order = np.random.default_rng(derive(0, "sample")).permutation(len(examples))
+    return examples.take(np.sort(order[:limit]))
+
+
+def _load_files(name: str, config: DataConfig) -> TaskData:
+    if config.train_file is None or config.dev_file is None:
+        missing = "train_file" if config.train_file is None else "dev_file"
+        raise UserError(f"{missing}: not given; a data set of your own needs --train-file and --dev-file")
+    if not config.text_columns:
+        raise UserError("text_columns: not given; name the one or two columns that hold the text")
+    if Path(config.train_file).resolve() == Path(config.dev_file).resolve():
+        raise UserError(f"dev_file: {config.dev_file!r} is the training file; evaluation needs other rows")
+    frames: dict[str, Source] = {}
+    for field_name, path in (("train_file", config.train_file), ("dev_file", config.dev_file)):
+        frame = read_file(Path(path).expanduser(), field_name)
+        frames[field_name] = (frame, {"origin": f"file {Path(path).name}"})
+    task = task_from_frame(
+        frames["train_file"][0], name, config.text_columns, config.label_column, config.label_type
+    )
+    train = sample(examples_from_frame(frames["train_file"][0], task, "train"), config.train_limit)
+    dev = sample(examples_from_frame(frames["dev_file"][0], task, "dev"), config.eval_limit)
+    task = dataclasses.replace(task, dev="dev")
+    return TaskData(task, train, dev, notices=_overlap(train, dev))
+
+
+def _overlap(train: Examples, dev: Examples) -> tuple[str, ...]:
+    """A notice where dev rows also stand in the training set."""
+    seen = set(zip(*train.texts, strict=True))
+    shared = sum(row in seen for row in zip(*dev.texts, strict=True))
+    if not shared:
+        return ()
+    return (f"{shared} of {len(dev)} dev rows have a text that also stands in the training set",)

@@ -1,0 +1,102 @@
+"""Where rows come from: the hub, a folder of Parquet files, a file of the user's, or a built-in generator.
+
+Every source gives a pandas DataFrame and a record of its origin; `examples.py` checks and converts it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robusteval.errors import UserError, nearest
+from robusteval.tasks.base import Task
+
+Source = tuple[pd.DataFrame, dict[str, str]]
+READERS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def generated(task: Task, split: str, cue: float) -> Source:
+    """Rows of a built-in task; the cue's strength matters to its training split only."""
+    module, _, name = task.generator.partition(":")
+    generate = getattr(importlib.import_module(module), name)
+    return pd.DataFrame(generate(task.name, split, cue=cue)), {"origin": "generated", "split": split}
+
+
+def from_folder(task: Task, split: str, data_dir: Path) -> Source:
+    """Rows of <data_dir>/<family>/<task>/<split>.parquet.
+
+    Raises UserError that names the splits which are there: a sample never stands in for a split unasked.
+    """
+    folder = data_dir / task.family / task.name
+    path = folder / f"{split}.parquet"
+    if not data_dir.is_dir():
+        raise UserError(f"data_dir: there is no folder {str(data_dir)!r}")
+    if not path.is_file():
+        there = sorted(file.stem for file in folder.glob("*.parquet"))
+        if not there:
+            raise UserError(f"data_dir: {str(data_dir)!r} has no {task.family}/{task.name}/{split}.parquet")
+        kind = "--dev-split" if split == task.dev else "--train-split"
+        best = (nearest(split, there, 1) or there)[0]
+        raise UserError(
+            f"data_dir: {str(folder)!r} has no split {split!r}; it has {', '.join(there)} (say {kind} {best})"
+        )
+    return read_file(path, "data_dir"), {"origin": "folder", "split": split}
+
+
+def from_hub(task: Task, split: str, revision: str) -> Source:
+    """Rows of a hub data set's Parquet files; the commit that `revision` meant is in the record."""
+    from datasets import load_dataset
+
+    if not task.hub:
+        raise UserError(f"task: {task.name!r} has no hub source; give --data-dir")
+    try:
+        rows = load_dataset(task.hub, task.config or None, split=split, revision=revision)
+    except ValueError as error:
+        raise UserError(f"task: {task.name!r} has no split {split!r} on the hub: {_first_line(error)}") from error
+    except Exception as error:  # the hub client raises a dozen kinds for "out of reach"
+        raise UserError(
+            f"task: {task.name!r} could not be loaded from the hub ({task.hub}, revision {revision!r}): "
+            f"{_first_line(error)}; give --data-dir with {task.family}/{task.name}/{split}.parquet"
+        ) from error
+    record = {"origin": f"hub {task.hub}/{task.config}", "split": split, "revision": revision}
+    return rows.to_pandas(), record | _commit(task.hub, revision)
+
+
+def _commit(repository: str, revision: str) -> dict[str, str]:
+    """The commit behind a revision, where the hub can be asked."""
+    if Path(repository).is_dir():
+        return {}
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().dataset_info(repository, revision=revision, timeout=10)
+    except Exception:  # a record without the commit beats no run: the fingerprint still says what the rows were
+        return {"commit": "not known (the hub was out of reach)"}
+    return {"commit": str(info.sha)}
+
+
+def read_file(path: Path, field: str) -> pd.DataFrame:
+    """A CSV, TSV, JSONL or Parquet file; text stays text ("NA" is a word, not a missing value)."""
+    if not path.is_file():
+        raise UserError(f"{field}: there is no file {str(path)!r}")
+    kind = path.suffix.lower()
+    options: dict[str, Any] = {"keep_default_na": False, "encoding": "utf-8"}
+    try:
+        if kind == ".csv":
+            return pd.read_csv(path, **options)
+        if kind == ".tsv":
+            return pd.read_csv(path, sep="\t", **options)
+        if kind == ".jsonl":
+            return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+        if kind == ".parquet":
+            return pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{field}: {str(path)!r} cannot be read: {_first_line(error)}") from error
+    raise UserError(f"{field}: {path.name!r} ends in {kind!r}; readable are {', '.join(READERS)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
