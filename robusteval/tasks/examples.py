@@ -103,7 +103,7 @@ def task_from_frame(
         hint = f"did you mean {close[0]!r}?" if close else f"the file has {', '.join(have)}"
         raise UserError(f"label_column: the training file has no column {label_column!r}; {hint}")
     column = frame[label_column]
-    scores = label_type == "score" or (label_type == "auto" and pd.api.types.is_float_dtype(column))
+    scores = label_type == "score" or (label_type == "auto" and _looks_like_scores(column))
     if scores:
         return Task(name, "file", text_columns, (), ("spearman", "pearson"), label_column=label_column)
     values = column.tolist()
@@ -119,3 +119,10 @@ def task_from_frame(
             f"label_column: {label_column!r} holds {len(names)} distinct values; for scores say --label-type score"
         )
     return Task(name, "file", text_columns, tuple(names), ("accuracy", "macro_f1"), label_column=label_column)
+
+
+def _looks_like_scores(column: pd.Series[Any]) -> bool:
+    """Mostly numbers, some of them with a fraction; one bad cell must not turn scores into classes."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    return len(finite) > len(numbers) / 2 and bool(np.any(finite != np.floor(finite)))

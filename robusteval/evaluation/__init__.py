@@ -1,0 +1,1 @@
+"""Evaluation: fast prediction, metrics, and the suites that a model goes through."""
