@@ -137,47 +137,34 @@ class EvalConfig:
 class MethodConfig:
     """One column of a table: one method or several composed, their settings, and training overrides.
 
-    parts: (registered name, its settings) in the order given; train: TrainConfig fields of this column only.
+    label: what the user wrote, the column's name; parts: (registered name, its settings) in the order given;
+    train: TrainConfig fields that hold for this column only.
     """
 
-    parts: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = (("vanilla", ()),)
-    train: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The text that `parse` reads back: vanilla, match:temperature=2, match+r3f, ..."""
-        texts = []
-        for name, settings in self.parts:
-            texts.append(":".join([name, *(f"{key}={_plain(value)}" for key, value in settings)]))
-        overrides = "".join(f":{key}={_plain(value)}" for key, value in self.train)
-        return "+".join(texts) + overrides
+    label: str = "vanilla"
+    parts: tuple[tuple[str, dict[str, Any]], ...] = (("vanilla", {}),)
+    train: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> MethodConfig:
         """Read `name[:key=value...][+name...]`; a key of TrainConfig overrides training for this column.
 
         >>> MethodConfig.parse("match:temperature=2:learning_rate=5e-5").train
-        (('learning_rate', 5e-05),)
+        {'learning_rate': 5e-05}
         """
         train_fields = {item.name for item in fields(TrainConfig)}
-        parts: list[tuple[str, tuple[tuple[str, Any], ...]]] = []
+        parts: list[tuple[str, dict[str, Any]]] = []
         train: dict[str, Any] = {}
         for part in text.split("+"):
-            name, *pairs = part.strip().split(":")
+            name, *pairs = (piece.strip() for piece in part.split(":"))
             settings: dict[str, Any] = {}
             for pair in pairs:
                 key, equals, value = pair.partition("=")
                 if not equals or not key:
                     raise UserError(f"methods: {pair!r} in {text!r} is not key=value")
-                target = train if key.strip() in train_fields else settings
-                target[key.strip()] = _number(value)
-            parts.append((name.strip(), tuple(sorted(settings.items()))))
-        return cls(tuple(parts), tuple(sorted(train.items())))
-
-
-def _plain(value: Any) -> str:
-    """A setting as `parse` reads it."""
-    return json.dumps(value) if isinstance(value, bool) or value is None else f"{value}"
+                (train if key in train_fields else settings)[key] = _number(value)
+            parts.append((name, settings))
+        return cls("".join(text.split()), tuple(parts), train)
 
 
 def _number(text: str) -> Any:
@@ -220,8 +207,7 @@ class RunSpec:
         for place in ("data_dir", "train_file", "dev_file"):
             spec["data"].pop(place)
         hash8 = content_hash({"spec": spec, "facts": facts})[:8]
-        label = self.method.label
-        method = "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]
+        method = "".join(c if c.isalnum() or c in "+-=_" else "-" for c in self.method.label)[:60]
         scenario = self.scenario if self.scenario_value is None else f"{self.scenario}-{self.scenario_value:g}"
         return f"{self.task}.{method}.{scenario}.s{self.seed}.{hash8}"
 
@@ -246,10 +232,17 @@ class ExperimentSpec:
     def runs(self) -> list[RunSpec]:
         """One RunSpec per seed and method; seeds vary slowest, so that early results cover every method."""
         return [
-            dataclasses.replace(self.base, method=method, seed=seed)
+            dataclasses.replace(
+                self.base, method=method, seed=seed, train=override(self.base.train, method.train)
+            )
             for seed in self.seeds
             for method in self.methods
         ]
+
+
+def override(train: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """`train` with the given fields changed; values are checked and converted as in a file."""
+    return from_dict(TrainConfig, {**to_dict(train), **changes}, "train.")
 
 
 def content_hash(value: Any) -> str:
@@ -302,6 +295,8 @@ def convert(hint: Any, value: Any, path: str) -> Any:
         return tuple(convert(kind, item, path) for kind, item in zip(inner, value, strict=True))
     if hint is Any:
         return value
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
     if origin is Literal:
         check_choice(path, str(value), arguments)
         return value

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from robusteval.files import append_lines, read_lines
+from robusteval.files import read_lines
 
 
 @dataclass(frozen=True)
@@ -35,31 +35,17 @@ class Row:
     note: str = ""
 
 
-DONE = {"done": True}
+def row_line(row: Row) -> dict[str, Any]:
+    """A row as a JSON object; a number that is not finite is written as null."""
+    return {**asdict(row), "value": row.value if math.isfinite(row.value) else None}
 
 
-def write_rows(path: Path, rows: list[Row]) -> None:
-    """Append rows, fsynced. A number that is not finite is written as null."""
-    append_lines(path, ({**asdict(row), "value": _finite(row.value)} for row in rows))
-
-
-def mark_done(path: Path) -> None:
-    """The last line of a finished run; nothing is reported as done without it."""
-    append_lines(path, [DONE])
-
-
-def read_rows(path: Path) -> tuple[list[Row], bool]:
-    """The rows of a run and whether it is finished; a torn last line is dropped."""
-    lines = read_lines(path)
-    done = bool(lines) and lines[-1] == DONE
-    rows = [_row(line) for line in lines if line != DONE]
-    return rows, done
-
-
-def _row(line: dict[str, Any]) -> Row:
+def line_row(line: dict[str, Any]) -> Row:
+    """The row that `row_line` wrote."""
     value = line["value"]
     return Row(**{**line, "value": math.nan if value is None else value})
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a rows.jsonl file: lines that carry a value; markers and a torn last line are passed over."""
+    return [line_row(line) for line in read_lines(path) if "value" in line]

@@ -84,7 +84,7 @@ _add(
     "faster-alzantot",
     "FasterGeneticAlgorithmJia2019",
     "the genetic search with a faster language model (Jia 2019)",
-    "counter-fitted vectors, learning-to-write language model",
+    "counter-fitted vectors, learning-to-write language model, torchfile",
 )
 _add("iga", "IGAWang2019", "improved genetic search over nearest words (Wang 2019)", "counter-fitted vectors")
 _add(

@@ -1,12 +1,14 @@
-"""From a recipe's name to a TextAttack attack that repeats itself: same seed, same result, in every process."""
+"""From a recipe's name to an attack that repeats itself: same seed, same result, in every process."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from robusteval.attacks import recipe_entry
+from robusteval.attacks.resources import needs
 from robusteval.attacks.wrapper import PredictWrapper
 
 # `predict` cuts its own batches, by length; TextAttack's cut of 32 would come first and spoil them.
@@ -23,6 +25,9 @@ def build_attack(
     import textattack
     from textattack.constraints.pre_transformation import InputColumnModification
 
+    if "multilingual wordnet" in needs(recipe):
+        # Its other languages are unknown to NLTK's WordNet until somebody asks for them.
+        importlib.import_module("nltk.corpus").wordnet.add_omw()
     messages = textattack.shared.logger
     level = messages.level
     # It would warn that it does not know the class of our stand-in model.

@@ -48,7 +48,7 @@ def load_textattack(resources_dir: Path | None = None) -> types.ModuleType:
         stack.enter_context(_without_post_install())
         textattack = importlib.import_module("textattack")
     install = sys.modules[INSTALL]
-    install.TEXTATTACK_CACHE_DIR = str(textattack_cache())  # type: ignore[attr-defined]
+    vars(install)["TEXTATTACK_CACHE_DIR"] = str(textattack_cache())
     # Its messages go where the program's logging sends them, not to a handler of its own.
     messages: logging.Logger = install.logger
     messages.handlers.clear()
@@ -123,7 +123,7 @@ def _tell_stopwords() -> None:
 
 def _stopwords(language: str | None = None) -> list[str]:
     if language not in (None, "english"):
-        raise LookupError(f"NLTK's stopwords corpus is needed for {language!r}: python -m nltk.downloader stopwords")
+        raise LookupError(f"NLTK's stopwords corpus is needed for {language!r}")
     return list(stopwords.ENGLISH)
 
 
@@ -154,7 +154,7 @@ def _kept_environment() -> Iterator[None]:
 
 @contextmanager
 def _quiet_import() -> Iterator[None]:
-    """Neither warnings nor logging set-up of the imported packages: dictConfig closes everybody's handlers."""
+    """No warnings and no logging set-up by the imported packages: dictConfig closes everybody's handlers."""
     with warnings.catch_warnings(), patch.object(logging.config, "dictConfig", lambda config: None):
         warnings.simplefilter("ignore")
         yield
@@ -184,7 +184,11 @@ def _hollow_flair() -> dict[str, types.ModuleType]:
     modules = {name: types.ModuleType(name) for name in ("flair", "flair.data", "flair.models")}
     for name, module in modules.items():
         module.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=name == "flair")
-    for module_name, class_name in (("data", "Sentence"), ("data", "Tokenizer"), ("models", "SequenceTagger")):
+    for module_name, class_name in (
+        ("data", "Sentence"),
+        ("data", "Tokenizer"),
+        ("models", "SequenceTagger"),
+    ):
         setattr(modules[f"flair.{module_name}"], class_name, type(class_name, (), {}))
     vars(modules["flair"]).update(data=modules["flair.data"], models=modules["flair.models"], __path__=[])
     return modules
@@ -192,7 +196,7 @@ def _hollow_flair() -> dict[str, types.ModuleType]:
 
 @contextmanager
 def _without_post_install() -> Iterator[None]:
-    """Import `textattack.shared.utils.install` without its last line, which downloads and marks itself done."""
+    """Import `textattack.shared.utils.install` without its last line: downloads, marked as done."""
     finder = _InstallFinder()
     sys.meta_path.insert(0, finder)
     try:
@@ -223,4 +227,8 @@ class _InstallLoader(importlib.machinery.SourceFileLoader):
 
 
 def _is_call_of(node: ast.stmt, name: str) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == name
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) == name
+    )

@@ -69,7 +69,7 @@ def finished(path: Path, expected: Sequence[Mapping[str, Any]]) -> dict[str, Att
         for field in IDENTITY:
             if line.get(field) != example[field]:
                 raise UserError(
-                    f"{path}: the line of id {example['id']!r} has {field} {line.get(field)!r}, but this run has "
-                    f"{example[field]!r}; give another file, or delete this one to start again"
+                    f"{path}: the line of id {example['id']!r} has {field} {line.get(field)!r}, but this "
+                    f"run has {example[field]!r}; give another file, or delete this one to start again"
                 )
     return lines

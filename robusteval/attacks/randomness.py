@@ -14,7 +14,8 @@ import torch
 def preserved() -> Iterator[None]:
     """Leave the global states of random, numpy and torch as they were found."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = torch.cuda.get_rng_state_all() if used else None
     try:
         yield
     finally:

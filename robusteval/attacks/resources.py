@@ -43,7 +43,7 @@ class Resource:
 
 
 def nltk_folders(resources_dir: Path | None = None) -> list[str]:
-    """The folders searched for NLTK data: `resources_dir`, `resources_dir`/nltk_data, then NLTK's own path."""
+    """The folders searched for NLTK data: `resources_dir`, its nltk_data, then NLTK's own path."""
     import nltk.data
 
     own = [str(folder) for folder in nltk.data.path]
@@ -54,10 +54,14 @@ def nltk_folders(resources_dir: Path | None = None) -> list[str]:
 
 
 def textattack_cache(resources_dir: Path | None = None) -> Path:
-    """Where TextAttack's own files lie: `resources_dir`/textattack if there, else TextAttack's cache folder."""
+    """Where TextAttack's own files lie: `resources_dir`/textattack if there, else its cache folder."""
     if resources_dir is not None and (resources_dir / "textattack").is_dir():
         return resources_dir / "textattack"
     return Path(os.environ.get("TA_CACHE_DIR") or Path.home() / ".cache" / "textattack")
+
+
+def _holds(folder: Path, package: str) -> bool:
+    return (folder / package).is_dir() or (folder / f"{package}.zip").is_file()
 
 
 def _nltk(*packages: str) -> Check:
@@ -65,10 +69,7 @@ def _nltk(*packages: str) -> Check:
 
     def check(resources_dir: Path | None) -> tuple[bool, str]:
         folders = nltk_folders(resources_dir)
-        found = all(
-            any(Path(folder, package).is_dir() or Path(folder, f"{package}.zip").is_file() for folder in folders)
-            for package in packages
-        )
+        found = all(any(_holds(Path(folder), package) for folder in folders) for package in packages)
         return found, " and ".join(packages) + " in " + ", ".join(folders)
 
     return check
@@ -158,7 +159,8 @@ def _package_file(*relative: str) -> Check:
         spec = importlib.util.find_spec("textattack")
         folders = list(spec.submodule_search_locations or ()) if spec else []
         paths = [Path(folder, *relative) for folder in folders]
-        return any(path.is_file() for path in paths), ", ".join(map(str, paths)) or "textattack is not installed"
+        where = ", ".join(map(str, paths)) or "the package textattack, which is not installed"
+        return any(path.is_file() for path in paths), where
 
     return check
 
@@ -212,7 +214,7 @@ RESOURCES: dict[str, Resource] = {
         Resource(
             "homoglyphs",
             _package_file("shared", "intentional_homoglyphs.txt"),
-            "textattack/shared/intentional_homoglyphs.txt of github.com/QData/TextAttack, copied to that place",
+            "textattack/shared/intentional_homoglyphs.txt of github.com/QData/TextAttack, copied there",
         ),
         Resource(
             "use",
@@ -221,6 +223,7 @@ RESOURCES: dict[str, Resource] = {
             + _python(f"import tensorflow_hub as hub; hub.load('{_USE}')"),
         ),
         Resource("tensorflow", _importable("tensorflow"), "pip install tensorflow"),
+        Resource("torchfile", _importable("torchfile"), "pip install torchfile"),
         Resource(
             "flair",
             _importable("flair"),
@@ -273,5 +276,5 @@ def require(name: str, resources_dir: Path | None = None) -> None:
     """Raise UserError naming every missing resource of recipe `name`."""
     missing = [state for state in check_recipe(name, resources_dir) if not state.present]
     if missing:
-        lines = [f"  {state.name}: looked for {state.looked}\n    supply: {state.supply}" for state in missing]
+        lines = [f"  {one.name}: looked for {one.looked}\n    supply: {one.supply}" for one in missing]
         raise UserError(f"attack recipe {name!r}: missing resources\n" + "\n".join(lines))

@@ -83,7 +83,7 @@ def attack_examples(
     """
     recipe_entry(recipe)
     if not labels:
-        raise UserError(f"attack recipe {recipe!r}: attacks need a classification task; this one has no labels")
+        raise UserError(f"attack recipe {recipe!r} needs a classification task, and this one has no labels")
     names = _column_names(examples, text_columns)
     changeable = _changeable(names, columns)
     targets = _targets(examples, labels, recipe, count, seed)
@@ -173,8 +173,13 @@ class ExampleAttacker:
         if not words:
             # Searches differ in what they do with nothing to change; the answer is the same for all.
             before, _ = self.attack.goal_function.init_attack_example(attacked, target.gold)
-            skipped = before.goal_status == self.textattack.goal_function_results.GoalFunctionResultStatus.SKIPPED
-            return self._facts("skipped" if skipped else "failed", before, before, "no word to change")
+            status = self.textattack.goal_function_results.GoalFunctionResultStatus
+            return self._facts(
+                "skipped" if before.goal_status == status.SKIPPED else "failed",
+                before,
+                before,
+                "no word to change",
+            )
         result = self.attack.attack(attacked, target.gold)
         before, after = result.original_result, result.perturbed_result
         self._check_protected(before, after)
@@ -236,7 +241,9 @@ def _column_names(examples: Examples, text_columns: Sequence[str] | None) -> lis
     if text_columns is None:
         return ["text"] if number == 1 else [f"text{place}" for place in range(1, number + 1)]
     if len(text_columns) != number or len(set(text_columns)) != number:
-        raise UserError(f"text_columns: {list(text_columns)} does not name the {number} text columns once each")
+        raise UserError(
+            f"text_columns: {list(text_columns)} does not name each of {number} text columns once"
+        )
     return list(text_columns)
 
 
@@ -261,7 +268,7 @@ def _targets(
         label = int(gold[row])
         if label != gold[row] or not 0 <= label < len(labels):
             raise UserError(
-                f"labels: example {examples.ids[row]!r} has label {gold[row]}, not one of the {len(labels)} classes"
+                f"labels: example {examples.ids[row]!r} has label {gold[row]}, outside 0..{len(labels) - 1}"
             )
         targets.append(Target(examples.ids[row], row, examples.text(row), label, recipe, seed))
     repeated = len(targets) - len({target.id for target in targets})

@@ -44,9 +44,7 @@ class PredictWrapper:
         position = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         logits = np.asarray(self.predict(list(position)), dtype=np.float32)
         if logits.shape != (len(position), self.num_labels):
-            raise UserError(
-                f"predict: returned shape {logits.shape} for {len(position)} texts and {self.num_labels} labels"
-            )
+            raise UserError(f"predict: returned shape {logits.shape}, not {(len(position), self.num_labels)}")
         self.calls += 1
         self.rows += len(position)
         return torch.from_numpy(not_mistaken_for_probabilities(logits)[[position[text] for text in texts]])
@@ -59,5 +57,6 @@ def not_mistaken_for_probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArr
     as probabilities. A constant shift moves the sum away and leaves the softmax as it was.
     """
     if logits.size and bool((np.abs(logits.sum(axis=1) - 1) < 1e-5).all()):
-        return logits + np.float32(1)
+        shifted: npt.NDArray[np.float32] = logits + np.float32(1)
+        return shifted
     return logits

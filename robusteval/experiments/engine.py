@@ -1,0 +1,67 @@
+"""Doing a plan's runs on this machine, one after the other or several processes at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+from robusteval.config import RunSpec
+from robusteval.errors import UserError
+from robusteval.experiments.plan import Plan
+from robusteval.experiments.run import Options, execute
+
+Report = Callable[[RunSpec, str], None]
+"""(run, what became of it: "done", "finished before" or an error message)."""
+
+
+def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> list[tuple[RunSpec, str]]:
+    """Do every run that is not finished; returns the runs that failed, with the reason.
+
+    A run that fails does not stop the others. workers: processes; each has its share of the CPU's cores, which
+    can change results in the last digits compared to another number of workers.
+    """
+    open_runs = []
+    for run in plan.runs:
+        if plan.folder(run, options.out).done:
+            report(run, "finished before")
+        else:
+            open_runs.append(run)
+    failed = []
+    if workers <= 1 or len(open_runs) <= 1:
+        for run in open_runs:
+            message = _outcome(run, options, plan)
+            report(run, message)
+            if message != "done":
+                failed.append((run, message))
+        return failed
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    quiet = dataclasses.replace(options, quiet=True, threads=options.threads or threads)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context) as pool:
+        futures = {pool.submit(_remote, run, quiet, plan.facts): run for run in open_runs}
+        for future in as_completed(futures):
+            run, message = futures[future], future.result()
+            report(run, message)
+            if message != "done":
+                failed.append((run, message))
+    return failed
+
+
+def _outcome(run: RunSpec, options: Options, plan: Plan) -> str:
+    try:
+        execute(run, options, plan.facts, plan.data)
+    except UserError as error:
+        return str(error)
+    return "done"
+
+
+def _remote(run: RunSpec, options: Options, facts: dict[str, str]) -> str:
+    """In a worker process: rows are loaded anew there."""
+    try:
+        execute(run, options, facts)
+    except UserError as error:
+        return str(error)
+    return "done"

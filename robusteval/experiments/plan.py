@@ -1,0 +1,113 @@
+"""From an experiment's spec to a checked plan: every mistake is found here, before hours are spent."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer
+
+from robusteval.attacks import ATTACKS
+from robusteval.attacks.resources import require
+from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, TrainConfig
+from robusteval.encoding import encode
+from robusteval.errors import UserError
+from robusteval.evaluation.suites import SUITES
+from robusteval.experiments.run import Options, run_facts
+from robusteval.experiments.store import RunFolder, claim_output
+from robusteval.methods import METHODS
+from robusteval.methods.compose import build_method
+from robusteval.models import check_max_length, locate, recommended_learning_rate, weights_sha256
+from robusteval.tasks.load import TaskData, load_task
+from robusteval.trainer import check_tracker, pick_device, pick_precision
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs that are ready to start, with their rows in memory and what the user should know."""
+
+    spec: ExperimentSpec
+    runs: list[RunSpec]
+    data: TaskData
+    facts: dict[str, str]
+    notices: list[str]
+
+    def folder(self, run: RunSpec, out: Path) -> RunFolder:
+        return RunFolder(out / "runs" / run.name(**self.facts))
+
+
+def make_spec(
+    base: RunSpec, methods: Sequence[str], seeds: Sequence[int], explicit: Mapping[str, Any]
+) -> ExperimentSpec:
+    """An experiment with every setting resolved to a value.
+
+    A training setting comes from, in this order: the method's own text ("match:learning_rate=1e-5"), what the
+    user set for all (`explicit`), what the method's paper uses, the model's recommendation, the default.
+    """
+    parsed = [MethodConfig.parse(text) for text in methods]
+    columns = []
+    for method in parsed:
+        paper: dict[str, Any] = {}
+        for name, _ in method.parts:
+            paper.update(METHODS[name].TRAIN)
+        paper = {key: value for key, value in paper.items() if key not in explicit}
+        columns.append(dataclasses.replace(method, train={**paper, **method.train}))
+    train = TrainConfig(**{"learning_rate": recommended_learning_rate(base.model), **explicit})
+    return ExperimentSpec(dataclasses.replace(base, train=train), tuple(columns), tuple(seeds))
+
+
+def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
+    """Check names, settings, data, model, device and resources; nothing is written.
+
+    Raises UserError for the first thing that cannot work.
+    """
+    for suite in spec.base.evaluation.suites:
+        SUITES.entry(suite)
+    for recipe in spec.base.evaluation.attacks:
+        ATTACKS.entry(recipe)
+    runs = spec.runs()
+    for run in runs:
+        build_method(run.method)
+    check_tracker(options.track)
+    device = pick_device(options.device)
+    for run in runs:
+        pick_precision(run.train.precision, device)
+    data = load_task(spec.base.task, spec.base.data)
+    folder, _ = locate(spec.base.model, spec.base.model_revision)
+    facts = run_facts(data, weights_sha256(folder))
+    notices = [*data.notices, *(f"no {name}: {reason}" for name, reason in data.missing.items())]
+    notices += _check_model(spec, folder, data)
+    if data.task.regression and spec.base.evaluation.attacks:
+        notices.append(f"not attacked: {data.task.name} is a regression task, and an attack needs classes")
+    elif spec.base.evaluation.attacks:
+        for recipe in spec.base.evaluation.attacks:
+            require(recipe, options.resources_dir)
+    return Plan(spec, runs, data, facts, notices)
+
+
+def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData) -> list[str]:
+    """What can be known of the model from its configuration and tokenizer alone."""
+    trust = spec.base.trust_remote_code
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
+    except (OSError, ValueError) as error:
+        raise UserError(f"model: {spec.base.model!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+    length = spec.base.train.max_length
+    check_max_length(dataclasses.make_dataclass("_", ["config"])(config), tokenizer, length)
+    if "mask" in spec.base.evaluation.suites and tokenizer.mask_token_id is None:
+        raise UserError(f"suites: 'mask' needs a mask token, and the tokenizer of {spec.base.model!r} has none")
+    notices = []
+    for name, examples in (("training", data.train), ("dev", data.dev)):
+        cut = encode(tokenizer, examples.texts, max_length=length).truncated
+        if cut:
+            notices.append(f"{cut} of {len(examples)} {name} texts are cut to {length} tokens (max_length)")
+    return notices
+
+
+def start(plan: Plan, options: Options) -> None:
+    """Claim the output folder for this plan."""
+    claim_output(options.out, plan.spec)

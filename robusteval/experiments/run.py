@@ -1,0 +1,245 @@
+"""One run: train one model with one method and one seed, test it, and leave rows on disk."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import robusteval
+from robusteval.attacks.runner import attack_examples
+from robusteval.attacks.summary import AttackSummary
+from robusteval.config import RunSpec, to_dict
+from robusteval.encoding import encode
+from robusteval.evaluation.metrics import score
+from robusteval.evaluation.predict import Predictor
+from robusteval.evaluation.suites import SUITES, Measurement, Subject
+from robusteval.experiments.environment import git_commit, hardware, versions
+from robusteval.experiments.store import RunFolder
+from robusteval.methods.compose import attach, build_method
+from robusteval.models import LoadedModel, check_max_length, load_model, save_checkpoint
+from robusteval.progress import ProgressBar
+from robusteval.rows import Row
+from robusteval.tasks.load import TaskData, load_task, sample
+from robusteval.trainer import TrainResult, pick_device, train
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to work; nothing in here changes a result, so it is no part of a run's name.
+
+    threads: CPU threads of this process, 0 for torch's own choice.
+    """
+
+    out: Path
+    device: str = "auto"
+    keep_models: bool = False
+    track: str | None = None
+    resources_dir: Path | None = None
+    checkpoint_seconds: float = 120.0
+    quiet: bool = False
+    threads: int = 0
+
+
+def run_facts(data: TaskData, model_sha256: str) -> dict[str, str]:
+    """What besides the spec decides a run's numbers; part of its name, so a change of either is a new run."""
+    return {"data": data.fingerprint, "model": model_sha256, "code": robusteval.__version__}
+
+
+def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskData | None = None) -> RunFolder:
+    """Do what is left of a run and return its folder.
+
+    Each stage (training, every suite, every attack) is finished once; an interrupted one is continued.
+    """
+    folder = RunFolder(options.out / "runs" / spec.name(**facts))
+    if folder.done:
+        return folder
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with folder.lock():
+        folder.recover()
+        data = data or load_task(spec.task, spec.data)
+        device = pick_device(options.device)
+        method = build_method(spec.method)
+        folder.write_record("config.json", {"spec": to_dict(spec), "facts": facts})
+        stages = folder.stages()
+        if "train" not in stages:
+            _train(spec, options, folder, data, device)
+        loaded = load_model(str(folder.model), labels=data.task.labels, seed=spec.seed, keep_head=True)
+        folder.update_record("environment.json", checkpoint_sha256=loaded.sha256)
+        loaded.model.to(device)
+        # a method whose predictions need more than the checkpoint keeps its hook while it is evaluated
+        hook = None if method.plain_at_evaluation else attach(_bound(method, data, device, spec), loaded.model)
+        predictor = Predictor(loaded.model, loaded.tokenizer, spec.train.max_length)
+        subject = Subject(predictor, data, spec.evaluation)
+        for suite in spec.evaluation.suites:
+            if suite not in stages:
+                _evaluate(suite, spec, folder, subject)
+        if not data.task.regression:
+            for recipe in spec.evaluation.attacks:
+                if f"attack/{recipe}" not in stages:
+                    _attack(recipe, spec, options, folder, subject)
+        if hook is not None:
+            hook.remove()
+        folder.finish(keep_model=options.keep_models)
+    return folder
+
+
+def _bound(method: Any, data: TaskData, device: torch.device, spec: RunSpec) -> Any:
+    from robusteval.methods.base import Context
+
+    method.bind(Context(device, 0, data.task.regression, spec.seed, lambda loss: None))
+    return method
+
+
+def _row(spec: RunSpec, folder: RunFolder, **fields: Any) -> Row:
+    return Row(
+        run=folder.path.name,
+        task=spec.task,
+        method=spec.method.label,
+        scenario=spec.scenario,
+        scenario_value=spec.scenario_value,
+        seed=spec.seed,
+        **fields,
+    )
+
+
+def _train(spec: RunSpec, options: Options, folder: RunFolder, data: TaskData, device: torch.device) -> None:
+    task, config = data.task, spec.train
+    loaded = load_model(
+        spec.model,
+        labels=task.labels,
+        seed=spec.seed,
+        revision=spec.model_revision,
+        trust_remote_code=spec.trust_remote_code,
+        dropout=config.dropout,
+    )
+    check_max_length(loaded.model, loaded.tokenizer, config.max_length)
+    encoded = encode(loaded.tokenizer, data.train.texts, data.train.labels, max_length=config.max_length)
+    folder.update_record(
+        "environment.json",
+        versions=versions(),
+        git_commit=git_commit(),
+        hardware=hardware(device),
+        model={**loaded.source, "sha256": loaded.sha256},
+        data={"fingerprint": data.fingerprint, "train": data.train.source, "dev": data.dev.source},
+        truncated_training_texts=encoded.truncated,
+    )
+    method = build_method(spec.method)
+    result = train(
+        loaded,
+        encoded,
+        config,
+        method,
+        seed=spec.seed,
+        device=device,
+        folder=folder.path,
+        dev_score=_dev_score(loaded, data, config.max_length) if config.select == "best" else None,
+        track=options.track,
+        checkpoint_seconds=options.checkpoint_seconds,
+        quiet=options.quiet,
+        title=f"train {spec.method.label} seed {spec.seed}",
+    )
+    folder.update_record("environment.json", precision=result.precision, notices=result.notices)
+    save_checkpoint(loaded.model, loaded.tokenizer, folder.model)
+    folder.finish_stage("train", _train_rows(spec, folder, data, result))
+
+
+def _dev_score(loaded: LoadedModel, data: TaskData, max_length: int) -> Any:
+    """The primary metric on dev, for --select best; such a score is selected on the rows it is reported on."""
+    task = data.task
+    encoded = encode(loaded.tokenizer, data.dev.texts, data.dev.labels, max_length=max_length)
+
+    def measure(model: Any) -> float:
+        logits = Predictor(model, loaded.tokenizer, max_length).encoded(encoded)
+        return score([task.primary], data.dev.labels, logits, regression=task.regression)[task.primary]
+
+    return measure
+
+
+def _train_rows(spec: RunSpec, folder: RunFolder, data: TaskData, result: TrainResult) -> list[Row]:
+    n, seconds = len(data.train), round(result.seconds, 3)
+    values = {
+        "steps": float(result.steps),
+        "seconds_per_step": result.seconds_per_step,
+        "peak_memory_mb": result.peak_bytes / 2**20,
+    }
+    note = "; ".join(result.notices)
+    return [
+        _row(
+            spec, folder, suite="train", suite_value="", split=data.task.train, metric=metric, value=value,
+            n=n, seconds=seconds, note=note,
+        )
+        for metric, value in values.items()
+    ]  # fmt: skip
+
+
+def _evaluate(suite: str, spec: RunSpec, folder: RunFolder, subject: Subject) -> None:
+    measurements = list(SUITES[suite](subject))
+    regression = subject.data.task.regression
+    folder.write_predictions(suite, measurements, regression=regression)
+    folder.finish_stage(suite, [row for item in measurements for row in _suite_rows(spec, folder, item)])
+    for item in measurements:
+        if item.note.startswith("collapsed"):
+            logger.warning("%s seed %s has %s: it predicts nothing else", spec.method.label, spec.seed, item.note)
+
+
+def _suite_rows(spec: RunSpec, folder: RunFolder, item: Measurement) -> list[Row]:
+    selected = "selected on dev" if spec.train.select == "best" and item.suite in ("clean", "mask", "replace") else ""
+    note = "; ".join(part for part in (item.note, selected) if part)
+    return [
+        _row(
+            spec, folder, suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value,
+            n=item.n, seconds=round(item.seconds, 3), note=note,
+        )
+        for metric, value in item.metrics.items()
+    ]  # fmt: skip
+
+
+def _attack(recipe: str, spec: RunSpec, options: Options, folder: RunFolder, subject: Subject) -> None:
+    data = subject.data
+    examples = sample(data.dev, spec.evaluation.attack_examples)
+    began = time.perf_counter()
+    with ProgressBar(f"attack {recipe} on {spec.method.label}", len(examples), quiet=options.quiet) as bar:
+        result = attack_examples(
+            subject.predictor.logits,
+            examples,
+            data.task.labels,
+            recipe,
+            seed=spec.seed,
+            out=folder.path / "attacks" / f"{recipe}.jsonl",
+            resources_dir=options.resources_dir,
+            text_columns=data.task.text_columns,
+            progress=lambda done, total, line: bar.advance(1, line["outcome"]),
+        )
+    seconds = round(time.perf_counter() - began, 3)
+    folder.finish_stage(f"attack/{recipe}", _attack_rows(spec, folder, recipe, result.summary, data, seconds))
+
+
+def _attack_rows(
+    spec: RunSpec, folder: RunFolder, recipe: str, summary: AttackSummary, data: TaskData, seconds: float
+) -> list[Row]:
+    """Every number with its own denominator."""
+    note = f"{summary.errors} of {summary.examples} examples ended in an error" if summary.errors else ""
+    numbers: Sequence[tuple[str, float, int]] = (
+        ("attacked_clean_accuracy", summary.clean_accuracy, summary.evaluated),
+        ("accuracy_under_attack", summary.accuracy_under_attack, summary.evaluated),
+        ("attack_success_rate", summary.attack_success_rate, summary.attacked),
+        ("mean_queries", summary.mean_queries, summary.attacked),
+        ("mean_words_changed_percent", summary.mean_words_changed_percent, summary.succeeded),
+    )
+    return [
+        _row(
+            spec, folder, suite="attack", suite_value=recipe, split=data.task.dev, metric=metric, value=value,
+            n=n, seconds=seconds, note=note,
+        )
+        for metric, value, n in numbers
+    ]  # fmt: skip
+

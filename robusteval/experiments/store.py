@@ -1,0 +1,158 @@
+"""A run on disk: stages that are finished stay finished, whatever happens next."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robusteval.config import ExperimentSpec, to_dict, to_yaml
+from robusteval.errors import UserError
+from robusteval.evaluation.suites import Measurement
+from robusteval.files import append_lines, read_lines, write_atomic, write_json
+from robusteval.rows import Row, line_row, row_line
+
+
+class RunFolder:
+    """The files of one run.
+
+    rows.jsonl holds the rows of each finished stage, followed by that stage's marker; the last line of a
+    finished run is {"done": true}. Rows without a marker stem from a writer that was killed and are dropped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows_path = path / "rows.jsonl"
+        self.model = path / "model"
+
+    @property
+    def done(self) -> bool:
+        lines = read_lines(self.rows_path)
+        return bool(lines) and lines[-1] == {"done": True}
+
+    def rows(self) -> list[Row]:
+        """Rows of finished stages."""
+        return [line_row(line) for line in self._finished_lines() if "value" in line]
+
+    def stages(self) -> set[str]:
+        return {line["stage"] for line in self._finished_lines() if "stage" in line}
+
+    def _finished_lines(self) -> list[dict[str, Any]]:
+        lines = read_lines(self.rows_path)
+        last = max((n for n, line in enumerate(lines) if "value" not in line), default=-1)
+        return lines[: last + 1]
+
+    def recover(self) -> None:
+        """Cut away what an interrupted writer left behind."""
+        if not self.rows_path.exists():
+            return
+        finished = self._finished_lines()
+        if len(finished) < len(read_lines(self.rows_path)):
+            write_atomic(self.rows_path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in finished))
+
+    def finish_stage(self, stage: str, rows: Sequence[Row]) -> None:
+        append_lines(self.rows_path, [*(row_line(row) for row in rows), {"stage": stage}])
+
+    def finish(self, *, keep_model: bool) -> None:
+        """Mark the run as done, then drop what only resuming needed."""
+        append_lines(self.rows_path, [{"done": True}])
+        (self.path / "state.safetensors").unlink(missing_ok=True)
+        if not keep_model:
+            shutil.rmtree(self.model, ignore_errors=True)
+
+    def write_record(self, name: str, value: dict[str, Any]) -> None:
+        write_json(self.path / name, value)
+
+    def update_record(self, name: str, **values: Any) -> None:
+        path = self.path / name
+        write_json(path, {**(json.loads(path.read_text()) if path.exists() else {}), **values})
+
+    def write_predictions(self, suite: str, measurements: Sequence[Measurement], *, regression: bool) -> None:
+        """predictions/<suite>.parquet: value, set, id, gold, predicted, logits of every predicted row."""
+        frames = []
+        for item in measurements:
+            for number, each in enumerate(item.sets):
+                predicted = each.logits[:, 0] if regression else each.logits.argmax(axis=1)
+                columns = {
+                    "value": item.value, "set": number, "id": list(each.ids), "gold": each.gold,
+                    "predicted": predicted, "logits": list(each.logits.astype(np.float32)),
+                }  # fmt: skip
+                frames.append(pd.DataFrame(columns))
+        if not frames:
+            return
+        path = self.path / "predictions" / f"{suite}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
+        os.replace(temporary, path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; the system frees it when the process ends, however it ends."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            import fcntl
+        except ImportError:  # no such locks on Windows
+            yield
+            return
+        with open(self.path / ".lock", "w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"out: another process is working on {str(self.path)!r}") from None
+            yield
+
+
+def claim_output(out: Path, spec: ExperimentSpec) -> None:
+    """Make `out` this experiment's folder.
+
+    Raises UserError where it holds another experiment's spec (naming the first field that differs) or files
+    that are no experiment at all; nothing is overwritten.
+    """
+    path = out / "experiment.yaml"
+    if out.exists() and not out.is_dir():
+        raise UserError(f"out: {str(out)!r} is a file")
+    if path.exists():
+        import yaml
+
+        try:
+            held = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise UserError(f"out: {str(path)!r} is not readable as YAML") from error
+        difference = _difference(held, to_dict(spec))
+        if difference:
+            raise UserError(
+                f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder"
+            )
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(f"out: {str(out)!r} is not empty and holds no experiment; choose another --out folder")
+    write_atomic(path, to_yaml(spec))
+
+
+def _difference(held: Any, asked: Any, path: str = "") -> str | None:
+    """The first field in which two specs differ, with both values; where the data lie does not count."""
+    if isinstance(held, dict) and isinstance(asked, dict):
+        for key in [*asked, *(key for key in held if key not in asked)]:
+            if path == "base.data." and key in ("data_dir", "train_file", "dev_file"):
+                continue
+            found = _difference(held.get(key), asked.get(key), f"{path}{key}.")
+            if found:
+                return found
+        return None
+    if held == asked:
+        return None
+    return f"{path.rstrip('.').removeprefix('base.')} is {_short(held)} there and {_short(asked)} here"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = [item.get("label", item) for item in value]
+    return repr(value)

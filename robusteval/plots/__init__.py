@@ -1,0 +1,1 @@
+"""Figures: drawn from rows and predictions alone, one file each."""

@@ -1,0 +1,98 @@
+"""A table as Markdown, CSV, LaTeX, and on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from robusteval.files import write_atomic
+from robusteval.report.table import Table, cell_text, count_text, line_name, verdict
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "–": "--", "Δ": r"$\Delta$",
+}  # fmt: skip
+
+
+def _header(table: Table) -> list[str]:
+    return ["test", "metric", "n", *(f"{m} (Δ)" if i else m for i, m in enumerate(table.methods))]
+
+
+def _body(table: Table) -> list[list[str]]:
+    return [
+        [line_name(line), line.metric, count_text(line)]
+        + [cell_text(line.cells[method], line.metric) for method in table.methods]
+        for line in table.lines
+    ]
+
+
+def markdown(table: Table) -> str:
+    """A Markdown table with caption, verdict and notes."""
+    header = _header(table)
+    rows = [header, ["---"] * len(header), *_body(table)]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    parts = ["\n".join(lines), table.caption + ".", *verdict(table), *(f"Note: {note}." for note in table.notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def csv(table: Table) -> str:
+    """One line per test and method, raw numbers."""
+    records = [
+        {
+            "task": table.task, "suite": line.suite, "suite_value": line.value, "split": line.split,
+            "metric": line.metric, "method": method, "mean": cell.mean, "std": cell.std, "delta": cell.delta,
+            "seeds": len(cell.values), "n_min": line.n[0], "n_max": line.n[1], "note": cell.note,
+        }
+        for line in table.lines
+        for method, cell in line.cells.items()
+    ]  # fmt: skip
+    return str(pd.DataFrame(records).to_csv(index=False))
+
+
+def latex(table: Table) -> str:
+    """A booktabs table."""
+    header = _header(table)
+    rows = [" & ".join(_escape(cell) for cell in row) + r" \\" for row in _body(table)]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_escape(table.caption)}.}}",
+            rf"\begin{{tabular}}{{llr{'c' * len(table.methods)}}}",
+            r"\toprule",
+            " & ".join(_escape(cell) for cell in header) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def write_table(table: Table, folder: Path) -> None:
+    """table.md, table.csv and table.tex in `folder`."""
+    write_atomic(folder / "table.md", markdown(table))
+    write_atomic(folder / "table.csv", csv(table))
+    write_atomic(folder / "table.tex", latex(table))
+
+
+def print_table(table: Table, console: Console) -> None:
+    """The table as wide as it needs to be, then caption, verdict and notes."""
+    grid = RichTable(box=box.SIMPLE_HEAD, title=f"{table.task}", pad_edge=False)
+    for index, name in enumerate(_header(table)):
+        grid.add_column(escape(name), justify="right" if index > 1 else "left", no_wrap=index < 3)
+    for row in _body(table):
+        grid.add_row(*(escape(cell) for cell in row))
+    console.print(grid)
+    for text in (table.caption + ".", *verdict(table), *(f"Note: {note}." for note in table.notes)):
+        console.print(escape(text), soft_wrap=True)
