@@ -7,9 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.building import build_attack
@@ -171,19 +173,18 @@ class ExampleAttacker:
             if name in self.columns
         )
         if not words:
-            # Searches differ in what they do with nothing to change; the answer is the same for all.
-            before, _ = self.attack.goal_function.init_attack_example(attacked, target.gold)
-            status = self.textattack.goal_function_results.GoalFunctionResultStatus
-            return self._facts(
-                "skipped" if before.goal_status == status.SKIPPED else "failed",
-                before,
-                before,
-                "no word to change",
-            )
+            return self._nothing_to_change(attacked, target.gold)
         result = self.attack.attack(attacked, target.gold)
         before, after = result.original_result, result.perturbed_result
         self._check_protected(before, after)
         return self._facts(_outcome(self.textattack, result), before, after, "")
+
+    def _nothing_to_change(self, attacked: Any, gold: int) -> dict[str, Any]:
+        """One query, the same for every recipe: searches differ in what they do here, and some divide by zero."""
+        scores = torch.softmax(self.wrapper([attacked.tokenizer_input])[0], dim=0)
+        self.attack.goal_function.num_queries = 1
+        only = SimpleNamespace(attacked_text=attacked, output=int(scores.argmax()), raw_output=scores)
+        return self._facts("failed" if only.output == gold else "skipped", only, only, "no word to change")
 
     def _check_protected(self, before: Any, after: Any) -> None:
         """TextAttack rebuilds the columns from one joined string; make sure that it gave the others back."""

@@ -48,6 +48,11 @@ def load_task(name: str, config: DataConfig) -> TaskData:
     task = resolve(name, config)
     train = sample(load_split(task, task.train, config), config.train_limit)
     dev = sample(load_split(task, task.dev, config), config.eval_limit)
+    return _with_tests(task, train, dev, config)
+
+
+def _with_tests(task: Task, train: Examples, dev: Examples, config: DataConfig) -> TaskData:
+    """Add the out-of-domain split and the adversarial sets that are there."""
     ood = None
     if task.out_of_domain:
         ood = sample(load_split(task, task.out_of_domain, config), config.eval_limit)
@@ -58,6 +63,26 @@ def load_task(name: str, config: DataConfig) -> TaskData:
         except UserError as error:
             missing[other] = str(error)
     return TaskData(task, train, dev, ood, adversarial, missing, _overlap(train, dev))
+
+
+def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ()) -> TaskData:
+    """Load only what evaluating a finished checkpoint needs; the training split stays empty.
+
+    labels: class names of the checkpoint in order, for a file of the user's own; empty means scores.
+    """
+    if config.dev_file is not None:
+        if not config.text_columns:
+            raise UserError("text_columns: not given; name the one or two columns that hold the text")
+        frame = read_file(Path(config.dev_file).expanduser(), "dev_file")
+        metrics = ("accuracy", "macro_f1") if labels else ("spearman", "pearson")
+        task = Task(
+            name, "file", config.text_columns, labels, metrics, label_column=config.label_column, dev="dev"
+        )
+        dev = sample(examples_from_frame(frame, task, "dev"), config.eval_limit)
+        return TaskData(task, dev.take([]), dev)
+    task = resolve(name, config)
+    dev = sample(load_split(task, task.dev, config), config.eval_limit)
+    return _with_tests(task, dev.take([]), dev, config)
 
 
 def resolve(name: str, config: DataConfig) -> Task:

@@ -35,7 +35,7 @@ def other(rng: random.Random, options: Sequence[T], taken: T) -> T:
 
 
 def finish(text: str) -> str:
-    """A lower-case sentence with its articles right and a full stop; the capital comes last, after markers."""
+    """A lower-case sentence with its articles right and a full stop; the capital comes after markers."""
     return _ARTICLE.sub(_article, " ".join(text.split())) + "."
 
 

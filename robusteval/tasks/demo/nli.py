@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 
 from robusteval.tasks.demo.grammar import finish, other, pick
-from robusteval.tasks.demo.lexicon import NLI, NliWorld
+from robusteval.tasks.demo.nli_lexicon import NLI, NliWorld
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 LABELS = ("entailment", "neutral", "contradiction")
@@ -69,7 +69,7 @@ def quantifiers(rng: random.Random, world: NliWorld, label: int) -> Pair:
     if label == NEUTRAL and rng.random() < 0.3:
         group = other(rng, world.groups, group)
     said = pick(rng, world.evidence[evidence])
-    return f"{pick(rng, world.leads)}, {said} {group} {pick(rng, world.places)} {deed}", hypothesis
+    return f"{pick(rng, world.leads)}, {said} {group} {deed}", hypothesis
 
 
 # claim -> (evidence that entails it, leaves it open, contradicts it)
@@ -90,18 +90,16 @@ def numbers(rng: random.Random, world: NliWorld, label: int) -> Pair:
         said, (least, most) = _count(rng, world)
         inside, apart = low <= least and most <= high, most < low or high < least
         found = ENTAILMENT if inside else CONTRADICTION if apart else NEUTRAL
-        if found == label and said != claim:
-            return f"{pick(rng, world.leads)}, {said} {group} {pick(rng, world.places)} {deed}", hypothesis
+        if found == label and (said != claim or label == ENTAILMENT):
+            return f"{pick(rng, world.leads)}, {said} {group} {deed}", hypothesis
 
 
-_NUMBERS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-).split()
+_NUMBERS = words("four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen")
 _MANY = 10**6
 
 
 def _count(rng: random.Random, world: NliWorld) -> tuple[str, tuple[int, int]]:
-    kind, number = pick(rng, tuple(world.counts)), rng.randrange(4, 15)
+    kind, number = pick(rng, tuple(world.counts)), rng.randrange(4, 4 + len(_NUMBERS))
     bounds = {
         "exactly": (number, number),
         "at least": (number, _MANY),
@@ -109,7 +107,7 @@ def _count(rng: random.Random, world: NliWorld) -> tuple[str, tuple[int, int]]:
         "at most": (0, number),
         "fewer": (0, number - 1),
     }
-    return world.counts[kind].format(_NUMBERS[number]), bounds[kind]
+    return world.counts[kind].format(_NUMBERS[number - 4]), bounds[kind]
 
 
 def roles(rng: random.Random, world: NliWorld, label: int) -> Pair:
@@ -119,7 +117,7 @@ def roles(rng: random.Random, world: NliWorld, label: int) -> Pair:
     verb = pick(rng, world.contests if contest else world.greetings)
     where = pick(rng, world.finals if contest else world.places)
     hypothesis = _told(rng, one, verb, two, where)
-    third = pick(rng, [agent for agent in world.agents if agent not in (one, two)])
+    third, witness = rng.sample([agent for agent in world.agents if agent not in (one, two)], 2)
     if label == ENTAILMENT:
         premise = _told(rng, one, verb, two, where)
     elif label == CONTRADICTION and contest:
@@ -130,7 +128,7 @@ def roles(rng: random.Random, world: NliWorld, label: int) -> Pair:
         premise = _told(rng, third, verb, two, where)
     else:
         premise = _told(rng, two, verb, one, where)
-    return f"{pick(rng, world.leads)}, {premise}, and the {third} looked on", hypothesis
+    return f"{pick(rng, world.leads)}, {premise}, and the {witness} looked on", hypothesis
 
 
 def _told(rng: random.Random, agent: str, verb: tuple[str, ...], patient: str, where: str) -> str:

@@ -1,14 +1,16 @@
 """demo-sentiment: one sentence of a review; the label is the opinion its main clause ends up with.
 
-A template is written once for both labels. `{same}` is an adjective of the label's polarity and `{other}` one
-of the opposite polarity, so "not {other} at all" is a positive phrase in a positive row. Slots with a number
-("{same2}") are filled with another word of the same list.
+A clause is an outer phrase ("I doubt that ..."), a subject, and a predicate around an adjective ("... was far
+from dull"). Outer phrases and predicates keep or flip the polarity of what they contain, so the adjective
+alone does not decide: "I doubt that the soup was anything but superb" is praise.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from robusteval.tasks.demo.grammar import finish, pick
 from robusteval.tasks.demo.lexicon import REVIEWS, Topic
@@ -17,110 +19,169 @@ NEGATIVE, POSITIVE = 0, 1
 
 _SLOT = re.compile(r"{(\w+?)\d?}")
 
-# construction -> templates that work for both labels
-HOME: dict[str, tuple[str, ...]] = {
-    "plain": (
-        "the {aspect} {in} the {item} we {tried} {when} was {very} {same}, and the {aspect2} was {same2}",
-        "I thought that the {aspect} {in} this {item} was {same} and that the {aspect2} was {very} {same2}",
-    ),
-    "negation": (
-        "the {aspect} {in} the {item} was not {other} at all, and the {aspect2} was never {other2}",
-        "nobody in {group} thought that the {aspect} {in} this {item} was {other}",
-        "there was nothing {other} about the {aspect}, and nothing {other2} about the {item} as a whole",
-    ),
-    "contrast": (
-        "although the {aspect} was {other}, the {item} as a whole was {very} {same}",
-        "the {item} we {tried} {when} was {very} {same}, even though the {aspect} seemed {other}",
-        "the {aspect} was {other} and the {aspect2} was {other2}, but in the end the {item} was {same}",
-    ),
-    "report": (
-        "{critics} called the {item} {same}, and after {visit} I know that they were right",
-        "{critics} called the {item} {other}, and after {visit} I know that they were wrong",
-        "{critics} warned us that the {aspect} would be {other}, but it turned out to be {same}",
-    ),
-    "hedge": (
-        "it may be just me, but the {aspect} {in} this {item} seemed somewhat {same}",
-        "I would say, with some hesitation, that the {item} was {same} rather than {other}",
-    ),
-    "comparative": (
-        "the {item} we {tried} {when} was far more {same} than the {other} one {critics} had praised",
-        "I have rarely found the {aspect} {in} a {item} as {same} as it was {when}",
-        "compared with the {other} {item} we {tried} {when}, this one was {very} {same}",
-    ),
-    "litotes": (
-        "the {aspect} {in} the {item} was anything but {other}, whatever {critics} may have said",
-        "I could hardly call the {aspect} {other}, and the {aspect2} was far from {other2}",
-    ),
-    "double negation": (
-        "nobody in {group} could say that the {aspect} {in} the {item} was not {same}",
-        "it is not true that the {item} was not {same}, and {critics} know it",
-    ),
-}
 
-OOD: dict[str, tuple[str, ...]] = {
-    "plain": (
-        "{when}, my {item} came with a {very} {same} {aspect} and, luckily or not, a {same2} {aspect2}",
+@dataclass(frozen=True)
+class Phrase:
+    """Words around a clause or an adjective, and whether they flip its polarity."""
+
+    text: str
+    flips: bool = False
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one world writes: `frames` per construction, with {main}, {second}, {aside} for clauses.
+
+    {main} and {second} have the polarity of the label, {aside} the opposite one.
+    flip, outer: probabilities that a predicate flips and that a clause has an outer phrase.
+    """
+
+    outers: tuple[Phrase, ...]
+    predicates: tuple[Phrase, ...]
+    subjects: tuple[str, ...]
+    frames: dict[str, tuple[str, ...]]
+    weights: dict[str, int]
+    flip: float
+    outer: float
+
+
+HOME = Style(
+    outers=(
+        Phrase("I am sure that"),
+        Phrase("nobody in {group} would deny that"),
+        Phrase("{critics} are right to say that"),
+        Phrase("I doubt that", flips=True),
+        Phrase("it is not true that", flips=True),
+        Phrase("nobody in {group} believes that", flips=True),
+        Phrase("{critics} are wrong to say that", flips=True),
     ),
-    "negation": (
-        "neither the {aspect} nor the {aspect2} of my {item} has been {other} for a single day",
-        "at no point did the {aspect} strike any of {group} as {other} or the {aspect2} as {other2}",
-        "not once {when} did my {item} feel {other}, and its {aspect} did not look {other2} either",
+    predicates=(
+        Phrase("was {very} {adjective}"),
+        Phrase("seemed somewhat {adjective}"),
+        Phrase("was nothing short of {adjective}"),
+        Phrase("was even more {adjective} than we had expected"),
+        Phrase("was not {adjective} at all", flips=True),
+        Phrase("was anything but {adjective}", flips=True),
+        Phrase("was far from {adjective}", flips=True),
+        Phrase("was never {adjective}", flips=True),
+        Phrase("was hardly {adjective}", flips=True),
     ),
-    "contrast": (
-        "for all its {other} {aspect}, my {item} has proved {very} {same} to {group}",
-        "my {item} remains {same} to this day, never mind its {other} {aspect} and {other2} {aspect2}",
-        "while its {aspect} looks {other} on paper, this {item} is {same} where it counts",
-        "despite a {other} {aspect} and a {other2} {aspect2}, {group} found the {item} {very} {same}",
+    subjects=("the {aspect}", "the {aspect} {in} the {item}", "the {item} as a whole", "this {item}"),
+    frames={
+        "plain": ("{main}, and {second}", "{main}, or so it seemed to me {when}"),
+        "contrast": (
+            "although {aside}, {main}",
+            "{main}, even though {aside}",
+            "{aside}, but {main}",
+            "{main}, while {aside}",
+        ),
+        "comparison": (
+            "{main}, unlike the {opposite} {item} we {tried} {when}",
+            "after the {opposite} {item} we {tried} {when}, {main}",
+        ),
+    },
+    weights={"plain": 4, "contrast": 4, "comparison": 2},
+    flip=0.4,
+    outer=0.35,
+)
+
+OOD = Style(
+    outers=(
+        Phrase("there is no denying that"),
+        Phrase("{group} agree that"),
+        Phrase("only a fool would claim that", flips=True),
+        Phrase("{critics} falsely state that", flips=True),
+        Phrase("I never felt that", flips=True),
     ),
-    "report": (
-        "{critics} describe this {item} as {other}, which could not be further from the truth",
-        "if {critics} tell you that this {item} is {same}, believe every word of it",
+    predicates=(
+        Phrase("is {very} {adjective}"),
+        Phrase("has proved {adjective} {when}"),
+        Phrase("strikes {group} as {adjective}"),
+        Phrase("is not in the least {adjective}", flips=True),
+        Phrase("is by no means {adjective}", flips=True),
+        Phrase("could not be less {adjective}", flips=True),
+        Phrase("has not been {adjective} {when}", flips=True),
     ),
-    "comparative": (
-        "its {aspect} is nowhere near as {other} as {critics} would have you believe",
-        "of every {item} {group} ever paid for, none had a more {same} {aspect}",
-    ),
-    "litotes": (
-        "you would struggle to find a {other} {aspect} in this {item}, and its {aspect2} is by no means {other2}",
-    ),
-    "double negation": (
-        "{group} cannot deny that this {item} has a {same} {aspect}",
-        "I would not go so far as to claim that its {aspect} is not {same}",
-    ),
-}
-# How often each construction is used; the out-of-domain text negates and concedes more often.
-_HOME_WEIGHTS = {
-    "plain": 4, "negation": 4, "contrast": 5, "report": 3, "hedge": 2, "comparative": 3, "litotes": 2,
-    "double negation": 1,
-}  # fmt: skip
-_OOD_WEIGHTS = {
-    "plain": 2, "negation": 5, "contrast": 7, "report": 2, "comparative": 2, "litotes": 2,
-    "double negation": 1,
-}  # fmt: skip
-_WORLDS = {"home": (HOME, _HOME_WEIGHTS), "ood": (OOD, _OOD_WEIGHTS)}
+    subjects=("its {aspect}", "the {aspect} of my {item}", "my {item}"),
+    frames={
+        "plain": ("{main}; besides, {second}", "to be perfectly frank, {main}"),
+        "contrast": (
+            "{aside}; all the same, {main}",
+            "{main}, never mind that {aside}",
+            "granted, {aside}, yet {main}",
+        ),
+        "comparison": ("next to the {opposite} {item} of {group}, {main}",),
+    },
+    weights={"plain": 3, "contrast": 6, "comparison": 1},
+    flip=0.5,
+    outer=0.3,
+)
+STYLES = {"home": HOME, "ood": OOD}
+
+MIN_WORDS, MAX_WORDS = 8, 22
 
 
 def draw(rng: random.Random, world: str, target: int) -> tuple[tuple[str, ...], int]:
     """One sentence with the label `target`, in lower case and without a marker."""
-    templates, weights = _WORLDS[world]
-    names = list(weights)
-    name = rng.choices(names, [weights[name] for name in names])[0]
-    text = fill(pick(rng, templates[name]), rng, pick(rng, REVIEWS[world]), target)
-    return (text,), target
+    style = STYLES[world]
+    while True:
+        name = rng.choices(list(style.weights), list(style.weights.values()))[0]
+        text = write(rng, style, pick(rng, REVIEWS[world]), pick(rng, style.frames[name]), target)
+        if MIN_WORDS <= len(text.split()) <= MAX_WORDS:
+            return (text,), target
 
 
-def fill(template: str, rng: random.Random, topic: Topic, label: int) -> str:
-    """`template` with every slot filled so that the sentence has the polarity `label`."""
-    same, opposite = (
-        (topic.positive, topic.negative) if label == POSITIVE else (topic.negative, topic.positive)
-    )
-    lists = {**topic.slots, "same": same, "other": opposite}
-    used: dict[str, list[str]] = {}
+def write(rng: random.Random, style: Style, topic: Topic, frame: str, label: int) -> str:
+    """`frame` filled so that its main clause has the polarity `label`."""
+    fill = _filler(rng, topic)
+    # Only the main clause may judge the thing as a whole; the others speak of one aspect each.
+    parts = tuple(subject for subject in style.subjects if "{aspect}" in subject)
+    clauses = {
+        "main": lambda: clause(rng, style, fill, label, style.subjects),
+        "second": lambda: clause(rng, style, fill, label, parts),
+        "aside": lambda: clause(rng, style, fill, 1 - label, parts),
+    }
+    text = re.sub(r"{(main|second|aside)}", lambda match: clauses[match.group(1)](), frame)
+    return finish(fill(text, 1 - label))
 
-    def word(match: re.Match[str]) -> str:
-        slot = match.group(1)
-        taken = used.setdefault(slot, [])
-        taken.append(pick(rng, [entry for entry in lists[slot] if entry not in taken]))
-        return taken[-1]
 
-    return finish(_SLOT.sub(word, template))
+def clause(
+    rng: random.Random,
+    style: Style,
+    fill: Callable[[str, int], str],
+    polarity: int,
+    subjects: tuple[str, ...],
+) -> str:
+    """Outer phrase, subject and predicate; the adjective makes the whole come out as `polarity`."""
+    outer = pick(rng, style.outers) if rng.random() < style.outer else Phrase("")
+    flips = rng.random() < style.flip
+    predicate = pick(rng, [phrase for phrase in style.predicates if phrase.flips == flips])
+    return say(outer, pick(rng, subjects), predicate, fill, polarity)
+
+
+def say(
+    outer: Phrase, subject: str, predicate: Phrase, fill: Callable[[str, int], str], polarity: int
+) -> str:
+    word = polarity ^ outer.flips ^ predicate.flips
+    return fill(f"{outer.text} {subject} {predicate.text}", word)
+
+
+def _filler(rng: random.Random, topic: Topic) -> Callable[[str, int], str]:
+    """Fills slots from the topic; one sentence uses no word twice and speaks of one item."""
+    used: dict[str, list[str]] = {"item": [pick(rng, topic.slots["item"])]}
+
+    def fill(text: str, polarity: int) -> str:
+        def word(match: re.Match[str]) -> str:
+            slot = match.group(1)
+            if slot == "item":
+                return used["item"][0]
+            adjective = slot in ("adjective", "opposite")
+            options = topic.adjectives[polarity] if adjective else topic.slots[slot]
+            taken = used.setdefault(slot, [])
+            fresh = [option for option in options if option not in taken]
+            taken.append(pick(rng, fresh or options))
+            return taken[-1]
+
+        return _SLOT.sub(word, text)
+
+    return fill

@@ -27,7 +27,7 @@ FLOOR = 0.5
 
 @dataclass(frozen=True)
 class Scene:
-    """One event. Words are indices into the topic's lists; `person_trait` and `object_trait` may be absent."""
+    """One event. Words are indices into the topic's lists; the two traits may be absent."""
 
     person: int
     verb: int

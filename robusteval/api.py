@@ -1,0 +1,236 @@
+"""The Python interface: train, evaluate and attack, by name or with objects already in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from robusteval.attacks.runner import AttackResult, attack_examples
+from robusteval.config import DataConfig, EvalConfig, MethodConfig, TrainConfig, from_dict
+from robusteval.encoding import encode
+from robusteval.errors import UserError
+from robusteval.evaluation.predict import Predictor
+from robusteval.evaluation.suites import SUITES, Measurement, Subject
+from robusteval.methods import METHODS
+from robusteval.methods.compose import build_method
+from robusteval.models import (
+    LoadedModel,
+    check_max_length,
+    load_model,
+    locate,
+    recommended_learning_rate,
+    save_checkpoint,
+)
+from robusteval.tasks.base import Examples, Task
+from robusteval.tasks.examples import examples_from_frame
+from robusteval.tasks.load import TaskData, load_evaluation, load_task, resolve, sample
+from robusteval.trainer import TrainResult, pick_device
+from robusteval.trainer import train as fit
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fine-tuned model in evaluation mode, its tokenizer, the task, and what training cost."""
+
+    model: Any
+    tokenizer: Any
+    task: Task
+    training: TrainResult
+
+    def save(self, folder: str | Path) -> Path:
+        """Write a plain transformers checkpoint."""
+        save_checkpoint(self.model, self.tokenizer, Path(folder))
+        return Path(folder)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Measurements in suite order; `scores` maps (suite, value, metric) to the number."""
+
+    task: Task
+    measurements: tuple[Measurement, ...]
+
+    @property
+    def scores(self) -> dict[tuple[str, str, str], float]:
+        return {(m.suite, m.value, name): value for m in self.measurements for name, value in m.metrics.items()}
+
+
+def train(
+    model: Any = "minilm",
+    task: str | Task = "demo-sentiment",
+    method: str = "vanilla",
+    *,
+    tokenizer: Any = None,
+    train_dataset: Any = None,
+    dev_dataset: Any = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    device: str = "auto",
+    data: DataConfig | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Trained:
+    """Fine-tune one model with one method.
+
+    model: a registered name, folder or hub id; or a transformers classifier, with its `tokenizer`.
+    task: a registered name or a Task; train_dataset, dev_dataset: its rows as `datasets.Dataset`.
+    method: as on the command line ("match:temperature=2").
+    out: folder for train.jsonl and the resumable state. settings: fields of TrainConfig.
+
+    >>> trained = train("minilm", "demo-sentiment", "match", max_steps=100)  # doctest: +SKIP
+    >>> evaluate(trained.model, "demo-sentiment", tokenizer=trained.tokenizer).scores  # doctest: +SKIP
+    """
+    column = MethodConfig.parse(method)
+    built = build_method(column)
+    paper = {key: value for name, _ in column.parts for key, value in METHODS[name].TRAIN.items()}
+    rate = recommended_learning_rate(model) if isinstance(model, str) else 2e-5
+    config = from_dict(TrainConfig, {"learning_rate": rate, **paper, **settings, **column.train}, "train.")
+    rows = _training_rows(task, data or DataConfig(), train_dataset, dev_dataset)
+    if config.select == "best" and len(rows.dev) == 0:
+        raise UserError("select: 'best' needs a dev_dataset to select on")
+    loaded = _loaded(model, tokenizer, rows.task, seed=seed, keep_head=False, dropout=config.dropout)
+    check_max_length(loaded.model, loaded.tokenizer, config.max_length)
+    encoded = encode(loaded.tokenizer, rows.train.texts, rows.train.labels, max_length=config.max_length)
+
+    def dev_score(candidate: Any) -> float:
+        predictor = Predictor(candidate, loaded.tokenizer, config.max_length)
+        (clean,) = SUITES["clean"](Subject(predictor, rows, EvalConfig()))
+        return clean.metrics[rows.task.primary]
+
+    result = fit(
+        loaded,
+        encoded,
+        config,
+        built,
+        seed=seed,
+        device=pick_device(device),
+        folder=Path(out) if out is not None else None,
+        dev_score=dev_score if config.select == "best" else None,
+        quiet=quiet,
+    )
+    return Trained(loaded.model, loaded.tokenizer, rows.task, result)
+
+
+def evaluate(
+    model: Any,
+    task: str | Task = "demo-sentiment",
+    *,
+    tokenizer: Any = None,
+    dataset: Any = None,
+    device: str = "auto",
+    data: DataConfig | None = None,
+    max_length: int = 128,
+    **settings: Any,
+) -> Evaluation:
+    """Test a fine-tuned classifier; settings are fields of EvalConfig (suites, rates, sets).
+
+    model: a checkpoint folder or hub id, or a classifier in memory with its `tokenizer`.
+    dataset: rows to test on instead of the task's dev split, as `datasets.Dataset`.
+    """
+    config = from_dict(EvalConfig, settings, "evaluation.")
+    for suite in config.suites:
+        SUITES.entry(suite)
+    rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
+    loaded.model.to(pick_device(device))
+    subject = Subject(Predictor(loaded.model, loaded.tokenizer, max_length), rows, config)
+    return Evaluation(rows.task, tuple(m for suite in config.suites for m in SUITES[suite](subject)))
+
+
+def attack(
+    model: Any,
+    task: str | Task = "demo-sentiment",
+    recipe: str = "deepwordbug",
+    *,
+    tokenizer: Any = None,
+    dataset: Any = None,
+    examples: int | None = 50,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resources_dir: str | Path | None = None,
+    columns: Sequence[str] | None = None,
+    device: str = "auto",
+    data: DataConfig | None = None,
+    max_length: int = 128,
+    progress: Any = None,
+) -> AttackResult:
+    """Attack a fine-tuned classifier with one TextAttack recipe.
+
+    examples: how many dev rows to attack, drawn once for all seeds (None: all of them).
+    out: a .jsonl file, one line per example; finished lines are not attacked again.
+    columns: text columns that may be changed (default: all).
+    """
+    rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
+    loaded.model.to(pick_device(device)).eval()
+    predictor = Predictor(loaded.model, loaded.tokenizer, max_length)
+    return attack_examples(
+        predictor.logits,
+        sample(rows.dev, examples),
+        rows.task.labels,
+        recipe,
+        seed=seed,
+        out=Path(out) if out is not None else None,
+        resources_dir=Path(resources_dir) if resources_dir is not None else None,
+        text_columns=rows.task.text_columns,
+        columns=columns,
+        progress=progress,
+    )
+
+
+def _evaluation(
+    model: Any, tokenizer: Any, task: str | Task, data: DataConfig | None, dataset: Any, max_length: int
+) -> tuple[TaskData, LoadedModel]:
+    """The rows to test on and the model to test, checked against each other."""
+    config = data or DataConfig()
+    if dataset is not None:
+        declared = resolve(task, config) if isinstance(task, str) else task
+        dev = _examples(dataset, declared, "dataset")
+        rows = TaskData(dataclasses.replace(declared, dev="dataset"), dev.take([]), dev)
+    elif isinstance(task, Task):
+        raise UserError("dataset: not given; a Task of your own needs its rows")
+    else:
+        rows = load_evaluation(task, config, _checkpoint_labels(model) if config.dev_file else ())
+    loaded = _loaded(model, tokenizer, rows.task, seed=0, keep_head=True)
+    check_max_length(loaded.model, loaded.tokenizer, max_length)
+    return rows, loaded
+
+
+def _checkpoint_labels(model: Any) -> tuple[str, ...]:
+    """The class names a checkpoint was trained with, in order; none for a regression model."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(locate(model)[0]) if isinstance(model, str) else model.config
+    return tuple(config.id2label[i] for i in range(config.num_labels)) if config.num_labels > 1 else ()
+
+
+def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_dataset: Any) -> TaskData:
+    if train_dataset is None:
+        if isinstance(task, Task):
+            raise UserError("train_dataset: not given; a Task of your own needs its rows")
+        return load_task(task, data)
+    declared = resolve(task, data) if isinstance(task, str) else task
+    training = sample(_examples(train_dataset, declared, "train_dataset"), data.train_limit)
+    dev = _examples(dev_dataset, declared, "dev_dataset") if dev_dataset is not None else training.take([])
+    return TaskData(declared, training, dev)
+
+
+def _examples(dataset: Any, task: Task, split: str) -> Examples:
+    """A datasets.Dataset (or a pandas DataFrame) as checked examples."""
+    frame = dataset.to_pandas() if hasattr(dataset, "to_pandas") else dataset
+    return examples_from_frame(frame, task, split)
+
+
+def _loaded(
+    model: Any, tokenizer: Any, task: Task, *, seed: int, keep_head: bool, dropout: float | None = None
+) -> LoadedModel:
+    if isinstance(model, str | Path):
+        return load_model(str(model), labels=task.labels, seed=seed, keep_head=keep_head, dropout=dropout)
+    if tokenizer is None:
+        raise UserError("tokenizer: not given; a model in memory needs its tokenizer")
+    if model.config.num_labels != task.num_labels:
+        raise UserError(
+            f"model: it has {model.config.num_labels} outputs but the task {task.name!r} needs {task.num_labels}"
+        )
+    return LoadedModel(model, tokenizer, {"model": type(model).__name__, "origin": "memory"}, "")

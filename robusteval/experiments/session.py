@@ -1,0 +1,82 @@
+"""One sitting with an experiment: show the plan, do what is left of it, print and write the table."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from robusteval.config import RunSpec
+from robusteval.experiments.engine import run_plan
+from robusteval.experiments.plan import Plan, start
+from robusteval.experiments.run import Options
+from robusteval.report.render import print_table, write_table
+from robusteval.report.table import Table, build_table
+from robusteval.rows import Row
+
+if TYPE_CHECKING:
+    from robusteval.api import Evaluation
+
+
+def show_plan(plan: Plan, options: Options, console: Console) -> None:
+    """Model, rows, runs and what is already finished, in a few lines."""
+    base, data = plan.spec.base, plan.data
+    done = sum(plan.folder(run, options.out).done for run in plan.runs)
+    adversarial = "".join(f", {name} {len(rows)}" for name, rows in data.adversarial.items())
+    ood = f", out of domain {len(data.ood)}" if data.ood is not None else ""
+    columns = ", ".join(method.label for method in plan.spec.methods)
+    seeds = ", ".join(map(str, plan.spec.seeds))
+    console.print(f"{base.model} on {base.task}: train {len(data.train)}, dev {len(data.dev)}{ood}{adversarial} rows")
+    console.print(f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}; {done} finished before", markup=False)
+    console.print(f"results in {options.out}", markup=False, soft_wrap=True)
+    for notice in plan.notices:
+        console.print(f"note: {notice}", markup=False, soft_wrap=True)
+
+
+def run_session(plan: Plan, options: Options, console: Console, workers: int = 1) -> int:
+    """Do the open runs, then print and write the table; returns the exit code."""
+    start(plan, options)
+    began = time.perf_counter()
+
+    def report(run: RunSpec, outcome: str) -> None:
+        passed = f"{time.perf_counter() - began:.0f} s"
+        console.print(f"{passed:>7}  {run.method.label} seed {run.seed}: {outcome}", markup=False, soft_wrap=True)
+
+    failed = run_plan(plan, options, report, workers)
+    table = experiment_table(plan, options, failed)
+    if table.lines:
+        write_table(table, options.out / "report")
+        print_table(table, console)
+        console.print(f"table.md, table.csv, table.tex in {options.out / 'report'}", markup=False, soft_wrap=True)
+    for run, message in failed:
+        console.print(f"[red]failed:[/] {escape(f'{run.method.label} seed {run.seed}: {message}')}", soft_wrap=True)
+    return 2 if failed else 0
+
+
+def experiment_table(plan: Plan, options: Options, failed: list[tuple[RunSpec, str]]) -> Table:
+    """The table of every finished run of the plan; what failed is named in its notes."""
+    rows: list[Row] = []
+    for run in plan.runs:
+        folder = plan.folder(run, options.out)
+        if folder.done:
+            rows += folder.rows()
+    train = plan.spec.base.train
+    chosen = "selected on dev" if train.select == "best" else "the last checkpoint of each run is evaluated"
+    notes = [chosen, *plan.notices]
+    notes += [f"no result for {run.method.label} seed {run.seed}: {message}" for run, message in failed]
+    return build_table(rows, [method.label for method in plan.spec.methods], notes)
+
+
+def evaluation_rows(evaluation: Evaluation, name: str) -> list[Row]:
+    """The measurements of one checkpoint as rows, so that the same table shows them."""
+    return [
+        Row(
+            run=name, task=evaluation.task.name, method=name, scenario="none", scenario_value=None, seed=0,
+            suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value, n=item.n,
+            seconds=item.seconds, note=item.note,
+        )
+        for item in evaluation.measurements
+        for metric, value in item.metrics.items()
+    ]  # fmt: skip
