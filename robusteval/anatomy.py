@@ -98,9 +98,7 @@ class PooledHook:
     told apart by the dense layer: only the first dropout call after it carries h.
     """
 
-    def __init__(
-        self, model: Any, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    ) -> None:
+    def __init__(self, model: Any, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
         parts = anatomy(model)
         self._function = function
         self._dense: torch.Tensor | None = None

@@ -68,7 +68,7 @@ def _rates(text: str) -> tuple[float, ...]:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    """"3" means seeds 0, 1, 2; "4,7" means just these."""
+    """ "3" means seeds 0, 1, 2; "4,7" means just these."""
     try:
         numbers = tuple(int(part) for part in _names(text))
     except ValueError:
@@ -122,7 +122,9 @@ def train_and_attack(
     train_limit: TrainLimit = None,
     eval_limit: EvalLimit = None,
     cue: Annotated[float, option("--cue", help="Cue strength of a demo task's training set.", panel=DATA)] = 0.9,
-    epochs: Annotated[float | None, option("--epochs", help="Passes over the training rows [3].", panel=TRAINING)] = None,
+    epochs: Annotated[
+        float | None, option("--epochs", help="Passes over the training rows [3].", panel=TRAINING)
+    ] = None,
     max_steps: Annotated[int | None, option("--max-steps", help="Steps instead of epochs.", panel=TRAINING)] = None,
     learning_rate: Annotated[
         float | None, option("--learning-rate", help="Peak rate [the model's own].", panel=TRAINING)
@@ -142,7 +144,9 @@ def train_and_attack(
     suites: Suites = SUITE_NAMES,
     rates: Rates = "0.1,0.2,0.3",
     sets: Sets = 3,
-    attacks: Annotated[str, option("--attacks", help="Recipes, comma separated; '' for none.", panel=TESTS)] = "deepwordbug",
+    attacks: Annotated[
+        str, option("--attacks", help="Recipes, comma separated; '' for none.", panel=TESTS)
+    ] = "deepwordbug",
     attack_examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
     out: Annotated[Path | None, option("--out", help="Folder of the experiment [robusteval-runs/...].")] = None,
     device: Device = "auto",

@@ -222,19 +222,17 @@ class ExperimentSpec:
 
     def __post_init__(self) -> None:
         labels = [method.label for method in self.methods]
-        for name, values in (("methods", labels), ("seeds", list(self.seeds))):
+        for name, values in (("methods", labels), ("seeds", [str(seed) for seed in self.seeds])):
             if not values:
                 raise UserError(f"{name}: none given; at least one is needed")
-            twice = {str(value) for value in values if values.count(value) > 1}
+            twice = {value for value in values if values.count(value) > 1}
             if twice:
                 raise UserError(f"{name}: {', '.join(sorted(twice))} is given twice")
 
     def runs(self) -> list[RunSpec]:
         """One RunSpec per seed and method; seeds vary slowest, so that early results cover every method."""
         return [
-            dataclasses.replace(
-                self.base, method=method, seed=seed, train=override(self.base.train, method.train)
-            )
+            dataclasses.replace(self.base, method=method, seed=seed, train=override(self.base.train, method.train))
             for seed in self.seeds
             for method in self.methods
         ]

@@ -107,6 +107,11 @@ def recipe_checks(attack: str, resources_dir: Path | None) -> list[Check]:
     if not found:
         return [Check(f"attack {attack}", "ok", "needs nothing beyond the model")]
     return [
-        Check(status.name, "ok" if status.present else "missing", status.looked, "" if status.present else status.supply)
+        Check(
+            status.name,
+            "ok" if status.present else "missing",
+            status.looked,
+            "" if status.present else status.supply,
+        )
         for status in found
     ]

@@ -105,7 +105,10 @@ def encode(
     if truncated:
         # tokenised twice only where something is too long: this way the number of cut texts is known
         output = tokenizer(
-            *columns, add_special_tokens=True, return_special_tokens_mask=True, truncation=True,
+            *columns,
+            add_special_tokens=True,
+            return_special_tokens_mask=True,
+            truncation=True,
             max_length=max_length,
         )
         rows = [np.asarray(row, np.int64) for row in output["input_ids"]]
@@ -122,11 +125,7 @@ def _columns(output: Any, columns: int) -> npt.NDArray[np.int8]:
     if columns == 1:
         return np.where(special, -1, 0).astype(np.int8)
     if output.encodings is not None:
-        sides = [
-            side if side is not None else -1
-            for encoding in output.encodings
-            for side in encoding.sequence_ids
-        ]
+        sides = [side if side is not None else -1 for encoding in output.encodings for side in encoding.sequence_ids]
         return np.where(special, -1, np.asarray(sides, np.int8)).astype(np.int8)
     if "token_type_ids" in output:
         types = np.concatenate([np.asarray(row, np.int8) for row in output["token_type_ids"]])

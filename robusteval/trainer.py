@@ -67,7 +67,10 @@ def make_optimizer(model: nn.Module, extra: nn.Module, config: TrainConfig, devi
     trainable = [(name, parameter) for name, parameter in named if parameter.requires_grad]
     plain = [parameter for name, parameter in trainable if parameter.ndim < 2 or "bias" in name]
     decayed = [parameter for name, parameter in trainable if not (parameter.ndim < 2 or "bias" in name)]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
     # on an accelerator the rate lives in a tensor, so that a captured step can change it
     rate: Any = torch.tensor(0.0, device=device) if device.type == "cuda" else 0.0
     if config.optimizer == "adamax":

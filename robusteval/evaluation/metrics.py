@@ -61,9 +61,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def score(
-    names: Sequence[str], gold: Array, logits: npt.NDArray[np.float32], *, regression: bool
-) -> dict[str, float]:
+def score(names: Sequence[str], gold: Array, logits: npt.NDArray[np.float32], *, regression: bool) -> dict[str, float]:
     """Every named metric of one set of predictions."""
     predicted = predictions(logits, regression=regression)
     return {name: METRICS[name](gold, predicted) for name in names}

@@ -22,9 +22,7 @@ class Predictor:
     rows, calls: how many rows went through the model, in how many forward passes.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any, max_length: int = 128, *, batch_tokens: int | None = None
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, max_length: int = 128, *, batch_tokens: int | None = None) -> None:
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
         self.device = next(model.parameters()).device
         on_cpu = self.device.type == "cpu"
@@ -57,9 +55,7 @@ class Predictor:
             self.model.train(training)
         return result
 
-    def _batches(
-        self, order: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-    ) -> list[npt.NDArray[np.int64]]:
+    def _batches(self, order: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         """Runs of rows, longest first, of at most `batch_tokens` padded tokens (at least one row)."""
         batches, start = [], 0
         while start < len(order):

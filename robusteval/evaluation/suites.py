@@ -61,12 +61,16 @@ class Subject:
         return self._dev
 
     def encode(self, examples: Examples) -> Encoded:
-        return encode(
-            self.predictor.tokenizer, examples.texts, examples.labels, max_length=self.predictor.max_length
-        )
+        return encode(self.predictor.tokenizer, examples.texts, examples.labels, max_length=self.predictor.max_length)
 
     def measure(
-        self, suite: str, value: str, split: str, examples: Examples, sets: list[Encoded], task: Task | None = None
+        self,
+        suite: str,
+        value: str,
+        split: str,
+        examples: Examples,
+        sets: list[Encoded],
+        task: Task | None = None,
     ) -> Measurement:
         """Predict each of the sets (versions of the same rows) and average every metric over them."""
         task = task or self.data.task

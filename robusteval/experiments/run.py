@@ -242,4 +242,3 @@ def _attack_rows(
         )
         for metric, value, n in numbers
     ]  # fmt: skip
-

@@ -128,9 +128,7 @@ def claim_output(out: Path, spec: ExperimentSpec) -> None:
             raise UserError(f"out: {str(path)!r} is not readable as YAML") from error
         difference = _difference(held, to_dict(spec))
         if difference:
-            raise UserError(
-                f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder"
-            )
+            raise UserError(f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder")
         return
     if out.is_dir() and any(out.iterdir()):
         raise UserError(f"out: {str(out)!r} is not empty and holds no experiment; choose another --out folder")

@@ -39,9 +39,7 @@ def composite(h: Tensor, temperature: float = 1.0, mask: Tensor | None = None) -
     return (matching_matrix(h, temperature, mask) @ h.float()).to(h.dtype)
 
 
-def neighbour_mask(
-    labels: Tensor, keep: str, *, keep_self: bool = True, literal: bool = False
-) -> Tensor | None:
+def neighbour_mask(labels: Tensor, keep: str, *, keep_self: bool = True, literal: bool = False) -> Tensor | None:
     """The mask on M for keep = "all" (None), "positive" or "negative" neighbours [B, B].
 
     With A[i, j] = 1 where labels agree (Eq. 5): positive is A. Negative is 1 - A plus the diagonal
@@ -165,4 +163,3 @@ class Match(Method[MatchSettings]):
             "mass_same": same - itself,
             "mass_other": matrix.sum() / total - same,
         }
-

@@ -36,7 +36,12 @@ def markdown(table: Table) -> str:
     header = _header(table)
     rows = [header, ["---"] * len(header), *_body(table)]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    parts = ["\n".join(lines), table.caption + ".", *verdict(table), *(f"Note: {note}." for note in table.notes)]
+    parts = [
+        "\n".join(lines),
+        table.caption + ".",
+        *verdict(table),
+        *(f"Note: {note}." for note in table.notes),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

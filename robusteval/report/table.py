@@ -1,4 +1,4 @@
-"""The comparison table: one line per test, one column per method, mean ± deviation over seeds, difference to the first."""
+"""The comparison table: a line per test, a column per method, mean ± deviation over seeds, difference to the first."""
 
 from __future__ import annotations
 
@@ -129,9 +129,7 @@ def verdict(table: Table) -> list[str]:
         worse = sum((cell.delta or 0) < 0 for cell, _ in deltas)
         clear = sum(abs(cell.delta or 0) > math.hypot(cell.std, base.std) for cell, base in deltas)
         side = "sturdier" if better > worse else "less sturdy" if worse > better else "neither sturdier nor weaker"
-        beyond = (
-            f"; {clear} of these differences exceed the spread over seeds" if len(table.seeds) > 1 else ""
-        )
+        beyond = f"; {clear} of these differences exceed the spread over seeds" if len(table.seeds) > 1 else ""
         sentences.append(
             f"{method} is {side} than {table.methods[0]} here: better on {better} and worse on {worse} of "
             f"{len(deltas)} perturbed, shifted and attacked tests{beyond}."

@@ -76,9 +76,7 @@ class Examples:
         chosen = [int(row) for row in rows]
         texts = tuple(tuple(column[row] for row in chosen) for column in self.texts)
         labels = self.labels[chosen]
-        return Examples(
-            texts, labels, tuple(self.ids[row] for row in chosen), fingerprint(texts, labels), self.source
-        )
+        return Examples(texts, labels, tuple(self.ids[row] for row in chosen), fingerprint(texts, labels), self.source)
 
     def text(self, row: int) -> tuple[str, ...]:
         """The text of one row: one string per text column."""

@@ -75,9 +75,7 @@ def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ())
             raise UserError("text_columns: not given; name the one or two columns that hold the text")
         frame = read_file(Path(config.dev_file).expanduser(), "dev_file")
         metrics = ("accuracy", "macro_f1") if labels else ("spearman", "pearson")
-        task = Task(
-            name, "file", config.text_columns, labels, metrics, label_column=config.label_column, dev="dev"
-        )
+        task = Task(name, "file", config.text_columns, labels, metrics, label_column=config.label_column, dev="dev")
         dev = sample(examples_from_frame(frame, task, "dev"), config.eval_limit)
         return TaskData(task, dev.take([]), dev)
     task = resolve(name, config)
@@ -88,9 +86,7 @@ def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ())
 def resolve(name: str, config: DataConfig) -> Task:
     """The registered task, with the split names the user asked for."""
     task = TASKS[name]
-    return dataclasses.replace(
-        task, train=config.train_split or task.train, dev=config.dev_split or task.dev
-    )
+    return dataclasses.replace(task, train=config.train_split or task.train, dev=config.dev_split or task.dev)
 
 
 def load_split(task: Task, split: str, config: DataConfig) -> Examples:
@@ -124,9 +120,7 @@ def _load_files(name: str, config: DataConfig) -> TaskData:
     for field_name, path in (("train_file", config.train_file), ("dev_file", config.dev_file)):
         frame = read_file(Path(path).expanduser(), field_name)
         frames[field_name] = (frame, {"origin": f"file {Path(path).name}"})
-    task = task_from_frame(
-        frames["train_file"][0], name, config.text_columns, config.label_column, config.label_type
-    )
+    task = task_from_frame(frames["train_file"][0], name, config.text_columns, config.label_column, config.label_type)
     train = sample(examples_from_frame(frames["train_file"][0], task, "train"), config.train_limit)
     dev = sample(examples_from_frame(frames["dev_file"][0], task, "dev"), config.eval_limit)
     task = dataclasses.replace(task, dev="dev")

@@ -86,13 +86,13 @@ def read_file(path: Path, field: str) -> pd.DataFrame:
     options: dict[str, Any] = {"keep_default_na": False, "encoding": "utf-8"}
     try:
         if kind == ".csv":
-            return pd.read_csv(path, **options)
+            return pd.DataFrame(pd.read_csv(path, **options))
         if kind == ".tsv":
-            return pd.read_csv(path, sep="\t", **options)
+            return pd.DataFrame(pd.read_csv(path, sep="\t", **options))
         if kind == ".jsonl":
-            return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+            return pd.DataFrame(pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8"))
         if kind == ".parquet":
-            return pd.read_parquet(path)
+            return pd.DataFrame(pd.read_parquet(path))
     except (ValueError, OSError) as error:
         raise UserError(f"{field}: {str(path)!r} cannot be read: {_first_line(error)}") from error
     raise UserError(f"{field}: {path.name!r} ends in {kind!r}; readable are {', '.join(READERS)}")

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+
+# tests must not depend on a network that may or may not be there
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# two threads of a tiny model only wait for each other
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA_PLACES = [Path(os.environ.get("ROBUSTEVAL_DATA", "")), ROOT.parent / "shared" / "data"]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real data laid out <family>/<task>/<split>.parquet; name it in ROBUSTEVAL_DATA."""
+    for place in DATA_PLACES:
+        if (place / "glue").is_dir():
+            return place
+    pytest.skip("no real data: set ROBUSTEVAL_DATA to a folder <family>/<task>/<split>.parquet")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT checkpoint."""
+    return tiny.save(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture
+def csv_files(tmp_path: Path) -> tuple[Path, Path]:
+    """A training and a dev file of tiny sentences with string labels."""
+    import pandas as pd
+
+    paths = []
+    for name, count, seed in (("train", 96, 0), ("dev", 24, 5)):
+        texts, labels = tiny.sentences(count, seed=seed)
+        frame = pd.DataFrame({"review": texts, "verdict": ["good" if label else "bad" for label in labels]})
+        path = tmp_path / f"{name}.csv"
+        frame.to_csv(path, index=False)
+        paths.append(path)
+    return paths[0], paths[1]
