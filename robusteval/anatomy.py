@@ -17,7 +17,9 @@ class Anatomy:
     """The parts that methods act on, the same names for every architecture.
 
     backbone: the encoder without the head.
-    word_embeddings: the token table; embeddings: the whole embedding layer (XLNet: its dropout).
+    word_embeddings: the token table; embeddings: the whole embedding layer (XLNet: the token table, since it
+        adds positions inside its layers).
+    token_axis: the axis of both outputs that runs over tokens: [B, L, d] has 1, XLNet's [L, B, d] has 0.
     layers: the encoder blocks, bottom to top.
     dense: the linear layer whose activation is the pooled vector h.
     dropout: the module that h passes just before the classifier.
@@ -31,6 +33,7 @@ class Anatomy:
     dense: nn.Module
     dropout: nn.Module
     classifier: nn.Linear
+    token_axis: int = 1
 
     def layer_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Parameters of the encoder blocks, bias and LayerNorm included, with names inside `layers`."""
@@ -65,7 +68,7 @@ _PATHS: dict[str, tuple[str, str, str, str, str, str, str]] = {
         "pre_classifier", "dropout", "classifier",
     ),
     "xlnet": (
-        "transformer", "@.word_embedding", "@.dropout", "@.layer",
+        "transformer", "@.word_embedding", "@.word_embedding", "@.layer",
         "sequence_summary.summary", "sequence_summary.last_dropout", "logits_proj",
     ),
 }  # fmt: skip
@@ -86,8 +89,27 @@ def anatomy(model: Any) -> Anatomy:
             f"known: {', '.join(sorted(_PATHS))}"
         )
     backbone, *paths = _PATHS[kind]
-    parts = [model.get_submodule(path.replace("@", backbone)) for path in paths]
-    return Anatomy(model.get_submodule(backbone), *parts)
+    parts: list[Any] = [model.get_submodule(path.replace("@", backbone)) for path in paths]
+    words, embeddings, layers, dense, dropout, classifier = parts
+    axis = 0 if kind == "xlnet" else 1
+    whole = model.get_submodule(backbone)
+    return Anatomy(whole, words, embeddings, layers, dense, dropout, classifier, axis)
+
+
+class OutputHook:
+    """Replaces what a module gives: function(output) -> output. `remove()`, or leaving the block, restores it."""
+
+    def __init__(self, module: nn.Module, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self._handle = module.register_forward_hook(lambda module, inputs, output: function(output))
+
+    def remove(self) -> None:
+        self._handle.remove()
+
+    def __enter__(self) -> OutputHook:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
 
 
 class PooledHook:

@@ -22,6 +22,7 @@ class Encoded:
     column: the text column each token stems from, -1 for special tokens [T].
     labels: class indices (int64) or scores (float32) [n].
     truncated: number of texts that were cut to the maximal length.
+    groups: the group each row belongs to, where groups are studied [n].
     """
 
     ids: IntArray
@@ -30,6 +31,7 @@ class Encoded:
     column: npt.NDArray[np.int8]
     labels: npt.NDArray[np.generic]
     truncated: int = 0
+    groups: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -56,11 +58,13 @@ class Batch:
 
     inputs: what the model's forward takes: input_ids, attention_mask, maybe token_type_ids [B, L].
     labels: [B]. special: True at special tokens and padding [B, L].
+    groups: group index of each row [B], where groups are studied.
     """
 
     inputs: dict[str, torch.Tensor]
     labels: torch.Tensor
     special: torch.Tensor
+    groups: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return self.labels.shape[0]
@@ -70,6 +74,7 @@ class Batch:
             {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()},
             self.labels.to(device, non_blocking=True),
             self.special.to(device, non_blocking=True),
+            self.groups.to(device, non_blocking=True) if self.groups is not None else None,
         )
 
     def split(self, parts: int) -> Iterator[Batch]:
@@ -81,6 +86,7 @@ class Batch:
                 {name: tensor[rows] for name, tensor in self.inputs.items()},
                 self.labels[rows],
                 self.special[rows],
+                self.groups[rows] if self.groups is not None else None,
             )
 
 
@@ -169,4 +175,5 @@ class Collator:
         if encoded.types is not None:
             inputs["token_type_ids"] = torch.from_numpy(np.where(real, encoded.types[source], self.pad_type))
         special = torch.from_numpy(~real | encoded.special[source])
-        return Batch(inputs, torch.from_numpy(encoded.labels[rows]), special)
+        groups = torch.from_numpy(encoded.groups[rows]) if encoded.groups is not None else None
+        return Batch(inputs, torch.from_numpy(encoded.labels[rows]), special, groups)

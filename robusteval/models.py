@@ -66,12 +66,14 @@ class LoadedModel:
     """A sequence classifier in memory, its tokenizer, and what exactly was loaded.
 
     source: name, folder or hub commit; sha256: over the weight files as they lie on disk.
+    folder: where they lie; None for a model that was given in memory.
     """
 
     model: Any
     tokenizer: Any
     source: dict[str, str]
     sha256: str
+    folder: Path | None = None
 
 
 def recommended_learning_rate(name: str) -> float:
@@ -226,7 +228,7 @@ def load_model(
         logger.warning("the head of %s has another size and is replaced by a new one", name)
     if tokenizer.pad_token is None:
         raise UserError(f"model: the tokenizer of {name!r} has no padding token")
-    return LoadedModel(model.float().eval(), tokenizer, source, digest)
+    return LoadedModel(model.float().eval(), tokenizer, source, digest, folder)
 
 
 def _first_line(error: Exception) -> str:

@@ -61,16 +61,17 @@ def learning_rate_at(step: int, total: int, config: TrainConfig, peak: float) ->
     return peak * max(0.0, (total - step) / max(1, total - warmup))
 
 
-def make_optimizer(model: nn.Module, extra: nn.Module, config: TrainConfig, device: torch.device) -> Any:
-    """AdamW or Adamax over all trainable parameters; no decay on biases and normalisation weights."""
+def parameter_groups(model: nn.Module, extra: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """All trainable parameters, the model's and the method's own; no decay on biases and normalisation weights."""
     named = [*model.named_parameters(), *extra.named_parameters()]
     trainable = [(name, parameter) for name, parameter in named if parameter.requires_grad]
     plain = [parameter for name, parameter in trainable if parameter.ndim < 2 or "bias" in name]
     decayed = [parameter for name, parameter in trainable if not (parameter.ndim < 2 or "bias" in name)]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
+    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig, device: torch.device) -> Any:
+    """AdamW or Adamax; the rate is set before each step."""
     # on an accelerator the rate lives in a tensor, so that a captured step can change it
     rate: Any = torch.tensor(0.0, device=device) if device.type == "cuda" else 0.0
     if config.optimizer == "adamax":
@@ -175,13 +176,16 @@ def train(
         torch.manual_seed(derive(seed, "dropout"))
         model = loaded.model.to(device).train()
         regression = data.labels.dtype.kind == "f"
-        method.bind(Context(device, total, regression, derive(seed, "noise"), scale_backward))
+        context = Context(device, total, regression, derive(seed, "noise"), scale_backward)
+        method.bind(context)
         hook = attach(method, model)
         batches = lambda: (collate(data, rows).to(device) for rows in order.epoch(0))  # noqa: E731
-        method.setup(model, TrainingData(loaded.tokenizer, batches, config.batch_size, peak_rate))
+        method.setup(model, TrainingData(loaded.tokenizer, data, batches, config, loaded.folder))
         method.modules.to(device)
-        optimizer = make_optimizer(model, method.modules, config, device)
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        groups = parameter_groups(model, method.modules, config)
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        own = "optimizer" in method.claims()
+        optimizer = method.optimizer(groups, config) if own else make_optimizer(groups, config, device)
         model, optimizer = accelerator.prepare(model, optimizer)
         if track:
             accelerator.init_trackers("robusteval", config={"method": method.name, "seed": seed})
@@ -201,16 +205,16 @@ def train(
                     weight = len(micro) / len(batch)
                     loss += method.backward(model, micro) * weight
                 accelerator.unscale_gradients(optimizer)
+                context.learning_rate = learning_rate_at(step, total, config, peak_rate)
+                set_learning_rate(optimizer, context.learning_rate)
                 method.before_step(step)
                 limit = config.clip_norm if config.clip_norm > 0 else math.inf
                 norm = nn.utils.clip_grad_norm_(parameters, limit)
-                rate = learning_rate_at(step, total, config, peak_rate)
-                set_learning_rate(optimizer, rate)
                 optimizer.step()
                 if not optimizer.step_was_skipped:
                     method.after_step(step)
                 optimizer.zero_grad()
-                run.log(step, loss, rate, norm, time.perf_counter() - began, method.logged)
+                run.log(step, loss, context.learning_rate, norm, time.perf_counter() - began, method.logged)
                 bar.advance(1, run.note)
                 epoch_ends = (step + 1) % order.steps_per_epoch == 0 or step + 1 == total
                 if config.select == "best" and dev_score is not None and epoch_ends:
@@ -224,6 +228,7 @@ def train(
         run.seconds += time.perf_counter() - clock
         run.flush()
         loaded.model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        method.finish(loaded.model)
         run.load_selected(loaded.model)
         peak = memory.peak_bytes(device)
         if hook is not None:

@@ -25,7 +25,7 @@ from robusteval.models import LoadedModel
 
 GOOD = ["good", "great", "fine", "lovely", "warm"]
 BAD = ["bad", "awful", "poor", "dull", "cold"]
-NEUTRAL = ["the", "film", "was", "plot", "very", "and", "story", "actor", "scene", "a", "quite", "really"]
+NEUTRAL = ["the", "film", "was", "plot", "very", "and", "story", "actor", "scene", "all", "quite", "really"]
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = SPECIAL + GOOD + BAD + NEUTRAL + LETTERS + ["##" + letter for letter in LETTERS]

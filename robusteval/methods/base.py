@@ -1,30 +1,31 @@
 """What a fine-tuning method is: hooks into a training step, each with the vanilla behaviour as its default.
 
 Order inside a step, the same for every method: backward (of each micro-batch), unscale, before_step, clip,
-optimizer, after_step.
+optimizer, after_step. `setup` comes once before the optimizer exists, `finish` once after the last step.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robusteval.config import convert
-from robusteval.encoding import Batch
+from robusteval.config import TrainConfig, convert
+from robusteval.encoding import Batch, Encoded
 from robusteval.errors import UserError, unknown_name
 from robusteval.seeds import derive
 
 S = TypeVar("S")
 
 # Hooks that two methods cannot share; setup and the state are everybody's.
-EXCLUSIVE = ("representation", "loss", "backward", "before_step", "after_step")
+EXCLUSIVE = ("representation", "loss", "backward", "before_step", "optimizer", "after_step")
 
 
 def task_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
@@ -43,6 +44,7 @@ class Context:
 
     device: where the model is; total_steps: optimizer steps of the run; regression: scores, not classes.
     scale_backward: runs backward on a scalar, scaled as mixed precision and accumulation ask for.
+    learning_rate: of the optimizer step under way.
     labels, branches: of the forward pass under way; `branches` copies of one mini-batch are concatenated.
     """
 
@@ -53,16 +55,23 @@ class Context:
     scale_backward: Callable[[Tensor], None]
     labels: Tensor | None = None
     branches: int = 1
+    learning_rate: float = 0.0
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What `setup` may look at: the tokenizer, the training batches of one epoch, and the peak learning rate."""
+    """What `setup` may look at.
+
+    encoded: the training rows; batches: makes an iterator over one epoch of batches, on the device.
+    config: how training goes; its learning_rate is the peak rate.
+    folder: where the pretrained model was loaded from, None for a model that was given in memory.
+    """
 
     tokenizer: Any
-    batches: Callable[[], Any]
-    batch_size: int
-    learning_rate: float
+    encoded: Encoded
+    batches: Callable[[], Iterator[Batch]]
+    config: TrainConfig
+    folder: Path | None = None
 
 
 class Method(Generic[S]):
@@ -137,8 +146,15 @@ class Method(Generic[S]):
     def before_step(self, step: int) -> None:
         """Gradients are whole and unscaled, not yet clipped; step counts optimizer steps from 0."""
 
+    def optimizer(self, groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+        """An optimizer of the method's own over these parameter groups, instead of AdamW or Adamax."""
+        raise ValueError(f"{self.name} has no optimizer of its own")
+
     def after_step(self, step: int) -> None:
         """Parameters have just moved; gradients are still there."""
+
+    def finish(self, model: Any) -> None:
+        """Once, after the last step: undo whatever would keep the model from being a plain checkpoint."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that exact resume needs beyond the generator and `modules`: tensors and plain values."""

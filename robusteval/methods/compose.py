@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from robusteval.anatomy import PooledHook
-from robusteval.config import MethodConfig
+from robusteval.config import MethodConfig, TrainConfig
 from robusteval.encoding import Batch
 from robusteval.errors import UserError
 from robusteval.methods import METHODS
@@ -78,6 +79,13 @@ class Composed(Method[VanillaSettings]):
     def before_step(self, step: int) -> None:
         if owner := self._owner.get("before_step"):
             owner.before_step(step)
+
+    def optimizer(self, groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+        return self._owner["optimizer"].optimizer(groups, config)
+
+    def finish(self, model: Any) -> None:
+        for part in reversed(self.parts):
+            part.finish(model)
 
     def after_step(self, step: int) -> None:
         if owner := self._owner.get("after_step"):
