@@ -10,6 +10,7 @@ from typing import Any
 
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.config import DataConfig, EvalConfig, MethodConfig, TrainConfig, from_dict
+from robusteval.devices import pick_device
 from robusteval.encoding import encode
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
@@ -27,7 +28,7 @@ from robusteval.models import (
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData, load_evaluation, load_task, resolve, sample
-from robusteval.trainer import TrainResult, pick_device
+from robusteval.trainer import TrainResult
 from robusteval.trainer import train as fit
 
 

@@ -41,7 +41,7 @@ def _versions() -> list[Check]:
 def _device() -> Check:
     import torch
 
-    from robusteval.trainer import pick_device
+    from robusteval.devices import pick_device
 
     device = pick_device()
     if device.type == "cuda":

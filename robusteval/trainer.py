@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 import time
@@ -18,21 +17,19 @@ from torch import Tensor, nn
 
 from robusteval import memory
 from robusteval.batching import BatchOrder
-from robusteval.checkpoint import generator_states, load_state, restore_generators, save_state
 from robusteval.config import TrainConfig
+from robusteval.devices import check_tracker, pick_precision
 from robusteval.encoding import Collator, Encoded
 from robusteval.errors import UserError
-from robusteval.files import append_lines, read_lines, write_atomic
 from robusteval.methods.base import Context, Method, TrainingData
 from robusteval.methods.compose import attach
 from robusteval.models import LoadedModel
+from robusteval.optimization import learning_rate_at, make_optimizer, parameter_groups, set_learning_rate
 from robusteval.progress import ProgressBar
 from robusteval.seeds import derive
+from robusteval.training_record import TrainingRecord
 
 logger = logging.getLogger(__name__)
-
-FLUSH_EVERY = 20
-TRACKERS = ("tensorboard", "mlflow", "wandb")
 
 
 @dataclass
@@ -51,72 +48,6 @@ class TrainResult:
     @property
     def seconds_per_step(self) -> float:
         return self.seconds / max(1, self.steps)
-
-
-def learning_rate_at(step: int, total: int, config: TrainConfig, peak: float) -> float:
-    """Linear warm-up to `peak`, then linear decay to 0; step counts from 0."""
-    warmup = math.ceil(config.warmup * total)
-    if step < warmup:
-        return peak * step / max(1, warmup)
-    return peak * max(0.0, (total - step) / max(1, total - warmup))
-
-
-def parameter_groups(model: nn.Module, extra: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """All trainable parameters, the model's and the method's own; no decay on biases and normalisation weights."""
-    named = [*model.named_parameters(), *extra.named_parameters()]
-    trainable = [(name, parameter) for name, parameter in named if parameter.requires_grad]
-    plain = [parameter for name, parameter in trainable if parameter.ndim < 2 or "bias" in name]
-    decayed = [parameter for name, parameter in trainable if not (parameter.ndim < 2 or "bias" in name)]
-    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-
-
-def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig, device: torch.device) -> Any:
-    """AdamW or Adamax; the rate is set before each step."""
-    # on an accelerator the rate lives in a tensor, so that a captured step can change it
-    rate: Any = torch.tensor(0.0, device=device) if device.type == "cuda" else 0.0
-    if config.optimizer == "adamax":
-        return torch.optim.Adamax(groups, lr=rate, eps=1e-8)
-    return torch.optim.AdamW(groups, lr=rate, eps=1e-8, fused=device.type in ("cpu", "cuda"))
-
-
-def set_learning_rate(optimizer: Any, rate: float) -> None:
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """The device to run on; "auto" prefers CUDA, then Apple's GPU, then the CPU."""
-    if name == "auto":
-        mps = torch.backends.mps.is_available()
-        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device: {name!r} is not available here; valid: auto, cpu, cuda, cuda:N, mps") from error
-    return device
-
-
-def pick_precision(name: str, device: torch.device) -> str:
-    """The precision to train in; "auto" is bf16 where a CUDA device has it, else fp32."""
-    if name == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    if name == "fp16" and device.type != "cuda":
-        raise UserError(f"precision: 'fp16' needs a CUDA device, not {device.type!r}; valid here: fp32, bf16")
-    return name
-
-
-def check_tracker(name: str | None) -> None:
-    """Raise UserError for a tracker that is not known or not installed."""
-    if name is None:
-        return
-    if name not in TRACKERS:
-        raise UserError(f"track: unknown tracker {name!r}; valid: {', '.join(TRACKERS)}")
-    if importlib.util.find_spec(name) is None:
-        raise UserError(f"track: {name!r} is not installed: pip install {name}")
 
 
 def _accelerator(device: torch.device, precision: str, track: str | None, folder: Path | None) -> Accelerator:
@@ -190,7 +121,7 @@ def train(
         if track:
             accelerator.init_trackers("robusteval", config={"method": method.name, "seed": seed})
 
-        run = _Progressing(folder, total, accelerator if track else None)
+        run = TrainingRecord(folder, total, accelerator if track else None)
         start = run.restore(model, optimizer, accelerator, method)
         for notice in method.notices:
             logger.warning(notice)
@@ -240,101 +171,3 @@ def train(
     return TrainResult(
         total, run.seconds, peak, str(device), precision, list(method.notices), run.best_step, run.best_score
     )
-
-
-class _Progressing:
-    """What a training run accumulates: the step log, the resumable state, the best weights so far."""
-
-    def __init__(self, folder: Path | None, total: int, tracker: Any) -> None:
-        self.folder, self.total, self._tracker = folder, total, tracker
-        self.seconds = 0.0
-        self.saved_at = time.perf_counter()
-        self.note = ""
-        self.best_step: int | None = None
-        self.best_score: float | None = None
-        self._best: dict[str, Tensor] = {}
-        self._pending: list[dict[str, Any]] = []
-
-    def log(
-        self, step: int, loss: Tensor, rate: float, norm: Tensor, seconds: float, logged: dict[str, Tensor]
-    ) -> None:
-        """Keep a step's numbers as tensors; reading them each step would make an accelerator wait."""
-        record = {"step": step, "loss": loss, "lr": rate, "grad_norm": norm, "seconds": round(seconds, 5)}
-        self._pending.append({**record, **logged})
-        if len(self._pending) >= FLUSH_EVERY:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the pending step records; raises UserError where the loss is no longer finite."""
-        lines = [
-            {key: float(value) if isinstance(value, Tensor) else value for key, value in record.items()}
-            for record in self._pending
-        ]
-        self._pending = []
-        if self.folder is not None:
-            finite = [{k: v if math.isfinite(v) else None for k, v in line.items()} for line in lines]
-            append_lines(self.folder / "train.jsonl", finite)
-        for line in lines:
-            if self._tracker is not None:
-                values = {key: value for key, value in line.items() if key != "step"}
-                self._tracker.log(values, step=int(line["step"]))
-            if not math.isfinite(line["loss"]):
-                raise UserError(
-                    f"learning_rate: the loss is {line['loss']} at step {line['step']} of {self.total}; "
-                    "training diverged (try a lower rate)"
-                )
-        if lines:
-            self.note = f"loss {lines[-1]['loss']:.3f}"
-
-    def consider(self, step: int, score: float, model: Any) -> None:
-        """Keep the weights if their dev score is the best so far; NaN never is."""
-        if self.best_score is None or score > self.best_score:
-            self.best_step, self.best_score = step, score
-            self._best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-
-    def load_selected(self, model: Any) -> None:
-        if self._best:
-            model.load_state_dict(self._best)
-
-    def save(self, step: int, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> None:
-        """Write all that the steps from `step` on depend on."""
-        assert self.folder is not None
-        self.flush()
-        state = {
-            "step": step,
-            "seconds": self.seconds,
-            "model": dict(model.state_dict()),
-            "optimizer": optimizer.state_dict(),
-            "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
-            "method": method.whole_state(),
-            "notices": list(method.notices),
-            "generators": generator_states(),
-            "best": {"step": self.best_step, "score": self.best_score, "weights": self._best},
-        }
-        save_state(self.folder / "state.safetensors", state)
-        self.saved_at = time.perf_counter()
-
-    def restore(self, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> int:
-        """Load the saved state, if any, and cut the log back to it; returns the next step."""
-        if self.folder is None:
-            return 0
-        log = self.folder / "train.jsonl"
-        path = self.folder / "state.safetensors"
-        if not path.exists():
-            log.unlink(missing_ok=True)
-            return 0
-        state = load_state(path)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if accelerator.scaler is not None:
-            accelerator.scaler.load_state_dict(state["scaler"])
-        method.load_whole_state(state["method"])
-        method.notices[:] = state["notices"]
-        best = state["best"]
-        self.best_step, self.best_score, self._best = best["step"], best["score"], best["weights"]
-        self.seconds = state["seconds"]
-        lines = [line for line in read_lines(log) if line["step"] < state["step"]]
-        write_atomic(log, "")
-        append_lines(log, lines)
-        restore_generators(state["generators"])
-        return int(state["step"])

@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
-
 import tiny
+import torch
 
 # tests must not depend on a network that may or may not be there
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoTokenizer
 from robusteval.attacks import ATTACKS
 from robusteval.attacks.resources import require
 from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, TrainConfig
+from robusteval.devices import check_tracker, pick_device, pick_precision
 from robusteval.encoding import encode
 from robusteval.errors import UserError
 from robusteval.evaluation.suites import SUITES
@@ -22,7 +23,6 @@ from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models import check_max_length, locate, recommended_learning_rate, weights_sha256
 from robusteval.tasks.load import TaskData, load_task
-from robusteval.trainer import check_tracker, pick_device, pick_precision
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import robusteval
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import AttackSummary
 from robusteval.config import RunSpec, to_dict
+from robusteval.devices import pick_device
 from robusteval.encoding import encode
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
@@ -26,7 +27,7 @@ from robusteval.models import LoadedModel, check_max_length, load_model, save_ch
 from robusteval.progress import ProgressBar
 from robusteval.rows import Row
 from robusteval.tasks.load import TaskData, load_task, sample
-from robusteval.trainer import TrainResult, pick_device, train
+from robusteval.trainer import TrainResult, train
 
 logger = logging.getLogger(__name__)
 

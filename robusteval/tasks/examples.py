@@ -57,7 +57,7 @@ def _scores(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.fl
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
-        raise UserError(f"{where}: row {bad[0]} holds {column.iloc[bad[0]]!r}, which is not a finite score")
+        raise UserError(f"{where}: row {bad[0]} holds {column.tolist()[bad[0]]!r}, which is not a finite score")
     if task.score_range:
         low, high = task.score_range
         bad = np.flatnonzero((numbers < low) | (numbers > high))

@@ -1,0 +1,116 @@
+"""The record of a training run: its step log, its resumable state, its best weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from robusteval.checkpoint import generator_states, load_state, restore_generators, save_state
+from robusteval.errors import UserError
+from robusteval.files import append_lines, read_lines, write_atomic
+from robusteval.methods.base import Method
+
+FLUSH_EVERY = 20
+
+
+class TrainingRecord:
+    """What a training run accumulates: the step log, the resumable state, the best weights so far."""
+
+    def __init__(self, folder: Path | None, total: int, tracker: Any) -> None:
+        self.folder, self.total, self._tracker = folder, total, tracker
+        self.seconds = 0.0
+        self.saved_at = time.perf_counter()
+        self.note = ""
+        self.best_step: int | None = None
+        self.best_score: float | None = None
+        self._best: dict[str, Tensor] = {}
+        self._pending: list[dict[str, Any]] = []
+
+    def log(
+        self, step: int, loss: Tensor, rate: float, norm: Tensor, seconds: float, logged: dict[str, Tensor]
+    ) -> None:
+        """Keep a step's numbers as tensors; reading them each step would make an accelerator wait."""
+        record = {"step": step, "loss": loss, "lr": rate, "grad_norm": norm, "seconds": round(seconds, 5)}
+        self._pending.append({**record, **logged})
+        if len(self._pending) >= FLUSH_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the pending step records; raises UserError where the loss is no longer finite."""
+        lines = [
+            {key: float(value) if isinstance(value, Tensor) else value for key, value in record.items()}
+            for record in self._pending
+        ]
+        self._pending = []
+        if self.folder is not None:
+            finite = [{k: v if math.isfinite(v) else None for k, v in line.items()} for line in lines]
+            append_lines(self.folder / "train.jsonl", finite)
+        for line in lines:
+            if self._tracker is not None:
+                values = {key: value for key, value in line.items() if key != "step"}
+                self._tracker.log(values, step=int(line["step"]))
+            if not math.isfinite(line["loss"]):
+                raise UserError(
+                    f"learning_rate: the loss is {line['loss']} at step {line['step']} of {self.total}; "
+                    "training diverged (try a lower rate)"
+                )
+        if lines:
+            self.note = f"loss {lines[-1]['loss']:.3f}"
+
+    def consider(self, step: int, score: float, model: Any) -> None:
+        """Keep the weights if their dev score is the best so far; NaN never is."""
+        if self.best_score is None or score > self.best_score:
+            self.best_step, self.best_score = step, score
+            self._best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+    def load_selected(self, model: Any) -> None:
+        if self._best:
+            model.load_state_dict(self._best)
+
+    def save(self, step: int, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> None:
+        """Write all that the steps from `step` on depend on."""
+        assert self.folder is not None
+        self.flush()
+        state = {
+            "step": step,
+            "seconds": self.seconds,
+            "model": dict(model.state_dict()),
+            "optimizer": optimizer.state_dict(),
+            "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
+            "method": method.whole_state(),
+            "notices": list(method.notices),
+            "generators": generator_states(),
+            "best": {"step": self.best_step, "score": self.best_score, "weights": self._best},
+        }
+        save_state(self.folder / "state.safetensors", state)
+        self.saved_at = time.perf_counter()
+
+    def restore(self, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> int:
+        """Load the saved state, if any, and cut the log back to it; returns the next step."""
+        if self.folder is None:
+            return 0
+        log = self.folder / "train.jsonl"
+        path = self.folder / "state.safetensors"
+        if not path.exists():
+            log.unlink(missing_ok=True)
+            return 0
+        state = load_state(path)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        method.load_whole_state(state["method"])
+        method.notices[:] = state["notices"]
+        best = state["best"]
+        self.best_step, self.best_score, self._best = best["step"], best["score"], best["weights"]
+        self.seconds = state["seconds"]
+        lines = [line for line in read_lines(log) if line["step"] < state["step"]]
+        write_atomic(log, "")
+        append_lines(log, lines)
+        restore_generators(state["generators"])
+        return int(state["step"])

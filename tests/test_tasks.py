@@ -1,0 +1,220 @@
+"""Where rows come from, and every mistake in them that must be found before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robusteval.config import DataConfig
+from robusteval.errors import UserError
+from robusteval.tasks import TASKS
+from robusteval.tasks.base import Task
+from robusteval.tasks.examples import examples_from_frame, task_from_frame
+from robusteval.tasks.load import load_evaluation, load_task, sample
+from robusteval.tasks.sources import from_hub
+
+PAIR = Task("pair", "test", ("left", "right"), ("no", "yes"), ("accuracy",))
+SCORE = Task("score", "test", ("left",), (), ("pearson",), score_range=(0, 5))
+
+
+def frame(**changes: Any) -> pd.DataFrame:
+    return pd.DataFrame({"left": ["a b", "c"], "right": ["d", "e f"], "label": [0, 1], **changes})
+
+
+def test_examples_are_converted_and_fingerprinted() -> None:
+    examples = examples_from_frame(frame(), PAIR, "train")
+    assert examples.texts == (("a b", "c"), ("d", "e f"))
+    assert examples.labels.dtype == np.int64
+    assert examples.text(1) == ("c", "e f")
+    assert examples.fingerprint == examples_from_frame(frame(), PAIR, "dev").fingerprint
+    assert examples.fingerprint != examples_from_frame(frame(label=[1, 1]), PAIR, "train").fingerprint
+    # the boundary between columns counts
+    moved = frame(left=["a", "c"], right=["b d", "e f"])
+    assert examples.fingerprint != examples_from_frame(moved, PAIR, "train").fingerprint
+    assert examples.take([1]).ids == ("1",)
+    assert examples_from_frame(frame(label=["yes", "no"]), PAIR, "train").labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "message"),
+    [
+        (PAIR, {"left": ["a", 3]}, "pair train: column 'left': row 1 holds 3, which is not text"),
+        (PAIR, {"left": ["a", "  "]}, "pair train: column 'left': row 1 is empty text"),
+        (PAIR, {"left": ["a", None]}, "row 1 holds"),
+        (PAIR, {"label": [0, 2]}, "row 1 holds the label 2; valid: 0 to 1 (no, yes)"),
+        (PAIR, {"label": [0, 0.5]}, "row 1 holds the label 0.5"),
+        (PAIR, {"label": [0, "maybe"]}, "row 1 holds the label 'maybe'"),
+        (PAIR, {"label": [0, None]}, "row 1 holds the label nan"),
+        (PAIR, {"label": [-1, -1]}, "the split is unlabelled (every label is -1)"),
+        (SCORE, {"label": [0.5, float("nan")]}, "row 1 holds nan, which is not a finite score"),
+        (SCORE, {"label": [0.5, float("inf")]}, "not a finite score"),
+        (SCORE, {"label": [0.5, 6.0]}, "row 1 holds 6, outside 0 to 5"),
+        (SCORE, {"label": ["0.5", "high"]}, "row 1 holds 'high', which is not a finite score"),
+    ],
+)
+def test_bad_rows_are_named(task: Task, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        examples_from_frame(frame(**changes), task, "train")
+    assert message in str(error.value)
+
+
+def test_missing_columns_and_empty_splits() -> None:
+    with pytest.raises(UserError, match="there is no column 'left'; did you mean 'lefft'"):
+        examples_from_frame(frame().rename(columns={"left": "lefft"}), PAIR, "train")
+    with pytest.raises(UserError, match="pair train: there are no rows"):
+        examples_from_frame(frame().iloc[:0], PAIR, "train")
+
+
+def test_labels_of_a_users_file() -> None:
+    classes = task_from_frame(pd.DataFrame({"t": ["x"] * 3, "y": ["b", "a", "b"]}), "mine", ("t",), "y", "auto")
+    assert classes.labels == ("a", "b")
+    integers = task_from_frame(pd.DataFrame({"t": ["x"] * 3, "y": [10, 9, 10]}), "mine", ("t",), "y", "auto")
+    assert integers.labels == ("9", "10")
+    scores = task_from_frame(pd.DataFrame({"t": ["x"] * 3, "y": [0.5, 1.0, 2.0]}), "mine", ("t",), "y", "auto")
+    assert scores.regression
+    forced = task_from_frame(pd.DataFrame({"t": ["x"] * 3, "y": [1, 2, 3]}), "mine", ("t",), "y", "score")
+    assert forced.regression
+    with pytest.raises(UserError, match="holds 1 distinct label"):
+        task_from_frame(pd.DataFrame({"t": ["x"], "y": ["a"]}), "mine", ("t",), "y", "auto")
+    with pytest.raises(UserError, match="no column 'label'"):
+        task_from_frame(pd.DataFrame({"t": ["x"], "y": ["a"]}), "mine", ("t",), "label", "auto")
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_files_of_the_users_own(kind: str, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"text": ["NA", "a, b\nc", "null", "d"], "label": ["x", "y", "x", "y"]})
+    config = {}
+    for name, part in (("train", rows), ("dev", rows.iloc[2:])):
+        path = tmp_path / f"{name}.{kind}"
+        if kind in ("csv", "tsv"):
+            part.to_csv(path, index=False, sep="," if kind == "csv" else "\t")
+        elif kind == "jsonl":
+            part.to_json(path, orient="records", lines=True)
+        else:
+            part.to_parquet(path)
+        config[f"{name}_file"] = str(path)
+    data = load_task("mine", DataConfig(**config, text_columns=("text",)))
+    # words that look like missing values stay words
+    assert data.train.texts == (("NA", "a, b\nc", "null", "d"),)
+    assert data.task.labels == ("x", "y")
+    assert data.notices == ("2 of 2 dev rows have a text that also stands in the training set",)
+    seen = load_evaluation("mine", DataConfig(dev_file=config["dev_file"], text_columns=("text",)), ("x", "y"))
+    assert seen.dev.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_file": "absent.csv"}, "train_file: there is no file 'absent.csv'"),
+        ({"dev_file": None}, "dev_file: not given"),
+        ({"text_columns": ()}, "text_columns: not given"),
+        ({"text_columns": ("a", "b", "c")}, "text_columns: one or two are needed, not 3"),
+        ({"text_columns": ("revew",)}, "there is no column 'revew'; did you mean 'review'"),
+        ({"label_column": "verdikt"}, "no column 'verdikt'; did you mean 'verdict'"),
+    ],
+)
+def test_mistakes_about_files(changes: dict[str, Any], message: str, csv_files: tuple[Path, Path]) -> None:
+    given = {
+        "train_file": str(csv_files[0]), "dev_file": str(csv_files[1]), "text_columns": ("review",),
+        "label_column": "verdict",
+    }  # fmt: skip
+    with pytest.raises(UserError) as error:
+        load_task("mine", DataConfig(**{**given, **changes}))
+    assert message in str(error.value)
+
+
+def test_the_training_file_cannot_be_the_dev_file(csv_files: tuple[Path, Path]) -> None:
+    one = str(csv_files[0])
+    with pytest.raises(UserError, match="evaluation needs other rows"):
+        load_task("mine", DataConfig(train_file=one, dev_file=one, text_columns=("review",)))
+
+
+def test_a_sample_is_fixed_and_nested() -> None:
+    examples = examples_from_frame(
+        pd.DataFrame({"left": [f"w{i}" for i in range(50)], "right": "x", "label": 0}), PAIR, "t"
+    )
+    small, large = sample(examples, 10), sample(examples, 30)
+    assert set(small.ids) < set(large.ids)
+    assert list(small.ids) == sorted(small.ids, key=int)
+    assert sample(examples, 10).fingerprint == small.fingerprint
+    assert sample(examples, 99) is examples
+
+
+def hub_layout(folder: Path) -> Path:
+    """A data set repository as the hub lays it out: Parquet per configuration, listed in the README."""
+    (folder / "pair").mkdir(parents=True)
+    frame().to_parquet(folder / "pair" / "train-00000-of-00001.parquet")
+    frame(label=[1, 0]).to_parquet(folder / "pair" / "validation-00000-of-00001.parquet")
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: pair\n  data_files:\n"
+        "  - split: train\n    path: pair/train-*\n  - split: validation\n    path: pair/validation-*\n---\n"
+    )
+    return folder
+
+
+def test_loading_from_a_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    task = Task("pair", "test", ("left", "right"), ("no", "yes"), ("accuracy",), hub=str(hub_layout(tmp_path / "hub")),
+                config="pair")  # fmt: skip
+    rows, record = from_hub(task, "validation", "main")
+    assert examples_from_frame(rows, task, "validation", record).labels.tolist() == [1, 0]
+    assert record["revision"] == "main"
+    with pytest.raises(UserError, match="task: 'pair' has no split 'test' on the hub"):
+        from_hub(task, "test", "main")
+
+
+def test_a_hub_out_of_reach_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"task: 'sst2' could not be loaded from the hub .*give --data-dir"):
+        load_task("sst2", DataConfig())
+
+
+def test_a_sample_never_stands_in_for_a_split(tmp_path: Path) -> None:
+    folder = tmp_path / "glue" / "mnli"
+    folder.mkdir(parents=True)
+    pd.DataFrame({"premise": ["a"], "hypothesis": ["b"], "label": [0]}).to_parquet(folder / "train_sample.parquet")
+    with pytest.raises(UserError) as error:
+        load_task("mnli", DataConfig(data_dir=str(tmp_path)))
+    assert "has no split 'train'; it has train_sample (say --train-split train_sample)" in str(error.value)
+    with pytest.raises(UserError, match="has no glue/sst2/train.parquet"):
+        load_task("sst2", DataConfig(data_dir=str(tmp_path)))
+    with pytest.raises(UserError, match="data_dir: there is no folder"):
+        load_task("sst2", DataConfig(data_dir=str(tmp_path / "absent")))
+
+
+# official row counts of the dev sets
+@pytest.mark.parametrize(
+    ("name", "count", "adversarial"),
+    [
+        ("cola", 1043, {}),
+        ("sst2", 872, {"adv_sst2": 148}),
+        ("mrpc", 408, {}),
+        ("stsb", 1500, {}),
+        ("qqp", 40430, {"adv_qqp": 78}),
+        ("mnli", 9815, {"adv_mnli": 121, "adv_mnli_mismatched": 162}),
+        ("qnli", 5463, {"adv_qnli": 148}),
+        ("rte", 277, {"adv_rte": 81}),
+    ],
+)
+def test_real_glue_rows(name: str, count: int, adversarial: dict[str, int], data_dir: Path) -> None:
+    sampled = name in ("qqp", "mnli", "qnli")
+    config = DataConfig(data_dir=str(data_dir), train_split="train_sample" if sampled else None)
+    data = load_task(name, config)
+    assert len(data.dev) == count
+    assert {key: len(rows) for key, rows in data.adversarial.items()} == adversarial
+    assert len(data.train) > 2000
+    assert data.task.regression == (name == "stsb")
+
+
+def test_every_registered_task_is_well_formed() -> None:
+    for entry in TASKS:
+        task = TASKS[entry.name]
+        assert task.name == entry.name
+        assert 1 <= len(task.text_columns) <= 2
+        assert task.metrics
+        for other in task.adversarial:
+            assert TASKS[other].labels == task.labels
+            assert TASKS[other].text_columns == task.text_columns
