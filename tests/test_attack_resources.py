@@ -58,9 +58,7 @@ def test_an_unknown_recipe_names_the_nearest() -> None:
         require("seq2sick")
 
 
-def test_a_missing_resource_is_refused_with_its_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_resource_is_refused_with_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nltk.data
 
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])

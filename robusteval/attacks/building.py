@@ -15,9 +15,7 @@ from robusteval.attacks.wrapper import PredictWrapper
 QUERY_BATCH = 4096
 
 
-def build_attack(
-    recipe: str, wrapper: PredictWrapper, text_columns: Sequence[str], columns: Sequence[str]
-) -> Any:
+def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[str], columns: Sequence[str]) -> Any:
     """The `textattack.Attack` of `recipe` around `wrapper`, restricted to changing `columns`.
 
     To be called with textattack loaded and inside `importing.offline`.

@@ -93,8 +93,7 @@ def attack_examples(
     stopwords = "nltk" if nltk_stopwords_present(resources_dir) else "built-in"
     shared = {"recipe": recipe, "seed": seed, "stopwords": stopwords, "columns": list(changeable)}
     expected = [
-        {"id": target.id, "gold": labels[target.gold], "original": list(target.texts), **shared}
-        for target in targets
+        {"id": target.id, "gold": labels[target.gold], "original": list(target.texts), **shared} for target in targets
     ]
     done = finished(out, expected) if out is not None else {}
     lines: list[AttackLine] = []
@@ -180,7 +179,7 @@ class ExampleAttacker:
         return self._facts(_outcome(self.textattack, result), before, after, "")
 
     def _nothing_to_change(self, attacked: Any, gold: int) -> dict[str, Any]:
-        """One query, the same for every recipe: searches differ in what they do here, and some divide by zero."""
+        """One query, the same for every recipe: here some searches would divide by zero."""
         scores = torch.softmax(self.wrapper([attacked.tokenizer_input])[0], dim=0)
         self.attack.goal_function.num_queries = 1
         only = SimpleNamespace(attacked_text=attacked, output=int(scores.argmax()), raw_output=scores)
@@ -242,9 +241,7 @@ def _column_names(examples: Examples, text_columns: Sequence[str] | None) -> lis
     if text_columns is None:
         return ["text"] if number == 1 else [f"text{place}" for place in range(1, number + 1)]
     if len(text_columns) != number or len(set(text_columns)) != number:
-        raise UserError(
-            f"text_columns: {list(text_columns)} does not name each of {number} text columns once"
-        )
+        raise UserError(f"text_columns: {list(text_columns)} does not name each of {number} text columns once")
     return list(text_columns)
 
 
@@ -257,9 +254,7 @@ def _changeable(names: Sequence[str], columns: Sequence[str] | None) -> list[str
     return [name for name in names if columns is None or name in columns]
 
 
-def _targets(
-    examples: Examples, labels: Sequence[str], recipe: str, count: int | None, seed: int
-) -> list[Target]:
+def _targets(examples: Examples, labels: Sequence[str], recipe: str, count: int | None, seed: int) -> list[Target]:
     if count is not None and count < 0:
         raise UserError(f"count: {count} is not a number of examples")
     selected = range(len(examples))[:count]

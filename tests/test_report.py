@@ -1,0 +1,96 @@
+"""The table: means, deviations and differences by hand, and every way it is written."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from robusteval.report.render import csv, latex, markdown, print_table, write_table
+from robusteval.report.table import Cell, Table, build_table, cell_text, number, verdict
+from robusteval.rows import Row, line_row, row_line
+
+
+def row(method: str, seed: int, suite: str, metric: str, value: float, *, n: int = 100, note: str = "") -> Row:
+    value_of = {"mask": "0.1", "attack": "deepwordbug"}.get(suite, "")
+    return Row("r", "sst2", method, "none", None, seed, suite, value_of, "validation", metric, value, n, 1.0, note)
+
+
+@pytest.fixture
+def table() -> Table:
+    rows = [
+        row("vanilla", 0, "clean", "accuracy", 0.80),
+        row("vanilla", 1, "clean", "accuracy", 0.84),
+        row("match", 0, "clean", "accuracy", 0.82),
+        row("match", 1, "clean", "accuracy", 0.83, note="collapsed to 'positive'"),
+        row("vanilla", 0, "mask", "accuracy", 0.70),
+        row("vanilla", 1, "mask", "accuracy", 0.70),
+        row("match", 0, "mask", "accuracy", 0.75),
+        row("match", 1, "mask", "accuracy", 0.77),
+        row("vanilla", 0, "attack", "attack_success_rate", 0.9, n=48),
+        row("match", 0, "attack", "attack_success_rate", math.nan, n=0),
+        row("vanilla", 0, "attack", "accuracy_under_attack", 0.1),
+        row("match", 0, "attack", "accuracy_under_attack", 0.05),
+    ]
+    return build_table(rows, ["vanilla", "match"], ["the last checkpoint of each run is evaluated"])
+
+
+def test_cells_by_hand(table: Table) -> None:
+    clean = table.lines[0]
+    vanilla, match = clean.cells["vanilla"], clean.cells["match"]
+    assert vanilla.mean == pytest.approx(0.82)
+    assert vanilla.std == pytest.approx(math.sqrt(2 * 0.02**2 / 1))
+    assert vanilla.delta is None
+    # per-seed differences +0.02 and -0.01
+    assert match.delta == pytest.approx(0.005)
+    assert cell_text(match, "accuracy") == "82.50 ± 0.71 (+0.50) [collapsed]"
+    assert cell_text(vanilla, "accuracy") == "82.00 ± 2.83"
+    success = next(line for line in table.lines if line.metric == "attack_success_rate")
+    assert success.n == (0, 48)
+    assert cell_text(success.cells["match"], "attack_success_rate") == "n/a"
+    assert cell_text(Cell((), None), "accuracy") == "–"
+    assert number(12.34, "mean_queries") == "12.3"
+
+
+def test_the_verdict_counts_tests_of_sturdiness_only(table: Table) -> None:
+    first, last = verdict(table)
+    assert first.startswith("match is neither sturdier nor weaker than vanilla here: better on 1 and worse on 1 of 2")
+    assert "1 of these differences exceed the spread over seeds" in first
+    assert "not a significance test" in last
+
+
+def test_every_format(table: Table, tmp_path: Path) -> None:
+    text = markdown(table)
+    assert "| test | metric | n | vanilla | match (Δ) |" in text
+    assert "| mask 0.1 | accuracy | 100 | 70.00 ± 0.00 | 76.00 ± 1.41 (+6.00) |" in text
+    assert "match seed 1: collapsed to 'positive'" in text
+    assert "the last checkpoint of each run is evaluated" in text
+    frame = pd.read_csv(io.StringIO(csv(table)))
+    picked = frame[(frame.suite == "mask") & (frame.method == "match")].iloc[0]
+    assert (picked["mean"], picked["seeds"], picked["n_min"]) == (pytest.approx(0.76), 2, 100)
+    tex = latex(table)
+    assert r"attack deepwordbug & attack\_success\_rate & 0--48" in tex
+    assert r"76.00 $\pm$ 1.41 (+6.00) \\" in tex
+    assert tex.count("{") == tex.count("}")
+    write_table(table, tmp_path / "report")
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["table.csv", "table.md", "table.tex"]
+    stream = io.StringIO()
+    print_table(table, Console(file=stream, width=60))
+    assert "neither sturdier" in stream.getvalue()
+
+
+def test_rows_survive_json() -> None:
+    one = row("match", 0, "clean", "accuracy", 0.5)
+    assert line_row(row_line(one)) == one
+    assert math.isnan(line_row(row_line(row("match", 0, "clean", "mcc", math.nan))).value)
+
+
+def test_a_single_seed_has_no_spread() -> None:
+    table = build_table([row("vanilla", 0, "clean", "accuracy", 0.8)], ["vanilla"])
+    assert cell_text(table.lines[0].cells["vanilla"], "accuracy") == "80.00"
+    assert "one seed, no spread" in table.caption
+    assert verdict(table) == []
