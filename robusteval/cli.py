@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -350,12 +349,15 @@ def main() -> None:
     except UserError as error:
         errors.print(f"[red]error:[/] {escape(str(error))}")
         code = error.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         errors.print("interrupted: the same command continues where this one stopped")
         code = 130
+    except Exception as error:
+        # a usage error of click's, whose classes typer may carry under a name of its own
+        if not (hasattr(error, "show") and hasattr(error, "exit_code")):
+            raise
+        error.show()
+        code = error.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
 

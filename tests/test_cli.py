@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_experiments import command, run
+from test_experiments import command
 
-CLI = [sys.executable, "-m", "robusteval.cli"]
+from robusteval.cli import main
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Call the command line in this process: the imports are paid once for all cases."""
+
+    def call(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["robusteval", *arguments])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return Done(int(end.value.code or 0), captured.out, captured.err)
+
+    return call
 
 
 def test_help_imports_neither_torch_nor_textattack() -> None:
@@ -28,8 +52,8 @@ def test_help_imports_neither_torch_nor_textattack() -> None:
 
 
 @pytest.mark.parametrize("kind", ["", "models", "tasks", "methods", "perturbations", "suites", "attacks"])
-def test_listing(kind: str) -> None:
-    done = run([*CLI, "list", *([kind] if kind else [])])
+def test_listing(kind: str, invoke: Callable[..., Done]) -> None:
+    done = invoke("list", *([kind] if kind else []))
     assert done.returncode == 0, done.stderr
     for expected in {
         "": ["minilm", "sst2", "match", "deepwordbug"], "methods": ["match", "3F", "representation"],
@@ -64,10 +88,15 @@ def test_listing(kind: str) -> None:
     ],
 )
 def test_every_mistake_is_one_sentence_and_exit_code_2(
-    arguments: list[str], message: str, tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
+    arguments: list[str],
+    message: str,
+    tiny_folder: Path,
+    csv_files: tuple[Path, Path],
+    tmp_path: Path,
+    invoke: Callable[..., Done],
 ) -> None:
     out = tmp_path / "out"
-    done = run(command(tiny_folder, csv_files, out, *arguments))
+    done = invoke(*command(tiny_folder, csv_files, out, *arguments)[3:])
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -86,32 +115,32 @@ def test_every_mistake_is_one_sentence_and_exit_code_2(
         (["doctor", "--attack", "pws"], "unknown name 'pws'; did you mean 'pwws'"),
     ],
 )
-def test_mistakes_elsewhere(arguments: list[str], message: str) -> None:
-    done = run([*CLI, *arguments])
+def test_mistakes_elsewhere(arguments: list[str], message: str, invoke: Callable[..., Done]) -> None:
+    done = invoke(*arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_folder_with_something_else_is_left_alone(
-    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path, invoke: Callable[..., Done]
 ) -> None:
     (tmp_path / "precious.txt").write_text("mine")
-    done = run(command(tiny_folder, csv_files, tmp_path))
+    done = invoke(*command(tiny_folder, csv_files, tmp_path)[3:])
     assert done.returncode == 2
     assert "is not empty and holds no experiment" in done.stderr
 
 
-def test_a_checkpoint_with_other_labels(tiny_folder: Path) -> None:
-    done = run([*CLI, "evaluate", str(tiny_folder), "--task", "demo-nli"])
+def test_a_checkpoint_with_other_labels(tiny_folder: Path, invoke: Callable[..., Done]) -> None:
+    done = invoke("evaluate", str(tiny_folder), "--task", "demo-nli")
     assert done.returncode == 2
     assert "has 2 labels but the task has 3 (entailment, neutral, contradiction)" in done.stderr
 
 
-def test_doctor_names_what_is_missing_and_how_to_get_it() -> None:
-    done = run([*CLI, "doctor"])
+def test_doctor_names_what_is_missing_and_how_to_get_it(invoke: Callable[..., Done]) -> None:
+    done = invoke("doctor")
     assert done.returncode == 0, done.stderr
     for name in ("torch", "device", "embedded model minilm", "disk", "attack deepwordbug: ready", "hub"):
         assert name in done.stdout
-    recipe = run([*CLI, "doctor", "--attack", "textfooler"])
+    recipe = invoke("doctor", "--attack", "textfooler")
     assert "counter-fitted vectors" in recipe.stdout
