@@ -13,6 +13,7 @@ from rich.table import Table
 
 from robusteval import __version__
 from robusteval.errors import UserError, unknown_name
+from robusteval.logs import quiet_libraries
 
 if TYPE_CHECKING:
     from robusteval.config import DataConfig
@@ -75,19 +76,6 @@ def _seeds(text: str) -> tuple[int, ...]:
     if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
         raise UserError(f"seeds: {text!r} names no seed; give a count of at least 1, or numbers from 0")
     return numbers if "," in text else tuple(range(numbers[0]))
-
-
-def _quiet_libraries() -> None:
-    """The commands say themselves what is going on; this is never done when robusteval is used as a library."""
-    import logging
-    import warnings
-
-    import transformers
-
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def _data_config(**values: Any) -> DataConfig:
@@ -158,7 +146,7 @@ def train_and_attack(
     quiet: Annotated[bool, option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Train with each method and seed, test on clean, perturbed and attacked text, print one table."""
-    _quiet_libraries()
+    quiet_libraries()
     from robusteval.config import EvalConfig, RunSpec, content_hash, to_dict
     from robusteval.experiments.plan import make_plan, make_spec
     from robusteval.experiments.run import Options
@@ -216,7 +204,7 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Test any fine-tuned checkpoint on clean, perturbed, out-of-domain and adversarial text."""
-    _quiet_libraries()
+    quiet_libraries()
     from robusteval import api
     from robusteval.experiments.session import evaluation_rows
     from robusteval.report.render import print_table, write_table
@@ -257,7 +245,7 @@ def attack(
     device: Device = "auto",
 ) -> None:
     """Attack any fine-tuned checkpoint with a TextAttack recipe."""
-    _quiet_libraries()
+    quiet_libraries()
     from robusteval import api
     from robusteval.progress import ProgressBar
 
@@ -322,7 +310,7 @@ def doctor(
     out: Annotated[Path, option("--out", help="Folder whose disk is looked at.")] = Path("robusteval-runs"),
 ) -> None:
     """Check versions, device, embedded model, hub, disk, and what each attack needs."""
-    _quiet_libraries()
+    quiet_libraries()
     from robusteval.doctor import diagnose
 
     colours = {"ok": "green", "missing": "red", "off": "yellow"}

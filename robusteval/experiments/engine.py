@@ -12,6 +12,7 @@ from robusteval.config import RunSpec
 from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
 from robusteval.experiments.run import Options, execute
+from robusteval.logs import quiet_libraries
 
 Report = Callable[[RunSpec, str], None]
 """(run, what became of it: "done", "finished before" or an error message)."""
@@ -60,6 +61,7 @@ def _outcome(run: RunSpec, options: Options, plan: Plan) -> str:
 
 def _remote(run: RunSpec, options: Options, facts: dict[str, str]) -> str:
     """In a worker process: rows are loaded anew there."""
+    quiet_libraries()
     try:
         execute(run, options, facts)
     except UserError as error:
