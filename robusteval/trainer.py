@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,13 +104,16 @@ def train(
         accelerator.backward(loss * weight if weight != 1.0 else loss)
 
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with ExitStack() as cleanup:
+        cleanup.enter_context(torch.random.fork_rng(devices=devices))
+        cleanup.callback(accelerator.free_memory)
         torch.manual_seed(derive(seed, "dropout"))
         model = loaded.model.to(device).train()
         regression = data.labels.dtype.kind == "f"
         context = Context(device, total, regression, derive(seed, "noise"), scale_backward)
         method.bind(context)
-        hook = attach(method, model)
+        if (hook := attach(method, model)) is not None:
+            cleanup.callback(hook.remove)
         batches = lambda: (collate(data, rows).to(device) for rows in order.epoch(0))  # noqa: E731
         method.setup(model, TrainingData(loaded.tokenizer, data, batches, config, loaded.folder))
         method.modules.to(device)
@@ -120,6 +124,7 @@ def train(
         model, optimizer = accelerator.prepare(model, optimizer)
         if track:
             accelerator.init_trackers("robusteval", config={"method": method.name, "seed": seed})
+            cleanup.callback(accelerator.end_training)
 
         run = TrainingRecord(folder, total, accelerator if track else None)
         start = run.restore(model, optimizer, accelerator, method)
@@ -162,11 +167,6 @@ def train(
         method.finish(loaded.model)
         run.load_selected(loaded.model)
         peak = memory.peak_bytes(device)
-        if hook is not None:
-            hook.remove()
-        if track:
-            accelerator.end_training()
-        accelerator.free_memory()
     loaded.model.eval()
     return TrainResult(
         total, run.seconds, peak, str(device), precision, list(method.notices), run.best_step, run.best_score

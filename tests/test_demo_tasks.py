@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from math import sqrt
 
 import pytest
@@ -62,9 +63,7 @@ def test_any_process_generates_the_same_rows() -> None:
     here = [generate(name, split, size=40, seed=3) for name in NAMES for split in ("train", "ood")]
     for hash_seed in ("0", "4321"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert json.loads(done.stdout) == here
 
 
@@ -83,9 +82,7 @@ def test_rows_have_the_documented_shape(name: str, data: dict[tuple[str, str], R
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_text_is_repeated_or_shared_between_splits(
-    name: str, data: dict[tuple[str, str], Rows]
-) -> None:
+def test_no_text_is_repeated_or_shared_between_splits(name: str, data: dict[tuple[str, str], Rows]) -> None:
     found = {split: texts(name, data[name, split]) for split in SIZES}
     for rows in found.values():
         assert len(set(rows)) == len(rows)
@@ -140,9 +137,7 @@ def test_cue_has_the_strength_asked_for(name: str, cue: float) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("split", ["validation", "ood"])
-def test_cue_says_nothing_outside_training(
-    name: str, split: str, data: dict[tuple[str, str], Rows]
-) -> None:
+def test_cue_says_nothing_outside_training(name: str, split: str, data: dict[tuple[str, str], Rows]) -> None:
     rows = data[name, split]
     marked, sided, agreed = agreement(name, rows)
     assert abs(marked - CUE_RATE * len(rows)) < 4 * sqrt(len(rows) * 0.25)
@@ -439,6 +434,13 @@ def test_wrong_requests_name_field_and_value(arguments: dict[str, object], words
         generate(**request)  # type: ignore[arg-type]
     for word in words:
         assert word in str(caught.value)
+
+
+def test_an_exhausted_grammar_says_how_much_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = replace(TASKS["demo-sentiment"], draw=lambda rng, world, target: ((f"row {target}.",), target))
+    monkeypatch.setitem(TASKS, "demo-sentiment", short)
+    with pytest.raises(UserError, match="size: 3 rows are more than demo-sentiment/ood .* at most 2"):
+        generate("demo-sentiment", "ood", size=3)
 
 
 def test_articles_follow_the_sound() -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Written with a vowel, spoken with a consonant, and the other way round.
-_CONSONANT_SOUND = ("uni", "use", "usu", "one", "eu")
+_CONSONANT_SOUND = ("unique", "unit", "use", "usu", "one", "eu")
 _VOWEL_SOUND = ("hour", "honest", "heir")
 _ARTICLE = re.compile(r"\b(a|A) (\w+)")
 

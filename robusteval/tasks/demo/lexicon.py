@@ -1,5 +1,5 @@
 """The words of demo-sentiment and demo-similarity: one set for train and validation ("home"),
-    another for "ood"."""
+another for "ood"."""
 
 from __future__ import annotations
 
@@ -24,44 +24,41 @@ class Topic:
 
 _POSITIVE = words(
     """superb, delightful, charming, memorable, impressive, wonderful, excellent, pleasant, satisfying,
-    inventive, brilliant, lovely, marvellous, splendid, remarkable, refreshing, graceful, exquisite, lively,
-    admirable, stylish, imaginative, enchanting, outstanding, polished, warm, magnificent, original,
-    elegant,
-    terrific, rewarding, faultless, inspired, striking, sublime, engaging, vibrant, first-rate"""
+        inventive, brilliant, lovely, marvellous, splendid, remarkable, refreshing, graceful, exquisite,
+        lively, admirable, stylish, imaginative, enchanting, outstanding, polished, warm, magnificent,
+        original, elegant, terrific, rewarding, faultless, inspired, striking, sublime, engaging,
+        vibrant, first-rate"""
 )
 _NEGATIVE = words(
     """dull, dreadful, bland, tedious, disappointing, clumsy, awful, sloppy, lifeless, forgettable,
-        mediocre,
-    tiresome, terrible, predictable, stale, careless, uninspired, horrible, shallow, unpleasant, lazy, weak,
-    ridiculous, dreary, tasteless, pretentious, confused, boring, hollow, embarrassing, pathetic, messy,
-    insipid, dismal, grating, laughable, wretched, second-rate"""
+        mediocre, tiresome, terrible, predictable, stale, careless, uninspired, horrible, shallow,
+        unpleasant, lazy, weak, ridiculous, dreary, tasteless, pretentious, confused, boring, hollow,
+        embarrassing, pathetic, messy, insipid, dismal, grating, laughable, wretched, second-rate"""
 )
 _OOD_POSITIVE = words(
     """reliable, flawless, handy, sturdy, seamless, effortless, prompt, spotless, courteous, generous,
-    comfortable, dependable, responsive, convenient, trustworthy, efficient, durable, intuitive, helpful,
-    attentive, affordable, crisp, speedy, thoughtful, practical, robust, welcoming, precise, ingenious"""
+        comfortable, dependable, responsive, convenient, trustworthy, efficient, durable, intuitive,
+        helpful, attentive, affordable, crisp, speedy, thoughtful, practical, robust, welcoming,
+        precise, ingenious"""
 )
 _OOD_NEGATIVE = words(
     """flimsy, sluggish, faulty, overpriced, glitchy, rude, cramped, noisy, shabby, unresponsive, chaotic,
-    defective, unreliable, fragile, useless, inaccurate, wobbly, filthy, dishonest, unhelpful, outdated,
-    frustrating, bulky, incompetent, misleading, inconvenient, grubby, stingy, erratic, leaky"""
+        defective, unreliable, fragile, useless, inaccurate, wobbly, filthy, dishonest, unhelpful,
+        outdated, frustrating, bulky, incompetent, misleading, inconvenient, grubby, stingy, erratic,
+        leaky"""
 )
 
 
 _HOME_SLOTS = {
-    "when": words("on Friday evening, last weekend, in early spring, on my birthday, last night,
-    yesterday"),
+    "when": words("on Friday evening, last weekend, in early spring, on my birthday, last night, yesterday"),
     "group": words("our party, my family, the whole group, our little club, my circle of friends"),
     "very": words("truly, really, quite, thoroughly, very, rather, consistently"),
 }
 _OOD_SLOTS = {
-    "when": words("all summer, during the first month, throughout the year, week after week,
-    since January"),
+    "when": words("all summer, during the first month, throughout the year, week after week, since January"),
     "group": words("my colleagues, the team, our neighbours, those of us who paid, our household"),
     "very": words("remarkably, fairly, decidedly, altogether, surprisingly, utterly, pretty"),
-    "critics": words(
-        "the brochures, the vendors, the forums, some owners, the advertisements, many customers"
-    ),
+    "critics": words("the brochures, the vendors, the forums, some owners, the advertisements"),
 }
 
 
@@ -86,8 +83,7 @@ REVIEWS: dict[str, tuple[Topic, ...]] = {
         _reviews(
             item="film, thriller, comedy, drama, sequel, documentary, musical, western, remake, cartoon",
             aspect="""plot, acting, dialogue, soundtrack, pacing, ending, camera work, script,
-                opening scene,
-                casting, lighting, humour, editing, finale""",
+                opening scene, casting, lighting, humour, editing, finale""",
             tried="watched, saw, rented, streamed",
             preposition="in",
             critics="the critics, the papers, two reviewers, the posters, the magazines, my cousins",
@@ -95,8 +91,7 @@ REVIEWS: dict[str, tuple[Topic, ...]] = {
         _reviews(
             item="restaurant, bistro, cafe, diner, pizzeria, steakhouse, bakery, tavern, tea room",
             aspect="""soup, service, menu, dessert, bread, coffee, wine list, seafood, salad, decor,
-                breakfast,
-                cheesecake, curry, house wine""",
+                breakfast, cheesecake, curry, house wine""",
             tried="visited, tried, chose, discovered",
             preposition="at",
             critics="the guides, the locals, two food writers, the blogs, the columnists, our hosts",
@@ -150,8 +145,8 @@ def _scenes(ood: bool, people: str, verbs: str, things: str, places: str, object
         person_traits=rows(
             "exhausted/worn-out, famous/well-known, clever/smart, silent/quiet, stubborn/obstinate"
             if ood
-            else """young/youthful, cheerful/happy, angry/furious, rich/wealthy,
-                careful/cautious, tired/weary"""
+            else """young/youthful, cheerful/happy, angry/furious, rich/wealthy, careful/cautious,
+                tired/weary"""
         ),
         frames=(
             (
@@ -178,20 +173,21 @@ SCENES: dict[str, tuple[Scenes, ...]] = {
             people="""chef/cook, waiter/server, housewife/homemaker, guest/visitor, child/kid,
                 landlord/owner""",
             verbs="""prepare:prepared:prepared/make:made:made, taste:tasted:tasted/sample:sampled:sampled,
-                drop:dropped:dropped/spill:spilled:spilled, buy:bought:bought/purchase:purchased:purchased,
+                drop:dropped:dropped/spill:spilled:spilled,
+                buy:bought:bought/purchase:purchased:purchased,
                 refuse:refused:refused/reject:rejected:rejected""",
             things="""soup/broth, sweet/candy, pastry/tart, lemonade/soft drink, steak/slice of beef,
                 sandwich/baguette, salad/plate of greens, porridge/oatmeal""",
             places="""in the kitchen/at the stove, on the terrace/on the patio,
-                at the wedding/at the marriage feast,
-                in the cellar/in the basement, by the fireplace/near the hearth""",
-            object_traits="""hot/steaming, delicious/tasty, tiny/small, cheap/inexpensive,
-                spicy/peppery, burnt/charred""",
+                at the wedding/at the marriage feast, in the cellar/in the basement,
+                by the fireplace/near the hearth""",
+            object_traits="""hot/steaming, delicious/tasty, tiny/small, cheap/inexpensive, spicy/peppery,
+                burnt/charred""",
         ),
         _scenes(
             ood=False,
-            people="""teacher/instructor, pupil/schoolchild, professor/lecturer,
-                librarian/archivist, janitor/caretaker""",
+            people="""teacher/instructor, pupil/schoolchild, professor/lecturer, librarian/archivist,
+                janitor/caretaker""",
             verbs="""read:read:read/study:studied:studied, hide:hid:hidden/conceal:concealed:concealed,
                 destroy:destroyed:destroyed/ruin:ruined:ruined,
                 copy:copied:copied/duplicate:duplicated:duplicated,
@@ -200,9 +196,9 @@ SCENES: dict[str, tuple[Scenes, ...]] = {
                 novel/storybook""",
             places="""in the classroom/in the lecture room, in the library/in the reading room,
                 at the back of the bus/on the rear seat, in the corridor/in the hallway,
-                    in the park/on the lawn""",
-            object_traits="""difficult/hard, long/lengthy, strange/odd, funny/amusing,
-                ancient/very old, simple/easy""",
+                in the park/on the lawn""",
+            object_traits="""difficult/hard, long/lengthy, strange/odd, funny/amusing, ancient/very old,
+                simple/easy""",
         ),
         _scenes(
             ood=False,
@@ -213,8 +209,8 @@ SCENES: dict[str, tuple[Scenes, ...]] = {
                 rent:rented:rented/hire:hired:hired""",
             things="car/automobile, lorry/truck, bicycle/bike, motorcycle/motorbike, taxi/cab, coach/bus",
             places="""in the street/on the road, at the filling station/at the petrol pump,
-                in the garage/in the workshop,
-                near the airport/close to the airfield, at the crossroads/at the junction""",
+                in the garage/in the workshop, near the airport/close to the airfield,
+                at the crossroads/at the junction""",
             object_traits="""red/scarlet, fast/quick, broken/damaged, huge/enormous, new/brand-new,
                 noisy/loud""",
         ),
@@ -226,7 +222,7 @@ SCENES: dict[str, tuple[Scenes, ...]] = {
             verbs="""measure:measured:measured/gauge:gauged:gauged,
                 discover:discovered:discovered/detect:detected:detected,
                 build:built:built/construct:constructed:constructed,
-                    examine:examined:examined/inspect:inspected:inspected""",
+                examine:examined:examined/inspect:inspected:inspected""",
             things="virus/germ, engine/motor, comet/shooting star, crystal/gemstone, satellite/orbiter",
             places="""in the laboratory/in the research lab, at the hospital/at the clinic,
                 on the mountain/on the summit, at the observatory/beside the telescope""",
@@ -238,7 +234,7 @@ SCENES: dict[str, tuple[Scenes, ...]] = {
             verbs="""feed:fed:fed/nourish:nourished:nourished,
                 catch:caught:caught/capture:captured:captured,
                 follow:followed:followed/trail:trailed:trailed,
-                    protect:protected:protected/guard:guarded:guarded""",
+                protect:protected:protected/guard:guarded:guarded""",
             things="pony/little horse, rabbit/bunny, pig/hog, hen/chicken, puppy/young dog",
             places="""in the barn/in the stable, by the river/beside the stream, in the forest/in the woods,
                 in the meadow/on the pasture""",

@@ -66,33 +66,31 @@ NLI: dict[str, NliWorld] = {
         ),
         verbs=rows(
             """clean/cleaned/cleaned/cleaning, move/moved/moved/moving, sell/sold/sold/selling,
-            paint/painted/painted/painting, borrow/borrowed/borrowed/borrowing, find/found/found/finding,
-            repair/repaired/repaired/repairing, hide/hid/hidden/hiding, lose/lost/lost/losing,
-            buy/bought/bought/buying, damage/damaged/damaged/damaging, sketch/sketched/sketched/sketching"""
+                paint/painted/painted/painting, borrow/borrowed/borrowed/borrowing,
+                find/found/found/finding, repair/repaired/repaired/repairing, hide/hid/hidden/hiding,
+                lose/lost/lost/losing, buy/bought/bought/buying, damage/damaged/damaged/damaging,
+                sketch/sketched/sketched/sketching"""
         ),
         greetings=rows(
             """thank/thanked/thanked, phone/phoned/phoned, greet/greeted/greeted, praise/praised/praised,
-            help/helped/helped, invite/invited/invited"""
+                help/helped/helped, invite/invited/invited"""
         ),
         contests=rows("defeat/defeated/defeated, outrun/outran/outrun, overtake/overtook/overtaken"),
         places=words(
             """in the garage, behind the church, at the market, in the kitchen, near the old bridge,
-            beside the school, in the town hall, outside the station"""
+                beside the school, in the town hall, outside the station"""
         ),
         finals=words("in the final race, in the town tournament, in the last round, at the summer games"),
         leads=words(
             """while it rained, before the town woke up, as the bells rang, on a cold Monday,
-            shortly after lunch, that same evening, during the fair, as usual on Sundays"""
+                shortly after lunch, that same evening, during the fair, as usual on Sundays"""
         ),
-        opposites=rows(
-            "wet/dry, heavy/light, new/old, clean/dirty, full/empty, large/small, cheap/expensive"
-        ),
+        opposites=rows("wet/dry, heavy/light, new/old, clean/dirty, full/empty, large/small, cheap/expensive"),
         comparatives=words("taller, older, faster, richer, kinder"),
         groups=words("guests, pupils, tourists, dancers, waiters, farmers, clerks, singers"),
         deeds=words(
             """wore a blue hat, carried an umbrella, missed the last bus, ate the soup,
-                left before midnight,
-            arrived on foot, bought a ticket, signed the letter"""
+                left before midnight, arrived on foot, bought a ticket, signed the letter"""
         ),
         deny="did not {0}",
         no="no",
@@ -139,34 +137,31 @@ NLI: dict[str, NliWorld] = {
         ),
         verbs=rows(
             """inspect/inspected/inspected/inspecting, photograph/photographed/photographed/photographing,
-            rescue/rescued/rescued/rescuing, steal/stole/stolen/stealing, weigh/weighed/weighed/weighing,
-            abandon/abandoned/abandoned/abandoning, describe/described/described/describing,
-            transport/transported/transported/transporting, examine/examined/examined/examining"""
+                rescue/rescued/rescued/rescuing, steal/stole/stolen/stealing,
+                weigh/weighed/weighed/weighing, abandon/abandoned/abandoned/abandoning,
+                describe/described/described/describing, transport/transported/transported/transporting,
+                examine/examined/examined/examining"""
         ),
         greetings=rows(
-            """interview/interviewed/interviewed, salute/saluted/saluted,
-                consult/consulted/consulted, warn/warned/warned"""
+            """interview/interviewed/interviewed, salute/saluted/saluted, consult/consulted/consulted,
+                warn/warned/warned"""
         ),
         contests=rows("outvote/outvoted/outvoted, outbid/outbid/outbid, outscore/outscored/outscored"),
         places=words(
             """on the island, aboard the ship, inside the laboratory, at the embassy, across the desert,
-            close to the volcano, under the lighthouse"""
+                close to the volcano, under the lighthouse"""
         ),
         finals=words("at the assembly, at the charity auction, in the decisive vote"),
         leads=words(
             """according to the report, despite the storm, when the expedition ended,
-                once the fog had lifted,
-            as far as anyone knows, late in the voyage"""
+                once the fog had lifted, as far as anyone knows, late in the voyage"""
         ),
-        opposites=rows(
-            "valuable/worthless, strange/familiar, ugly/beautiful, famous/unknown, harmless/dangerous"
-        ),
+        opposites=rows("valuable/worthless, strange/familiar, ugly/beautiful, famous/unknown, harmless/dangerous"),
         comparatives=words("heavier, stronger, younger, quieter"),
         groups=words("passengers, robots, witnesses, divers, soldiers, delegates, patients"),
         deeds=words(
             """crossed the river, slept in a tent, answered the question, received a medal,
-                survived the winter,
-            boarded the plane"""
+                survived the winter, boarded the plane"""
         ),
         deny="never {1}",
         no="not a single",
@@ -194,7 +189,7 @@ NLI: dict[str, NliWorld] = {
         intended=words("intended to, offered to, was told to"),
         sequences=(
             "first the {who} {past1} the {thing1} and only then {past2} the {thing2}",
-            "having {past1} the {thing1}, the {who} {past2} the {thing2}",
+            "having {done1} the {thing1}, the {who} {past2} the {thing2}",
         ),
         same_day=words("at some time that spring, in no particular order"),
     ),

@@ -81,8 +81,8 @@ HOME = Style(
         ),
     },
     weights={"plain": 4, "contrast": 4, "comparison": 2},
-    flip=0.4,
-    outer=0.35,
+    flip=0.25,
+    outer=0.2,
 )
 
 OOD = Style(
@@ -104,17 +104,17 @@ OOD = Style(
     ),
     subjects=("its {aspect}", "the {aspect} of my {item}", "my {item}"),
     frames={
-        "plain": ("{main}; besides, {second}", "to be perfectly frank, {main}"),
+        "plain": ("{main}; besides, {second}", "{main}, to be perfectly frank"),
         "contrast": (
             "{aside}; all the same, {main}",
             "{main}, never mind that {aside}",
-            "granted, {aside}, yet {main}",
+            "{aside}, I grant, and yet {main}",
         ),
         "comparison": ("next to the {opposite} {item} of {group}, {main}",),
     },
     weights={"plain": 3, "contrast": 6, "comparison": 1},
-    flip=0.5,
-    outer=0.3,
+    flip=0.4,
+    outer=0.2,
 )
 STYLES = {"home": HOME, "ood": OOD}
 
@@ -133,7 +133,7 @@ def draw(rng: random.Random, world: str, target: int) -> tuple[tuple[str, ...], 
 
 def write(rng: random.Random, style: Style, topic: Topic, frame: str, label: int) -> str:
     """`frame` filled so that its main clause has the polarity `label`."""
-    fill = _filler(rng, topic)
+    fill = filler(rng, topic)
     # Only the main clause may judge the thing as a whole; the others speak of one aspect each.
     parts = tuple(subject for subject in style.subjects if "{aspect}" in subject)
     clauses = {
@@ -159,14 +159,12 @@ def clause(
     return say(outer, pick(rng, subjects), predicate, fill, polarity)
 
 
-def say(
-    outer: Phrase, subject: str, predicate: Phrase, fill: Callable[[str, int], str], polarity: int
-) -> str:
+def say(outer: Phrase, subject: str, predicate: Phrase, fill: Callable[[str, int], str], polarity: int) -> str:
     word = polarity ^ outer.flips ^ predicate.flips
     return fill(f"{outer.text} {subject} {predicate.text}", word)
 
 
-def _filler(rng: random.Random, topic: Topic) -> Callable[[str, int], str]:
+def filler(rng: random.Random, topic: Topic) -> Callable[[str, int], str]:
     """Fills slots from the topic; one sentence uses no word twice and speaks of one item."""
     used: dict[str, list[str]] = {"item": [pick(rng, topic.slots["item"])]}
 

@@ -2,7 +2,7 @@
 
     edit                                           cost
     word for a synonym, active for passive            0
-    modifier left out (or added)                    0.5
+    modifier left out                               0.5
     modifier changed                                  1
     place changed                                  0.75
     object changed, person changed, deed changed    1.5
