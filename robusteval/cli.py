@@ -338,7 +338,6 @@ def main() -> None:
         errors.print(f"[red]error:[/] {escape(str(error))}")
         code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        errors.print("interrupted: the same command continues where this one stopped")
         code = 130
     except Exception as error:
         # a usage error of click's, whose classes typer may carry under a name of its own
@@ -346,6 +345,8 @@ def main() -> None:
             raise
         error.show()
         code = error.exit_code
+    if code == 130:
+        errors.print("interrupted: the same command continues where this one stopped")
     sys.exit(code if isinstance(code, int) else 0)
 
 

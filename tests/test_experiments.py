@@ -183,3 +183,20 @@ def test_the_spec_is_kept_and_readable(tiny_folder: Path, csv_files: tuple[Path,
     spec = from_yaml(ExperimentSpec, (tmp_path / "out" / "experiment.yaml").read_text())
     assert spec.base.train.select == "best"
     assert spec.base.train.learning_rate == 1e-3
+
+
+def test_an_interruption_says_how_to_go_on(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = command(tiny_folder, csv_files, out, "--epochs", "2000", "--seeds", "1", "--checkpoint-seconds", "0.1")
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    process = subprocess.Popen(arguments, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not any(out.glob("runs/*/state.safetensors")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: the same command continues where this one stopped" in errors
+    assert "Traceback" not in errors

@@ -43,11 +43,16 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context) as pool:
         futures = {pool.submit(_remote, run, quiet, plan.facts): run for run in open_runs}
-        for future in as_completed(futures):
-            run, message = futures[future], future.result()
-            report(run, message)
-            if message != "done":
-                failed.append((run, message))
+        try:
+            for future in as_completed(futures):
+                run, message = futures[future], future.result()
+                report(run, message)
+                if message != "done":
+                    failed.append((run, message))
+        except KeyboardInterrupt:
+            # the workers were interrupted too; runs that have not begun must not begin now
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return failed
 
 
