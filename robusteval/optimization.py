@@ -35,10 +35,10 @@ class AdamaxW(torch.optim.Adamax):
     def step(self, closure: Any = None) -> Any:
         kept = [group["weight_decay"] for group in self.param_groups]
         for group, decay in zip(self.param_groups, kept, strict=True):
-            if decay:
-                rate = group["lr"]
+            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if decay and moving:
                 with torch.no_grad():
-                    torch._foreach_mul_([p for p in group["params"] if p.grad is not None], 1 - rate * decay)
+                    torch._foreach_mul_(moving, 1 - group["lr"] * decay)
             group["weight_decay"] = 0.0
         try:
             return super().step(closure)

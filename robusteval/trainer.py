@@ -150,7 +150,7 @@ def train(
                 if not optimizer.step_was_skipped:
                     method.after_step(step)
                 optimizer.zero_grad()
-                run.log(step, loss, context.learning_rate, norm, time.perf_counter() - began, method.logged)
+                run.log(step, loss, context.learning_rate, norm, time.perf_counter() - began, method.log())
                 bar.advance(1, run.note)
                 epoch_ends = (step + 1) % order.steps_per_epoch == 0 or step + 1 == total
                 if config.select == "best" and dev_score is not None and epoch_ends:

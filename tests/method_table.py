@@ -1,37 +1,29 @@
-"""One row per method: how to switch it on, how to switch it off, and what is known of it. See test_methods.py."""
+"""One row per method and setting: how to switch it on, how to switch it off, and what is known of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from method_case import Case
+from method_cases_loss import CASES_LOSS
+from method_cases_update import CASES_UPDATE
 
+COUPLED = "the matrix runs over the micro-batch"
 
-@dataclass(frozen=True)
-class Case:
-    """method: its text on the command line with settings strong enough to act on a tiny model.
-
-    neutral: its text at strength zero, which must equal vanilla bit for bit; `neutral_train` are TrainConfig
-        fields that both sides then need (dropout 0 where the method itself runs without).
-    additive: two micro-batches of 8 give the same step as one batch of 16; where False, `why` says what couples.
-    needs_mlm: setup needs a masked-language-model head on disk.
-    """
-
-    method: str
-    neutral: str
-    neutral_train: dict[str, Any] = field(default_factory=dict)
-    additive: bool = True
-    why: str = ""
-    needs_mlm: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.method
-
-
-CASES = [
+# a batch of one is its own composite, bit for bit
+CASES_MATCH = [
     Case("vanilla", "vanilla"),
-    # a batch of one is its own composite, bit for bit
-    Case("match", "match", {"batch_size": 1}, additive=False, why="the matrix runs over the micro-batch"),
-    Case("match:keep=positive", "match", {"batch_size": 1}, additive=False, why="the matrix runs over the micro-batch"),
-    Case("match:keep=negative", "match", {"batch_size": 1}, additive=False, why="the matrix runs over the micro-batch"),
+    Case("match", "match", {"batch_size": 1}, additive=False, why=COUPLED),
+    Case("match:keep=positive", "match", {"batch_size": 1}, additive=False, why=COUPLED),
+    Case("match:keep=negative", "match", {"batch_size": 1}, additive=False, why=COUPLED),
 ]
+
+CASES_COMPOSED = [
+    Case("match+r3f", "match+r3f:weight=0", {"batch_size": 1}, additive=False, why=COUPLED),
+    Case("match+groupdro:eta=0.5", "match+groupdro:groups=none", {"batch_size": 1}, additive=False, why=COUPLED),
+    Case("noisytune+tdt:margin=2", "noisytune:lam=0+tdt:alpha=0:beta=0"),
+    Case("rdrop+bidrop", "rdrop:alpha=0:ce_scale=0.5+bidrop:keep=1", {"dropout": 0.0}),
+    Case(
+        "match+child-f+noisytune", "match+child-f:p=1+noisytune:lam=0", {"batch_size": 1}, additive=False, why=COUPLED
+    ),
+]
+
+CASES = CASES_MATCH + CASES_LOSS + CASES_UPDATE + CASES_COMPOSED

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import test_methods
 import torch
-from method_table import Case
+from method_case import Case
 
 from robusteval import methods
 

@@ -23,7 +23,7 @@ def rows(count: int, seed: int) -> datasets.Dataset:
 
 
 def small(**more: Any) -> dict[str, Any]:
-    return {"max_steps": 30, "batch_size": 8, "learning_rate": 3e-3, "max_length": 32, "quiet": True, **more}
+    return {"max_steps": 150, "batch_size": 8, "learning_rate": 1e-3, "max_length": 32, "quiet": True, **more}
 
 
 def test_train_evaluate_attack_in_memory(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from method_table import CASES, Case
+from method_case import Case
+from method_table import CASES
 from transformers import AutoModelForSequenceClassification
 
 from robusteval.config import MethodConfig, TrainConfig, from_dict
@@ -66,7 +67,7 @@ def differing(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -
     return [name for name in first if not torch.equal(first[name], second[name])]
 
 
-def with_mlm_head(case: Case, folder: Path) -> LoadedModel | None:
+def with_mlm_head(case: Case, folder: Path, dropout: float | None = None) -> LoadedModel | None:
     """A model loaded from a folder that carries a masked-language-model head, where the method needs one."""
     if not case.needs_mlm:
         return None
@@ -77,7 +78,7 @@ def with_mlm_head(case: Case, folder: Path) -> LoadedModel | None:
     torch.manual_seed(0)
     BertForMaskedLM(tiny.CONFIGS["bert"]()).save_pretrained(folder / "mlm")
     tiny.tokenizer().save_pretrained(folder / "mlm")
-    return load_model(str(folder / "mlm"), labels=("bad", "good"), seed=0)
+    return load_model(str(folder / "mlm"), labels=("bad", "good"), seed=0, dropout=dropout)
 
 
 @EVERY
@@ -122,10 +123,7 @@ def test_padding_changes_nothing(case: Case, tmp_path: Path) -> None:
     """The gradients of a batch padded further are the same (dropout off; the same noise at the real tokens)."""
     gradients = []
     for extra in (0, 7):
-        loaded = with_mlm_head(case, tmp_path / str(extra)) or tiny.loaded(dropout=0.0)
-        for module in loaded.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
+        loaded = with_mlm_head(case, tmp_path / str(extra), dropout=0.0) or tiny.loaded(dropout=0.0)
         method = bound(case, loaded, dropout=0.0)
         data = tiny.encoded(8)
         batch = Collator(loaded.tokenizer)(data, np.arange(8))
@@ -208,7 +206,7 @@ def test_accumulation(case: Case, tmp_path: Path) -> None:
         assert case.why
     one, two = (
         weights(
-            fit(case.method, loaded=with_mlm_head(case, tmp_path / str(parts)), dropout=0.0, rows=32, max_steps=2,
+            fit(case.method, loaded=with_mlm_head(case, tmp_path / str(parts), 0.0), dropout=0.0, rows=32, max_steps=2,
                 batch_size=16, accumulation=parts, optimizer="adamax", learning_rate=1e-4)
         )
         for parts in (1, 2)

@@ -178,6 +178,10 @@ class Method(Generic[S]):
         self.modules.load_state_dict(state.get("modules", {}))
         self.load_state_dict(state.get("state", {}))
 
+    def log(self) -> dict[str, Tensor]:
+        """What this step's line in train.jsonl says beyond loss, rate and gradient norm; asked after `after_step`."""
+        return self.logged
+
     # ---- for use by methods ----------------------------------------------------------------------
 
     def logits(self, model: Any, inputs: Mapping[str, Tensor], labels: Tensor, branches: int = 1) -> Tensor:

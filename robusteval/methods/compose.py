@@ -68,9 +68,10 @@ class Composed(Method[VanillaSettings]):
 
     def backward(self, model: Any, batch: Batch) -> Tensor:
         owner = self._owner.get("backward")
-        loss = owner.backward(model, batch) if owner else super().backward(model, batch)
-        self.logged = {name: value for part in self.parts for name, value in part.logged.items()}
-        return loss
+        return owner.backward(model, batch) if owner else super().backward(model, batch)
+
+    def log(self) -> dict[str, Tensor]:
+        return {name: value for part in self.parts for name, value in part.log().items()}
 
     def representation(self, h: Tensor, dense: Tensor) -> Tensor:
         owner = self._owner.get("representation")

@@ -1,0 +1,169 @@
+"""Post-training: masked language modelling on the task's own training text, before fine-tuning on its labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robusteval.anatomy import anatomy
+from robusteval.config import check_range
+from robusteval.encoding import Batch
+from robusteval.errors import UserError
+from robusteval.methods.base import Method, TrainingData
+from robusteval.optimization import make_optimizer, set_learning_rate
+from robusteval.seeds import derive
+
+IGNORED = -100
+
+
+def mask_tokens(
+    ids: Tensor, special: Tensor, mask_id: int, vocabulary: int, rate: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """BERT's masking: (input ids, labels), both [B, L]; labels are -100 where nothing is to be predicted.
+
+    Each token outside `special` [B, L] is chosen with probability `rate`; of the chosen, 80 % become mask_id,
+    10 % a random token, 10 % stay.
+    """
+
+    def draw() -> Tensor:
+        return torch.rand(ids.shape, generator=generator, device=ids.device)
+
+    chosen = (draw() < rate) & ~special
+    kind = draw()
+    random = torch.randint(vocabulary, ids.shape, generator=generator, device=ids.device)
+    masked = torch.where(chosen & (kind < 0.8), mask_id, ids)
+    masked = torch.where(chosen & (kind >= 0.9), random, masked)
+    return masked, torch.where(chosen, ids, IGNORED)
+
+
+@dataclass(frozen=True)
+class PostTrainingSettings:
+    """TDT, which compares with it, names no setting; these are BERT's.
+
+    epochs: over the training text; steps: optimizer steps instead. learning_rate: its peak, here `rate`.
+    mask: share of the tokens to predict; warmup: share of the steps.
+    """
+
+    epochs: float = 3.0
+    steps: int | None = None
+    rate: float = 5e-5
+    mask: float = 0.15
+    warmup: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_range("post-training:epochs", self.epochs, 0, math.inf)
+        if self.steps is not None:
+            check_range("post-training:steps", self.steps, 0, math.inf)
+        check_range("post-training:rate", self.rate, 0, math.inf)
+        check_range("post-training:mask", self.mask, 0, 1, open_low=True)
+        check_range("post-training:warmup", self.warmup, 0, 1)
+
+
+class _Given(nn.Module):
+    """Stands in for the encoder of a masked-language model, so that its head runs on chosen positions alone."""
+
+    hidden: Tensor
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        from transformers.modeling_outputs import BaseModelOutput
+
+        return BaseModelOutput(last_hidden_state=self.hidden)
+
+
+class PostTraining(Method[PostTrainingSettings]):
+    """All in `setup`; then 3F per step. The encoder is the classifier's own; the prediction head is thrown away."""
+
+    Settings = PostTrainingSettings
+
+    def setup(self, model: Any, data: TrainingData) -> None:
+        per_epoch = -(-len(data.encoded) // data.config.batch_size)
+        steps = self.settings.steps if self.settings.steps is not None else round(self.settings.epochs * per_epoch)
+        if steps == 0:
+            return
+        head, given = _prediction_head(model, data)
+        head.to(self.context.device).train()
+        devices = [self.context.device] if self.context.device.type == "cuda" else []
+        # dropout here must not shift the dropout of fine-tuning
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(derive(self.context.seed, self.name, "dropout"))
+            first, last = self._train(model, head, given, data, steps)
+        self.notices.append(f"post-training: {steps} steps on masked tokens, loss {first:.3f} to {last:.3f}")
+
+    def _train(self, model: Any, head: Any, given: _Given, data: TrainingData, steps: int) -> tuple[float, float]:
+        """The loss of the first and of the last step."""
+        encoder = anatomy(model).backbone
+        parameters = list({id(p): p for module in (encoder, head) for p in module.parameters()}.values())
+        trainable = [p for p in parameters if p.requires_grad]
+        groups = [
+            {"params": [p for p in trainable if p.ndim > 1], "weight_decay": data.config.weight_decay},
+            {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = make_optimizer(groups, data.config, self.context.device)
+        losses: list[Tensor] = []
+        for step, batch in zip(range(steps), _forever(data), strict=False):
+            rise, fall = (step + 1) / max(1.0, self.settings.warmup * steps), (steps - step) / steps
+            set_learning_rate(optimizer, self.settings.rate * min(rise, 1.0) * fall)
+            loss = self._loss(encoder, head, given, batch, data.tokenizer)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(trainable, data.config.clip_norm or math.inf)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses = [*losses[:1], loss.detach()]
+        return float(losses[0]), float(losses[-1])
+
+    def _loss(self, encoder: nn.Module, head: Any, given: _Given, batch: Batch, tokenizer: Any) -> Tensor:
+        vocabulary = _vocabulary_size(encoder)
+        ids, labels = mask_tokens(
+            batch.inputs["input_ids"], batch.special, tokenizer.mask_token_id, vocabulary, self.settings.mask,
+            self.generator,
+        )  # fmt: skip
+        hidden = encoder(**{**batch.inputs, "input_ids": ids}).last_hidden_state
+        wanted = labels != IGNORED
+        # the projection to the vocabulary is the dearest part: only where something is predicted
+        given.hidden = hidden[wanted][None]
+        logits = head(input_ids=ids).logits[0]
+        # a sum: a batch of short texts may have nothing chosen
+        return F.cross_entropy(logits.float(), labels[wanted], reduction="sum") / max(1, len(logits))
+
+
+def _vocabulary_size(encoder: Any) -> int:
+    """The number of tokens the encoder knows."""
+    return int(encoder.config.vocab_size)
+
+
+def _forever(data: TrainingData) -> Iterator[Batch]:
+    while True:
+        yield from data.batches()
+
+
+def _prediction_head(model: Any, data: TrainingData) -> tuple[Any, _Given]:
+    """The checkpoint's masked-language model with its encoder taken out, tied to the classifier's embeddings."""
+    from transformers import AutoModelForMaskedLM
+
+    name = str(data.folder) if data.folder is not None else "a model given in memory"
+    problem = UserError(
+        f"post-training: {name} has no masked-language-model head; use a checkpoint that keeps it, such as "
+        "bert-base-uncased or roberta-base"
+    )
+    if data.folder is None or data.tokenizer.mask_token_id is None:
+        raise problem
+    try:
+        with torch.random.fork_rng(devices=[]):
+            head, report = AutoModelForMaskedLM.from_pretrained(
+                data.folder, use_safetensors=True, output_loading_info=True
+            )
+    except (ValueError, OSError) as error:
+        raise problem from error
+    if report["missing_keys"] or report["mismatched_keys"]:
+        raise problem
+    if head.config.tie_word_embeddings:
+        head.get_output_embeddings().weight = anatomy(model).word_embeddings.weight
+    given = _Given()
+    setattr(head, head.base_model_prefix, given)
+    return head, given
