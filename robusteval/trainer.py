@@ -106,7 +106,6 @@ def train(
     devices = [device] if device.type == "cuda" else []
     with ExitStack() as cleanup:
         cleanup.enter_context(torch.random.fork_rng(devices=devices))
-        cleanup.callback(accelerator.free_memory)
         torch.manual_seed(derive(seed, "dropout"))
         model = loaded.model.to(device).train()
         regression = data.labels.dtype.kind == "f"
