@@ -52,7 +52,7 @@ def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig, device: to
     # on an accelerator the rate lives in a tensor, so that a captured step can change it
     rate: Any = torch.tensor(0.0, device=device) if device.type == "cuda" else 0.0
     if config.optimizer == "adamax":
-        return AdamaxW(groups, lr=rate, eps=1e-8)
+        return AdamaxW(groups, lr=rate, eps=1e-8, capturable=device.type == "cuda")
     return torch.optim.AdamW(groups, lr=rate, eps=1e-8, fused=device.type in ("cpu", "cuda"))
 
 

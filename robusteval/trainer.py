@@ -66,6 +66,14 @@ def _accelerator(device: torch.device, precision: str, track: str | None, folder
     return accelerator
 
 
+def overflowed(accelerator: Accelerator, optimizer: Any) -> bool:
+    """Whether fp16 gradients overflowed. accelerate's own flag misses it for fused optimizers, which skip inside."""
+    if accelerator.scaler is None:
+        return False
+    found = accelerator.scaler._found_inf_per_device(optimizer.optimizer)
+    return any(bool(value) for value in found.values())
+
+
 def train(
     loaded: LoadedModel,
     data: Encoded,
@@ -106,6 +114,7 @@ def train(
     devices = [device] if device.type == "cuda" else []
     with ExitStack() as cleanup:
         cleanup.enter_context(torch.random.fork_rng(devices=devices))
+        cleanup.callback(loaded.model.eval)
         torch.manual_seed(derive(seed, "dropout"))
         model = loaded.model.to(device).train()
         regression = data.labels.dtype.kind == "f"
@@ -113,7 +122,8 @@ def train(
         method.bind(context)
         if (hook := attach(method, model)) is not None:
             cleanup.callback(hook.remove)
-        batches = lambda: (collate(data, rows).to(device) for rows in order.epoch(0))  # noqa: E731
+        batches = lambda epoch: (collate(data, rows).to(device) for rows in order.epoch(epoch))  # noqa: E731
+        cleanup.callback(method.finish, model)
         method.setup(model, TrainingData(loaded.tokenizer, data, batches, config, loaded.folder))
         method.modules.to(device)
         groups = parameter_groups(model, method.modules, config)
@@ -134,26 +144,28 @@ def train(
         with ProgressBar(title, total, quiet=quiet, done=start) as bar:
             for step in range(start, total):
                 began = time.perf_counter()
+                context.step = step
                 batch = collate(data, order[step]).to(device)
                 loss = torch.zeros((), device=device)
                 for micro in batch.split(config.accumulation):
                     weight = len(micro) / len(batch)
                     loss += method.backward(model, micro) * weight
                 accelerator.unscale_gradients(optimizer)
+                context.overflowed = overflowed(accelerator, optimizer)
                 context.learning_rate = learning_rate_at(step, total, config, peak_rate)
                 set_learning_rate(optimizer, context.learning_rate)
                 method.before_step(step)
                 limit = config.clip_norm if config.clip_norm > 0 else math.inf
                 norm = nn.utils.clip_grad_norm_(parameters, limit)
                 optimizer.step()
-                if not optimizer.step_was_skipped:
+                if not context.overflowed:
                     method.after_step(step)
                 optimizer.zero_grad()
                 run.log(step, loss, context.learning_rate, norm, time.perf_counter() - began, method.log())
                 bar.advance(1, run.note)
                 epoch_ends = (step + 1) % order.steps_per_epoch == 0 or step + 1 == total
                 if config.select == "best" and dev_score is not None and epoch_ends:
-                    run.consider(step, dev_score(model.eval()), model)
+                    run.consider(step, dev_score(model.eval()), model, method)
                     model.train()
                 due = time.perf_counter() - run.saved_at >= checkpoint_seconds
                 if folder is not None and due and step + 1 < total:
@@ -164,9 +176,8 @@ def train(
         run.flush()
         loaded.model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         method.finish(loaded.model)
-        run.load_selected(loaded.model)
+        run.load_selected(loaded.model, method)
         peak = memory.peak_bytes(device)
-    loaded.model.eval()
     return TrainResult(
         total, run.seconds, peak, str(device), precision, list(method.notices), run.best_step, run.best_score
     )

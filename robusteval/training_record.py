@@ -28,7 +28,7 @@ class TrainingRecord:
         self.note = ""
         self.best_step: int | None = None
         self.best_score: float | None = None
-        self._best: dict[str, Tensor] = {}
+        self._best: dict[str, dict[str, Tensor]] = {}
         self._pending: list[dict[str, Any]] = []
 
     def log(
@@ -62,15 +62,20 @@ class TrainingRecord:
         if lines:
             self.note = f"loss {lines[-1]['loss']:.3f}"
 
-    def consider(self, step: int, score: float, model: Any) -> None:
+    def consider(self, step: int, score: float, model: Any, method: Method[Any]) -> None:
         """Keep the weights if their dev score is the best so far; NaN never is."""
         if self.best_score is None or score > self.best_score:
             self.best_step, self.best_score = step, score
-            self._best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+            self._best = {
+                part: {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+                for part, module in (("model", model), ("method", method.modules))
+            }
 
-    def load_selected(self, model: Any) -> None:
+    def load_selected(self, model: Any, method: Method[Any]) -> None:
+        """Put the best weights back, the method's own modules with them."""
         if self._best:
-            model.load_state_dict(self._best)
+            model.load_state_dict(self._best["model"])
+            method.modules.load_state_dict(self._best["method"])
 
     def save(self, step: int, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> None:
         """Write all that the steps from `step` on depend on."""

@@ -44,7 +44,9 @@ class Context:
 
     device: where the model is; total_steps: optimizer steps of the run; regression: scores, not classes.
     scale_backward: runs backward on a scalar, scaled as mixed precision and accumulation ask for.
-    learning_rate: of the optimizer step under way.
+    step, learning_rate: of the optimizer step under way, counted from 0.
+    overflowed: fp16 gradients overflowed, so this step will move nothing: `before_step` sees gradients that mean
+        nothing, and `after_step` is not called.
     labels, branches: of the forward pass under way; `branches` copies of one mini-batch are concatenated.
     """
 
@@ -55,21 +57,23 @@ class Context:
     scale_backward: Callable[[Tensor], None]
     labels: Tensor | None = None
     branches: int = 1
+    step: int = 0
     learning_rate: float = 0.0
+    overflowed: bool = False
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """What `setup` may look at.
 
-    encoded: the training rows; batches: makes an iterator over one epoch of batches, on the device.
+    encoded: the training rows; batches: makes an iterator over the batches of an epoch, counted from 0, on the device.
     config: how training goes; its learning_rate is the peak rate.
     folder: where the pretrained model was loaded from, None for a model that was given in memory.
     """
 
     tokenizer: Any
     encoded: Encoded
-    batches: Callable[[], Iterator[Batch]]
+    batches: Callable[[int], Iterator[Batch]]
     config: TrainConfig
     folder: Path | None = None
 

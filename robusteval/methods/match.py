@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from robusteval.config import check_choice, check_range
+from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
 
 
@@ -21,9 +22,12 @@ def matching_matrix(
     h: representations [B, d]. mask: weights multiplied onto M [B, B] (Section 5.1); rows then no longer sum
     to 1, unless `renormalize` applies the mask before the softmax. Computed in fp32.
     """
-    similarity = h.float() @ h.float().T / temperature
+    with fp32(h):
+        similarity = h.float() @ h.float().T / temperature
     if mask is not None and renormalize:
-        similarity = similarity.masked_fill(mask == 0, -math.inf)
+        # a row that may keep nobody keeps itself: a softmax over nothing is not a number
+        alone = (mask == 0).all(dim=-1, keepdim=True) & torch.eye(len(h), dtype=torch.bool, device=h.device)
+        similarity = similarity.masked_fill((mask == 0) & ~alone, -math.inf)
     matrix = similarity.softmax(dim=-1)
     if mask is not None and not renormalize:
         matrix = matrix * mask
@@ -36,7 +40,18 @@ def composite(h: Tensor, temperature: float = 1.0, mask: Tensor | None = None) -
     >>> composite(torch.eye(2))[0]
     tensor([0.7311, 0.2689])
     """
-    return (matching_matrix(h, temperature, mask) @ h.float()).to(h.dtype)
+    return mix(matching_matrix(h, temperature, mask), h)
+
+
+def mix(matrix: Tensor, h: Tensor) -> Tensor:
+    """M h in fp32, in the type of h [B, d]."""
+    with fp32(h):
+        return (matrix.float() @ h.float()).to(h.dtype)
+
+
+def fp32(h: Tensor) -> torch.autocast:
+    """Mixed precision off: autocast would multiply in half precision whatever the type of the operands."""
+    return torch.autocast(h.device.type, enabled=False)
 
 
 def neighbour_mask(labels: Tensor, keep: str, *, keep_self: bool = True, literal: bool = False) -> Tensor | None:
@@ -86,6 +101,8 @@ class MatchSettings:
         check_choice("match:keep", self.keep, ("all", "positive", "negative"))
         check_choice("match:eval", self.eval, ("self", "batch"))
         check_choice("match:scale", self.scale, ("none", "sqrt_d"))
+        if self.literal and self.renormalize:
+            raise UserError("match:renormalize: true cannot go with literal=true, whose weights are negative")
 
 
 def mass_warning(mass_self: float, batch_size: int) -> str | None:
@@ -114,7 +131,11 @@ class Match(Method[MatchSettings]):
 
     def setup(self, model: Any, data: TrainingData) -> None:
         """Look at the matrix of one batch: its scale decides whether the method can act at all."""
-        batch = next(iter(data.batches()), None)
+        if data.config.accumulation > 1:
+            self.notices.append(
+                f"match: examples are matched within a micro-batch, {data.config.accumulation} of which make a batch"
+            )
+        batch = next(data.batches(0), None)
         if batch is None or len(batch) < 2:
             return
         training = model.training
@@ -151,7 +172,7 @@ class Match(Method[MatchSettings]):
             matrix = matrix.detach()
         if labels is not None:
             self._log_mass(matrix.detach(), labels)
-        return (matrix @ h.float()).to(h.dtype)
+        return mix(matrix, h)
 
     def _log_mass(self, matrix: Tensor, labels: Tensor) -> None:
         """Mean mass on oneself, on others of the same label and on other labels (the paper's Figure 3)."""
