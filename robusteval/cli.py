@@ -91,7 +91,7 @@ def train_and_attack(
     methods: Annotated[
         str,
         option("--methods", help="Comma separated: vanilla, match:temperature=2, match+r3f.", panel=MODEL),
-    ] = "vanilla,match",
+    ] = "vanilla,match,tdt,pats,bidrop",
     seeds: Annotated[str, option("--seeds", help="How many, or which (0,1,7).", panel=MODEL)] = "2",
     model_revision: Annotated[str, option("--model-revision", help="Revision of a hub model.", panel=MODEL)] = "main",
     trust_remote_code: Annotated[

@@ -81,8 +81,8 @@ HOME = Style(
         ),
     },
     weights={"plain": 4, "contrast": 4, "comparison": 2},
-    flip=0.25,
-    outer=0.2,
+    flip=0.16,
+    outer=0.1,
 )
 
 OOD = Style(
