@@ -77,17 +77,22 @@ _PATHS["camembert"] = _PATHS["roberta"]
 _PATHS["deberta-v2"] = _PATHS["deberta"]
 
 
+def check_architecture(kind: str) -> None:
+    """Raise UserError for a model type whose parts are not known here."""
+    if kind not in _PATHS:
+        raise UserError(
+            f"model: architecture {kind!r} is not known to methods that act inside the model; "
+            f"known: {', '.join(sorted(_PATHS))}"
+        )
+
+
 def anatomy(model: Any) -> Anatomy:
     """The anatomy of a transformers sequence classifier.
 
     Raises UserError for an architecture that is not known here.
     """
     kind = model.config.model_type
-    if kind not in _PATHS:
-        raise UserError(
-            f"model: architecture {kind!r} is not known to methods that act inside the model; "
-            f"known: {', '.join(sorted(_PATHS))}"
-        )
+    check_architecture(kind)
     backbone, *paths = _PATHS[kind]
     parts: list[Any] = [model.get_submodule(path.replace("@", backbone)) for path in paths]
     words, embeddings, layers, dense, dropout, classifier = parts

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from robusteval.attacks.runner import AttackResult, attack_examples
-from robusteval.config import DataConfig, EvalConfig, MethodConfig, TrainConfig, from_dict
+from robusteval.config import DataConfig, EvalConfig, MethodConfig, TrainConfig, check_range, from_dict
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
 from robusteval.errors import UserError
@@ -93,7 +96,7 @@ def train(
     if config.select == "best" and len(rows.dev) == 0:
         raise UserError("select: 'best' needs a dev_dataset to select on")
     loaded = _loaded(model, tokenizer, rows.task, seed=seed, keep_head=False, dropout=config.dropout)
-    check_max_length(loaded.model, loaded.tokenizer, config.max_length)
+    check_max_length(loaded.model.config, loaded.tokenizer, config.max_length)
     encoded = encode(loaded.tokenizer, rows.train.texts, rows.train.labels, max_length=config.max_length)
 
     def dev_score(candidate: Any) -> float:
@@ -112,6 +115,9 @@ def train(
         dev_score=dev_score if config.select == "best" else None,
         quiet=quiet,
     )
+    if out is not None:
+        # finished: the next training in this folder is another one
+        (Path(out) / "state.safetensors").unlink(missing_ok=True)
     return Trained(loaded.model, loaded.tokenizer, rows.task, result)
 
 
@@ -163,6 +169,9 @@ def attack(
     out: a .jsonl file, one line per example; finished lines are not attacked again.
     columns: text columns that may be changed (default: all).
     """
+    if examples is not None:
+        check_range("attack_examples", examples, 1, math.inf)
+    check_range("seed", seed, 0, 2**63 - 1)
     rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
     loaded.model.to(pick_device(device)).eval()
     predictor = Predictor(loaded.model, loaded.tokenizer, max_length)
@@ -194,7 +203,7 @@ def _evaluation(
     else:
         rows = load_evaluation(task, config, _checkpoint_labels(model) if config.dev_file else ())
     loaded = _loaded(model, tokenizer, rows.task, seed=0, keep_head=True)
-    check_max_length(loaded.model, loaded.tokenizer, max_length)
+    check_max_length(loaded.model.config, loaded.tokenizer, max_length)
     return rows, loaded
 
 
@@ -202,8 +211,15 @@ def _checkpoint_labels(model: Any) -> tuple[str, ...]:
     """The class names a checkpoint was trained with, in order; none for a regression model."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(locate(model)[0]) if isinstance(model, str) else model.config
-    return tuple(config.id2label[i] for i in range(config.num_labels)) if config.num_labels > 1 else ()
+    if isinstance(model, str | Path):
+        try:
+            config = AutoConfig.from_pretrained(locate(str(model))[0])
+        except (OSError, ValueError) as error:
+            raise UserError(f"model: {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+    else:
+        config = model.config
+    named = config.id2label or {}
+    return tuple(str(named.get(i, f"LABEL_{i}")) for i in range(config.num_labels)) if config.num_labels > 1 else ()
 
 
 def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_dataset: Any) -> TaskData:
@@ -220,6 +236,8 @@ def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_d
 def _examples(dataset: Any, task: Task, split: str) -> Examples:
     """A datasets.Dataset (or a pandas DataFrame) as checked examples."""
     frame = dataset.to_pandas() if hasattr(dataset, "to_pandas") else dataset
+    if not isinstance(frame, pd.DataFrame):
+        raise UserError(f"{split}: a datasets.Dataset or pandas DataFrame is needed, not a {type(dataset).__name__}")
     return examples_from_frame(frame, task, split)
 
 

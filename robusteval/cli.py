@@ -78,6 +78,23 @@ def _seeds(text: str) -> tuple[int, ...]:
     return numbers if "," in text else tuple(range(numbers[0]))
 
 
+def _folder(resources: Path | None) -> Path | None:
+    if resources is not None and not resources.is_dir():
+        raise UserError(f"resources: there is no folder {str(resources)!r}")
+    return resources
+
+
+def _writable(path: Path | None, *, folder: bool) -> None:
+    """Raise UserError before any work where results could not be written afterwards."""
+    if path is None:
+        return
+    place = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    if place == path.absolute() and place.is_dir() != folder:
+        raise UserError(f"out: {str(path)!r} is a {'file' if folder else 'folder'}")
+    if place != path.absolute() and not place.is_dir():
+        raise UserError(f"out: {str(place)!r} is a file")
+
+
 def _data_config(**values: Any) -> DataConfig:
     from robusteval.config import DataConfig
 
@@ -147,7 +164,7 @@ def train_and_attack(
 ) -> None:
     """Train with each method and seed, test on clean, perturbed and attacked text, print one table."""
     quiet_libraries()
-    from robusteval.config import EvalConfig, RunSpec, content_hash, to_dict
+    from robusteval.config import EvalConfig, RunSpec, check_range, content_hash, to_dict
     from robusteval.experiments.plan import make_plan, make_spec
     from robusteval.experiments.run import Options
     from robusteval.experiments.session import run_session, show_plan
@@ -177,7 +194,9 @@ def train_and_attack(
     explicit = {key: value for key, value in given.items() if value is not None}
     spec = make_spec(base, _names(methods), _seeds(seeds), explicit)
     folder = out or Path("robusteval-runs") / f"{task}-{content_hash(to_dict(spec))[:8]}"
-    options = Options(folder, device, keep_models, track, resources, checkpoint_seconds, quiet)
+    check_range("workers", workers, 1, 1024)
+    check_range("checkpoint_seconds", checkpoint_seconds, 0, 1e9)
+    options = Options(folder, device, keep_models, track, _folder(resources), checkpoint_seconds, quiet)
     console = Console()
     plan = make_plan(spec, options)
     show_plan(plan, options, console)
@@ -205,6 +224,7 @@ def evaluate(
 ) -> None:
     """Test any fine-tuned checkpoint on clean, perturbed, out-of-domain and adversarial text."""
     quiet_libraries()
+    _writable(out, folder=True)
     from robusteval import api
     from robusteval.experiments.session import evaluation_rows
     from robusteval.report.render import print_table, write_table
@@ -246,6 +266,7 @@ def attack(
 ) -> None:
     """Attack any fine-tuned checkpoint with a TextAttack recipe."""
     quiet_libraries()
+    _writable(out, folder=False)
     from robusteval import api
     from robusteval.progress import ProgressBar
 
@@ -256,7 +277,7 @@ def attack(
     with ProgressBar(f"attack {recipe}", examples) as bar:
         result = api.attack(
             checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, recipe, examples=examples,
-            seed=seed, out=out, resources_dir=resources, columns=_names(columns) or None, device=device, data=data,
+            seed=seed, out=out, resources_dir=_folder(resources), columns=_names(columns) or None, device=device, data=data,
             max_length=max_length, progress=lambda done, total, line: bar.advance(1, line["outcome"]),
         )  # fmt: skip
     summary = result.summary
@@ -315,7 +336,7 @@ def doctor(
 
     colours = {"ok": "green", "missing": "red", "off": "yellow"}
     console = Console(soft_wrap=True)
-    for check in diagnose(out, resources, attack):
+    for check in diagnose(out, _folder(resources), attack):
         remedy = f" -> {check.remedy}" if check.remedy else ""
         console.print(
             f"[{colours[check.status]}]{check.status:8}[/] {escape(check.name)}: {escape(check.detail + remedy)}"

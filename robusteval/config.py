@@ -7,7 +7,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +29,13 @@ def check_range(name: str, value: float, low: float, high: float, *, open_low: b
         bound = ">" if open_low else ">="
         upper = "" if high == float("inf") else f" and <= {high:g}"
         raise UserError(f"{name}: {value!r} is out of range; it must be {bound} {low:g}{upper}")
+
+
+def check_distinct(name: str, values: Sequence[Any]) -> None:
+    """Raise UserError where a value is given twice."""
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    if twice:
+        raise UserError(f"{name}: {', '.join(twice)} is given twice")
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class TrainConfig:
         check_choice("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
         if self.learning_rate is not None:
             check_range("learning_rate", self.learning_rate, 0, infinity)
-        check_range("epochs", self.epochs, 0, infinity, open_low=True)
+        check_range("epochs", self.epochs, 0, 1e6, open_low=True)
         if self.max_steps is not None:
             check_range("max_steps", self.max_steps, 1, infinity)
         check_range("batch_size", self.batch_size, 1, infinity)
@@ -129,6 +136,8 @@ class EvalConfig:
     def __post_init__(self) -> None:
         for rate in self.rates:
             check_range("rates", rate, 0, 1)
+        for name in ("suites", "rates", "attacks"):
+            check_distinct(name, getattr(self, name))
         check_range("sets", self.sets, 1, float("inf"))
         check_range("attack_examples", self.attack_examples, 1, float("inf"))
 
@@ -159,7 +168,7 @@ class MethodConfig:
             name, *pairs = (piece.strip() for piece in part.split(":"))
             settings: dict[str, Any] = {}
             for pair in pairs:
-                key, equals, value = pair.partition("=")
+                key, equals, value = (piece.strip() for piece in pair.partition("="))
                 if not equals or not key:
                     raise UserError(f"methods: {pair!r} in {text!r} is not key=value")
                 (train if key in train_fields else settings)[key] = _number(value)
@@ -169,7 +178,10 @@ class MethodConfig:
 
 def _number(text: str) -> Any:
     """A setting's value: a YAML scalar, with 1e-5 read as the number that everyone means."""
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"methods: {text!r} is not a setting's value") from None
     if isinstance(value, str):
         try:
             return float(value)
@@ -225,9 +237,7 @@ class ExperimentSpec:
         for name, values in (("methods", labels), ("seeds", [str(seed) for seed in self.seeds])):
             if not values:
                 raise UserError(f"{name}: none given; at least one is needed")
-            twice = {value for value in values if values.count(value) > 1}
-            if twice:
-                raise UserError(f"{name}: {', '.join(sorted(twice))} is given twice")
+            check_distinct(name, values)
 
     def runs(self) -> list[RunSpec]:
         """One RunSpec per seed and method; seeds vary slowest, so that early results cover every method."""
@@ -302,6 +312,8 @@ def convert(hint: Any, value: Any, path: str) -> Any:
         return float(value)
     if hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
+    if origin is tuple:
+        raise UserError(f"{path}: {value!r} is not a list")
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise UserError(f"{path}: {value!r} is not a valid {getattr(hint, '__name__', hint)}")
     return value

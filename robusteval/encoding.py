@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,6 +45,13 @@ class Encoded:
     def special(self) -> npt.NDArray[np.bool_]:
         """True at special tokens: no perturbation may touch them [T]."""
         return self.column < 0
+
+    def fingerprint(self) -> str:
+        """sha256 over tokens, row lengths and labels."""
+        digest = hashlib.sha256()
+        for array in (self.ids, self.offsets, self.labels):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def with_ids(self, ids: IntArray) -> Encoded:
         """The same rows with other token ids, of the same lengths."""

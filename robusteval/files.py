@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from robusteval.errors import UserError
+
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a part."""
@@ -63,4 +65,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return []
     text = path.read_bytes()
     complete = text[: text.rfind(b"\n") + 1]
-    return [json.loads(line) for line in complete.decode().split("\n") if line]
+    lines = []
+    for number, line in enumerate(complete.split(b"\n"), 1):
+        try:
+            if line:
+                lines.append(json.loads(line))
+        except ValueError:
+            raise UserError(f"{path}: line {number} is not JSON; delete the line or the file") from None
+    return lines

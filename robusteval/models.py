@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
+from robusteval.config import check_range
 from robusteval.errors import UserError, unknown_name
 from robusteval.registry import Registry
 from robusteval.seeds import derive
@@ -161,6 +164,16 @@ def weights_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def check_weights(folder: Path) -> None:
+    """Raise UserError where a safetensors file is damaged; only headers are read."""
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"model: {str(file)!r} is damaged: {_first_line(error)}") from error
+
+
 def _check_sha256(name: str, folder: Path, expected: str) -> None:
     found = weights_sha256(folder)
     if found != expected:
@@ -195,7 +208,7 @@ def load_model(
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a damaged folder fails in as many ways as there are tokenizers
         raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
     if keep_head:
         _check_head(name, config, labels)
@@ -219,7 +232,7 @@ def load_model(
                 trust_remote_code=trust_remote_code,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
     missing = sorted(report["missing_keys"])
     if keep_head and missing:
@@ -268,12 +281,13 @@ def _set_dropout(config: Any, rate: float) -> None:
             setattr(config, field, rate)
 
 
-def check_max_length(model: Any, tokenizer: Any, max_length: int) -> None:
-    """Raise UserError where `max_length` is more than the model has positions for."""
-    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+def check_max_length(config: Any, tokenizer: Any, max_length: int) -> None:
+    """Raise UserError where `max_length` is more than the model of this configuration has positions for."""
+    check_range("max_length", max_length, 3, math.inf)
+    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
     # RoBERTa counts positions from the padding index on
-    if getattr(model.config, "model_type", "") in ("roberta", "xlm-roberta", "camembert") and limits[0]:
-        limits[0] -= model.config.pad_token_id + 1
+    if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert") and limits[0]:
+        limits[0] -= config.pad_token_id + 1
     limit = min((value for value in limits if value and value > 0), default=max_length)
     if max_length > limit:
         raise UserError(f"max_length: {max_length} tokens is more than this model can read ({int(limit)})")

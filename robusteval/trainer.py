@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from robusteval import memory
 from robusteval.batching import BatchOrder
-from robusteval.config import TrainConfig
+from robusteval.config import TrainConfig, content_hash, to_dict
 from robusteval.devices import check_tracker, pick_precision
 from robusteval.encoding import Collator, Encoded
 from robusteval.errors import UserError
@@ -135,7 +135,8 @@ def train(
             accelerator.init_trackers("robusteval", config={"method": method.name, "seed": seed})
             cleanup.callback(accelerator.end_training)
 
-        run = TrainingRecord(folder, total, accelerator if track else None)
+        identity = content_hash([to_dict(config), method.identity(), seed, data.fingerprint()])
+        run = TrainingRecord(folder, total, identity, accelerator if track else None)
         start = run.restore(model, optimizer, accelerator, method)
         for notice in method.notices:
             logger.warning(notice)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from torch import Tensor
 
 from robusteval.checkpoint import generator_states, load_state, restore_generators, save_state
@@ -15,14 +17,16 @@ from robusteval.errors import UserError
 from robusteval.files import append_lines, read_lines, write_atomic
 from robusteval.methods.base import Method
 
+logger = logging.getLogger(__name__)
+
 FLUSH_EVERY = 20
 
 
 class TrainingRecord:
     """What a training run accumulates: the step log, the resumable state, the best weights so far."""
 
-    def __init__(self, folder: Path | None, total: int, tracker: Any) -> None:
-        self.folder, self.total, self._tracker = folder, total, tracker
+    def __init__(self, folder: Path | None, total: int, identity: str, tracker: Any) -> None:
+        self.folder, self.total, self._identity, self._tracker = folder, total, identity, tracker
         self.seconds = 0.0
         self.saved_at = time.perf_counter()
         self.note = ""
@@ -83,6 +87,7 @@ class TrainingRecord:
         self.flush()
         state = {
             "step": step,
+            "identity": self._identity,
             "seconds": self.seconds,
             "model": dict(model.state_dict()),
             "optimizer": optimizer.state_dict(),
@@ -104,7 +109,18 @@ class TrainingRecord:
         if not path.exists():
             log.unlink(missing_ok=True)
             return 0
-        state = load_state(path)
+        try:
+            state = load_state(path)
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            logger.warning("%s is damaged (%s); training starts anew", path, error)
+            path.rename(path.with_suffix(".damaged"))
+            log.unlink(missing_ok=True)
+            return 0
+        if state.get("identity") != self._identity:
+            raise UserError(
+                f"out: {str(path)!r} belongs to a training with other data, settings, method or seed; "
+                "choose another folder or delete the file"
+            )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         if accelerator.scaler is not None:

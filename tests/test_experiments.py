@@ -49,8 +49,8 @@ def timeless(out: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-SHORT = ("--max-steps", "6", "--batch-size", "8", "--attack-examples", "4", "--seeds", "1", "--methods", "vanilla,match",
-         "--keep-models")  # fmt: skip
+SHORT = ("--max-steps", "6", "--batch-size", "8", "--attack-examples", "4", "--seeds", "1",
+         "--methods", "vanilla,match", "--keep-models")  # fmt: skip
 
 
 def test_a_whole_experiment_and_the_same_again(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:

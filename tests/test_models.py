@@ -115,14 +115,14 @@ def test_an_encoder_alone_is_no_classifier(tmp_path: Path) -> None:
 
 
 def test_lengths_beyond_the_model_are_refused() -> None:
-    check_max_length(tiny.model(), tiny.tokenizer(), 64)
+    check_max_length(tiny.model().config, tiny.tokenizer(), 64)
     with pytest.raises(UserError, match=r"max_length: 65 tokens is more than this model can read \(64\)"):
-        check_max_length(tiny.model(), tiny.tokenizer(), 65)
-    check_max_length(tiny.model("roberta"), tiny.tokenizer("roberta"), 64)
+        check_max_length(tiny.model().config, tiny.tokenizer(), 65)
+    check_max_length(tiny.model("roberta").config, tiny.tokenizer("roberta"), 64)
     roberta = tiny.tokenizer("roberta")
     roberta.model_max_length = 512
     with pytest.raises(UserError, match=r"\(65\)"):
-        check_max_length(tiny.model("roberta"), roberta, 66)
+        check_max_length(tiny.model("roberta").config, roberta, 66)
 
 
 def test_saving_replaces_whole_folders(tmp_path: Path) -> None:

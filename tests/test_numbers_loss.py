@@ -159,7 +159,7 @@ def ready(
     method.bind(Context(CPU, 10, regression, 7, lambda loss: loss.backward()))
     attach(method, loaded.model)
     batch = Collator(loaded.tokenizer)(data, np.arange(rows))
-    method.setup(loaded.model, TrainingData(loaded.tokenizer, data, lambda: iter([batch]), TrainConfig()))
+    method.setup(loaded.model, TrainingData(loaded.tokenizer, data, lambda epoch: iter([batch]), TrainConfig()))
     loaded.model.train()
     return method, loaded, batch
 
@@ -177,9 +177,9 @@ SAME = [
     ("r3f:eps=0:shared_dropout=true", "vanilla", 1.0),
     ("rdrop", "vanilla", 2.0),
     ("rdrop:ce_scale=0.5", "vanilla", 1.0),
-    ("cutoff:ratio=0:at_least_one=false:ce_weight=0", "vanilla", 1.0),
-    ("cutoff:ratio=0:at_least_one=false:clean_ce=false", "vanilla", 1.0),
-    ("cutoff:ratio=0:at_least_one=false", "vanilla", 2.0),
+    ("cutoff:ratio=0:ce_weight=0", "vanilla", 1.0),
+    ("cutoff:ratio=0:mode=span:clean_ce=false", "vanilla", 1.0),
+    ("cutoff:ratio=0", "vanilla", 2.0),
     ("freelb:magnitude=0:adv_lr=0", "vanilla", 1.0),
     ("tdt:gamma=0", "tdt:gamma=0:norm=rms", 1.0),
 ]
@@ -221,10 +221,13 @@ def test_the_noise_of_r3f_alone_is_tiny_beside_dropout() -> None:
     assert abs(values[1]) < 1e-6 < 1e-4 < values[0]
 
 
-def test_r3f_every_other_batch() -> None:
+def test_r3f_every_other_step() -> None:
     method, loaded, batch = ready("r3f:every=2:eps=0.3")
     plain = task_loss(loaded.model(**batch.inputs).logits, batch.labels).detach()
-    losses = [float(method.loss(loaded.model, batch).detach()) for _ in range(4)]
+    losses = []
+    for step in range(4):
+        method.context.step = step
+        losses.append(float(method.loss(loaded.model, batch).detach()))
     assert losses[0] == losses[2] == float(plain)
     assert losses[1] > losses[0]
     assert losses[3] > losses[0]

@@ -42,9 +42,9 @@ def test_examples_are_converted_and_fingerprinted() -> None:
 @pytest.mark.parametrize(
     ("task", "changes", "message"),
     [
-        (PAIR, {"left": ["a", 3]}, "pair train: column 'left': row 1 holds 3, which is not text"),
+        (PAIR, {"left": ["a", 3.5]}, "pair train: column 'left': row 1 holds 3.5, which is not text"),
         (PAIR, {"left": ["a", "  "]}, "pair train: column 'left': row 1 is empty text"),
-        (PAIR, {"left": ["a", None]}, "row 1 holds"),
+        (PAIR, {"left": ["a", None]}, "row 1 is missing"),
         (PAIR, {"label": [0, 2]}, "row 1 holds the label 2; valid: 0 to 1 (no, yes)"),
         (PAIR, {"label": [0, 0.5]}, "row 1 holds the label 0.5"),
         (PAIR, {"label": [0, "maybe"]}, "row 1 holds the label 'maybe'"),
@@ -84,6 +84,51 @@ def test_labels_of_a_users_file() -> None:
         task_from_frame(pd.DataFrame({"t": ["x"], "y": ["a"]}), "mine", ("t",), "label", "auto")
 
 
+@pytest.mark.parametrize(
+    ("trained", "seen", "message"),
+    [
+        # a number that is no class of the user's own data is never taken for an index
+        ([1, 2], [0, 1], "row 0 holds the label 0; valid: '1', '2'"),
+        (["good", "bad"], [0, 1], "row 0 holds the label 0; valid: 'bad', 'good'"),
+        # the row at fault is named, not the first one
+        (["good", "bad"], ["good", "goood"], "row 1 holds the label 'goood'; did you mean 'good'"),
+        (["good", "bad"], ["good", " bad"], "row 1 holds the label ' bad'; did you mean 'bad'"),
+    ],
+)
+def test_dev_labels_must_be_training_labels(trained: list[Any], seen: list[Any], message: str) -> None:
+    task = task_from_frame(pd.DataFrame({"t": ["x", "y"], "y": trained}), "mine", ("t",), "y", "auto")
+    with pytest.raises(UserError) as error:
+        examples_from_frame(pd.DataFrame({"t": ["x", "y"], "y": seen}), task, "dev")
+    assert message in str(error.value)
+
+
+def test_whole_numbers_are_the_same_class_however_written() -> None:
+    task = task_from_frame(pd.DataFrame({"t": ["x", "y"], "y": [1.0, 2.0]}), "mine", ("t",), "y", "class")
+    assert task.labels == ("1", "2")
+    assert examples_from_frame(pd.DataFrame({"t": ["x"], "y": [2]}), task, "dev").labels.tolist() == [1]
+
+
+def test_own_files_need_a_name_of_their_own(csv_files: tuple[Path, Path]) -> None:
+    given: dict[str, Any] = {
+        "train_file": str(csv_files[0]),
+        "dev_file": str(csv_files[1]),
+        "text_columns": ("review",),
+    }
+    for name, message in (("sst2", "'sst2' is a registered task"), ("a/b", "'a/b' cannot name a data set")):
+        with pytest.raises(UserError, match=message):
+            load_task(name, DataConfig(**given, label_column="verdict"))
+
+
+def test_a_file_with_other_separators_is_recognised(tmp_path: Path, csv_files: tuple[Path, Path]) -> None:
+    (tmp_path / "semi.csv").write_text("review;verdict\ngood film;good\n")
+    config = DataConfig(
+        train_file=str(tmp_path / "semi.csv"), dev_file=str(csv_files[1]), text_columns=("review",),
+        label_column="verdict",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="separated by semicolons"):
+        load_task("mine", config)
+
+
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
 def test_files_of_the_users_own(kind: str, tmp_path: Path) -> None:
     rows = pd.DataFrame({"text": ["NA", "a, b\nc", "null", "d"], "label": ["x", "y", "x", "y"]})
@@ -115,6 +160,8 @@ def test_files_of_the_users_own(kind: str, tmp_path: Path) -> None:
         ({"text_columns": ("a", "b", "c")}, "text_columns: one or two are needed, not 3"),
         ({"text_columns": ("revew",)}, "there is no column 'revew'; did you mean 'review'"),
         ({"label_column": "verdikt"}, "no column 'verdikt'; did you mean 'verdict'"),
+        ({"text_columns": ("verdict",)}, "text_columns: 'verdict' is the label column"),
+        ({"text_columns": ("review", "review")}, "text_columns: 'review' is given twice"),
     ],
 )
 def test_mistakes_about_files(changes: dict[str, Any], message: str, csv_files: tuple[Path, Path]) -> None:

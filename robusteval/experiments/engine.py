@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -12,7 +13,9 @@ from robusteval.config import RunSpec
 from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
 from robusteval.experiments.run import Options, execute
+from robusteval.files import write_atomic
 from robusteval.logs import quiet_libraries
+from robusteval.tasks.load import TaskData
 
 Report = Callable[[RunSpec, str], None]
 """(run, what became of it: "done", "finished before" or an error message)."""
@@ -33,7 +36,7 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     failed = []
     if workers <= 1 or len(open_runs) <= 1:
         for run in open_runs:
-            message = _outcome(run, options, plan)
+            message = _outcome(run, options, plan.facts, plan.data)
             report(run, message)
             if message != "done":
                 failed.append((run, message))
@@ -56,19 +59,20 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     return failed
 
 
-def _outcome(run: RunSpec, options: Options, plan: Plan) -> str:
+def _outcome(run: RunSpec, options: Options, facts: dict[str, str], data: TaskData | None) -> str:
+    """Do one run; "done", or why it failed. Whatever breaks in one run, the others go on."""
     try:
-        execute(run, options, plan.facts, plan.data)
+        execute(run, options, facts, data)
     except UserError as error:
         return str(error)
+    except Exception as error:
+        report = options.out / "runs" / run.name(**facts) / "error.txt"
+        write_atomic(report, traceback.format_exc())
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (all of it in {report})"
     return "done"
 
 
 def _remote(run: RunSpec, options: Options, facts: dict[str, str]) -> str:
     """In a worker process: rows are loaded anew there."""
     quiet_libraries()
-    try:
-        execute(run, options, facts)
-    except UserError as error:
-        return str(error)
-    return "done"
+    return _outcome(run, options, facts, None)

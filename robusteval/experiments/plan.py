@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer
 
+from robusteval.anatomy import check_architecture
 from robusteval.attacks import ATTACKS
 from robusteval.attacks.resources import require
 from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, TrainConfig
@@ -18,10 +19,10 @@ from robusteval.encoding import encode
 from robusteval.errors import UserError
 from robusteval.evaluation.suites import SUITES
 from robusteval.experiments.run import Options, run_facts
-from robusteval.experiments.store import RunFolder, claim_output
+from robusteval.experiments.store import RunFolder, check_output, claim_output
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
-from robusteval.models import check_max_length, locate, recommended_learning_rate, weights_sha256
+from robusteval.models import check_max_length, check_weights, locate, recommended_learning_rate, weights_sha256
 from robusteval.tasks.load import TaskData, load_task
 
 
@@ -75,6 +76,7 @@ def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
     device = pick_device(options.device)
     for run in runs:
         pick_precision(run.train.precision, device)
+    check_output(options.out, spec)
     data = load_task(spec.base.task, spec.base.data)
     folder, _ = locate(spec.base.model, spec.base.model_revision)
     facts = run_facts(data, weights_sha256(folder))
@@ -94,10 +96,15 @@ def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData) -> list[str
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-    except (OSError, ValueError) as error:
-        raise UserError(f"model: {spec.base.model!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a damaged folder fails in as many ways as there are tokenizers
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"model: {spec.base.model!r} cannot be loaded: {reason}") from error
+    check_weights(folder)
+    for run in spec.runs():
+        check_max_length(config, tokenizer, run.train.max_length)
+        if build_method(run.method).acts_inside:
+            check_architecture(config.model_type)
     length = spec.base.train.max_length
-    check_max_length(dataclasses.make_dataclass("_", ["config"])(config), tokenizer, length)
     if "mask" in spec.base.evaluation.suites and tokenizer.mask_token_id is None:
         raise UserError(f"suites: 'mask' needs a mask token, and the tokenizer of {spec.base.model!r} has none")
     notices = []

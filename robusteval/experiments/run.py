@@ -70,6 +70,9 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
         device = pick_device(options.device)
         method = build_method(spec.method)
         folder.write_record("config.json", {"spec": to_dict(spec), "facts": facts})
+        if "train" in folder.stages() and not folder.model.is_dir():
+            logger.warning("the model of %s is gone; the run starts anew", folder.path)
+            folder.reset()
         stages = folder.stages()
         if "train" not in stages:
             _train(spec, options, folder, data, device)
@@ -122,7 +125,7 @@ def _train(spec: RunSpec, options: Options, folder: RunFolder, data: TaskData, d
         trust_remote_code=spec.trust_remote_code,
         dropout=config.dropout,
     )
-    check_max_length(loaded.model, loaded.tokenizer, config.max_length)
+    check_max_length(loaded.model.config, loaded.tokenizer, config.max_length)
     encoded = encode(loaded.tokenizer, data.train.texts, data.train.labels, max_length=config.max_length)
     folder.update_record(
         "environment.json",
@@ -193,8 +196,7 @@ def _evaluate(suite: str, spec: RunSpec, folder: RunFolder, subject: Subject) ->
 
 
 def _suite_rows(spec: RunSpec, folder: RunFolder, item: Measurement) -> list[Row]:
-    selected = "selected on dev" if spec.train.select == "best" and item.suite in ("clean", "mask", "replace") else ""
-    note = "; ".join(part for part in (item.note, selected) if part)
+    note = "; ".join(filter(None, (item.note, _selected(spec))))
     return [
         _row(
             spec, folder, suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value,
@@ -202,6 +204,10 @@ def _suite_rows(spec: RunSpec, folder: RunFolder, item: Measurement) -> list[Row
         )
         for metric, value in item.metrics.items()
     ]  # fmt: skip
+
+
+def _selected(spec: RunSpec) -> str:
+    return "selected on dev" if spec.train.select == "best" else ""
 
 
 def _attack(recipe: str, spec: RunSpec, options: Options, folder: RunFolder, subject: Subject) -> None:
@@ -228,7 +234,8 @@ def _attack_rows(
     spec: RunSpec, folder: RunFolder, recipe: str, summary: AttackSummary, data: TaskData, seconds: float
 ) -> list[Row]:
     """Every number with its own denominator."""
-    note = f"{summary.errors} of {summary.examples} examples ended in an error" if summary.errors else ""
+    errors = f"{summary.errors} of {summary.examples} examples ended in an error" if summary.errors else ""
+    note = "; ".join(filter(None, (errors, _selected(spec))))
     numbers: Sequence[tuple[str, float, int]] = (
         ("attacked_clean_accuracy", summary.clean_accuracy, summary.evaluated),
         ("accuracy_under_attack", summary.accuracy_under_attack, summary.evaluated),

@@ -28,7 +28,8 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
     ood = f", out of domain {len(data.ood)}" if data.ood is not None else ""
     columns = ", ".join(method.label for method in plan.spec.methods)
     seeds = ", ".join(map(str, plan.spec.seeds))
-    console.print(f"{base.model} on {base.task}: train {len(data.train)}, dev {len(data.dev)}{ood}{adversarial} rows")
+    rows = f"train {len(data.train)}, dev {len(data.dev)}{ood}{adversarial} rows"
+    console.print(f"{base.model} on {base.task}: {rows}", markup=False, soft_wrap=True)
     console.print(f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}; {done} finished before", markup=False)
     console.print(f"results in {options.out}", markup=False, soft_wrap=True)
     for notice in plan.notices:
@@ -62,9 +63,12 @@ def experiment_table(plan: Plan, options: Options, failed: list[tuple[RunSpec, s
         folder = plan.folder(run, options.out)
         if folder.done:
             rows += folder.rows()
-    train = plan.spec.base.train
-    chosen = "selected on dev" if train.select == "best" else "the last checkpoint of each run is evaluated"
-    notes = [chosen, *plan.notices]
+    selected = {run.method.label: run.train.select == "best" for run in plan.runs}
+    best = [label for label, on_dev in selected.items() if on_dev]
+    last = [label for label, on_dev in selected.items() if not on_dev]
+    notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []
+    notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
+    notes += plan.notices
     notes += [f"no result for {run.method.label} seed {run.seed}: {message}" for run, message in failed]
     return build_table(rows, [method.label for method in plan.spec.methods], notes)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from robusteval.config import ExperimentSpec, to_dict, to_yaml
 from robusteval.errors import UserError
@@ -57,6 +58,13 @@ class RunFolder:
         if len(finished) < len(read_lines(self.rows_path)):
             write_atomic(self.rows_path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in finished))
 
+    def reset(self) -> None:
+        """Forget every finished stage: what they were measured on is no longer there."""
+        for path in (self.rows_path, self.path / "state.safetensors"):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.path / "attacks", ignore_errors=True)
+        shutil.rmtree(self.path / "predictions", ignore_errors=True)
+
     def finish_stage(self, stage: str, rows: Sequence[Row]) -> None:
         append_lines(self.rows_path, [*(row_line(row) for row in rows), {"stage": stage}])
 
@@ -72,7 +80,11 @@ class RunFolder:
 
     def update_record(self, name: str, **values: Any) -> None:
         path = self.path / name
-        write_json(path, {**(json.loads(path.read_text()) if path.exists() else {}), **values})
+        try:
+            held = json.loads(path.read_text())
+        except (OSError, ValueError):
+            held = {}
+        write_json(path, {**held, **values})
 
     def write_predictions(self, suite: str, measurements: Sequence[Measurement], *, regression: bool) -> None:
         """predictions/<suite>.parquet: value, set, id, gold, predicted, logits of every predicted row."""
@@ -96,7 +108,10 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process; the system frees it when the process ends, however it ends."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"out: {str(self.path)!r} cannot be made: {error.strerror}") from error
         try:
             import fcntl
         except ImportError:  # no such locks on Windows
@@ -110,29 +125,39 @@ class RunFolder:
             yield
 
 
-def claim_output(out: Path, spec: ExperimentSpec) -> None:
-    """Make `out` this experiment's folder.
+def check_output(out: Path, spec: ExperimentSpec) -> None:
+    """Raise UserError unless `out` is new, empty, or holds this very experiment. Nothing is written.
 
-    Raises UserError where it holds another experiment's spec (naming the first field that differs) or files
-    that are no experiment at all; nothing is overwritten.
+    Another experiment's folder is refused by the first field that differs.
     """
     path = out / "experiment.yaml"
-    if out.exists() and not out.is_dir():
-        raise UserError(f"out: {str(out)!r} is a file")
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise UserError(f"out: {str(nearest)!r} is a file")
+    if not os.access(nearest, os.W_OK):
+        raise UserError(f"out: {str(nearest)!r} cannot be written to")
     if path.exists():
-        import yaml
-
         try:
-            held = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
+            held = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
             raise UserError(f"out: {str(path)!r} is not readable as YAML") from error
+        if not isinstance(held, dict) or "base" not in held:
+            raise UserError(f"out: {str(path)!r} describes no experiment; choose another --out folder")
         difference = _difference(held, to_dict(spec))
         if difference:
             raise UserError(f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder")
-        return
-    if out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(out.iterdir()):
         raise UserError(f"out: {str(out)!r} is not empty and holds no experiment; choose another --out folder")
-    write_atomic(path, to_yaml(spec))
+
+
+def claim_output(out: Path, spec: ExperimentSpec) -> None:
+    """Make `out` this experiment's folder; UserError as `check_output`, nothing is overwritten."""
+    check_output(out, spec)
+    if not (out / "experiment.yaml").exists():
+        try:
+            write_atomic(out / "experiment.yaml", to_yaml(spec))
+        except OSError as error:
+            raise UserError(f"out: {str(out)!r} cannot be written to: {error.strerror}") from error
 
 
 def _difference(held: Any, asked: Any, path: str = "") -> str | None:

@@ -117,6 +117,15 @@ class Method(Generic[S]):
         return frozenset(hook for hook in EXCLUSIVE if getattr(own, hook) is not getattr(Method, hook))
 
     @property
+    def acts_inside(self) -> bool:
+        """Whether the method needs to know the model's architecture: all do that prepare something in `setup`."""
+        return type(self).setup is not Method.setup
+
+    def identity(self) -> list[Any]:
+        """Name and settings, for telling one training from another."""
+        return [self.name, dataclasses.asdict(typing.cast(Any, self.settings))]
+
+    @property
     def plain_at_evaluation(self) -> bool:
         """Whether the saved checkpoint alone predicts as the method does."""
         return True

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from robusteval.config import check_choice, check_range
 from robusteval.encoding import Batch
 from robusteval.methods.base import Method, TrainingData
+from robusteval.methods.dropout import has_dropout, late_notice
 from robusteval.methods.masks import Keeper
 from robusteval.methods.parts import block_parameters
 from robusteval.methods.threshold import top_threshold
@@ -112,6 +113,7 @@ class BiDrop(Method[BiDropSettings]):
         self._scale = torch.zeros((), device=self.context.device)
         self._thresholds: list[Tensor] = []
         self._keeper = Keeper()
+        self._looked = False
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         # asked for anew: methods that are set up later may freeze some and bring others
@@ -119,6 +121,17 @@ class BiDrop(Method[BiDropSettings]):
 
     def backward(self, model: Any, batch: Batch) -> Tensor:
         """k passes; the gradients of all but the last are kept apart until `before_step`."""
+        if not self._looked:
+            self._looked = True
+            if not has_dropout(model):
+                lost = "the perturbation factor means nothing"
+                if self.settings.variant not in ("ess", "perturbation"):
+                    lost = "all but one are in vain"
+                late_notice(
+                    self,
+                    f"{self.name}: the model has no dropout, so the passes differ only if another method draws at "
+                    f"random; else {lost}",
+                )
         total = torch.zeros((), device=self.context.device)
         for earlier in self._earlier:
             probe = torch.zeros((), device=self.context.device, requires_grad=True)
@@ -143,6 +156,12 @@ class BiDrop(Method[BiDropSettings]):
     @torch.no_grad()
     def before_step(self, step: int) -> None:
         settings = self.settings
+        if self.context.overflowed:
+            # nothing will move, and a threshold found now would outlive this step
+            if step % settings.refresh == 0:
+                self._thresholds = []
+            self._forget()
+            return
         masked = settings.variant != "gavg" and settings.keep < 1
         scores = {}
         for p in self._parameters():
@@ -163,6 +182,10 @@ class BiDrop(Method[BiDropSettings]):
             p.grad /= settings.k
         if scores:
             self._mask(step, scores)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Make room for the passes of the next step."""
         self._earlier = [{} for _ in self._earlier]
         self._scale.zero_()
 

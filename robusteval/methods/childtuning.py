@@ -10,12 +10,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from robusteval.config import check_choice, check_range
+from robusteval.config import TrainConfig, check_choice, check_range
 from robusteval.encoding import Batch
 from robusteval.methods.base import Method, TrainingData
 from robusteval.methods.masks import Keeper, byte_rate, random_mask
+from robusteval.methods.optimizers import overflowed
 from robusteval.methods.parts import block_parameters
 from robusteval.methods.threshold import percentile_count, top_threshold
+from robusteval.optimization import make_optimizer
 from robusteval.seeds import derive
 
 
@@ -43,10 +45,14 @@ def fisher_mask(fisher: Sequence[Tensor], keep: float) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class ChildFSettings:
-    """p: probability that an entry's gradient is kept. mask_scope: "update" also holds off momentum and decay."""
+    """p: probability that an entry's gradient is kept. mask_scope: "update" also holds off momentum and decay.
+
+    mask_before_clip: false clips the whole gradient and masks then, inside the optimizer (released code).
+    """
 
     p: float = 0.3
     mask_scope: Literal["grad", "update"] = "grad"
+    mask_before_clip: bool = True
 
     def __post_init__(self) -> None:
         check_range("child-f:p", self.p, 0, 1, open_low=True)
@@ -59,14 +65,33 @@ class ChildF(Method[ChildFSettings]):
     Settings = ChildFSettings
 
     def claims(self) -> frozenset[str]:
-        return super().claims() - (frozenset() if self.settings.mask_scope == "update" else {"after_step"})
+        unused = {"optimizer" if self.settings.mask_before_clip else "before_step"}
+        return super().claims() - unused - ({"after_step"} if self.settings.mask_scope == "grad" else set())
 
     def setup(self, model: Any, data: TrainingData) -> None:
         self._modules = (model, self.root.modules)
         self._keeper = Keeper()
+        self._masked = -1
+
+    def before_step(self, step: int) -> None:
+        if self.settings.mask_before_clip:
+            self._mask()
+
+    def optimizer(self, groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+        """The plain one, with the mask between clipping and its step."""
+        optimizer: torch.optim.Optimizer = make_optimizer(groups, config, self.context.device)
+
+        def mask(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            # a subclass of a torch optimizer may run its hooks twice in a step
+            if not overflowed(optimizer) and self._masked != self.context.step:
+                self._masked = self.context.step
+                self._mask()
+
+        optimizer.register_step_pre_hook(mask)
+        return optimizer
 
     @torch.no_grad()
-    def before_step(self, step: int) -> None:
+    def _mask(self) -> None:
         if self.settings.p == 1:
             return
         self._keeper.clear()
@@ -122,19 +147,16 @@ class ChildD(Method[ChildDSettings]):
         self._keeper = Keeper()
         self._targets: list[tuple[str, nn.Parameter]] = []
         self._masks: dict[str, Tensor] = {}
+        self._held = False
         if self.settings.p == 1:
             return
-        self._targets = block_parameters(model)
+        # of a composition, what the parts set up before this one have frozen is no part of the network to choose from
+        self._targets = [(name, parameter) for name, parameter in block_parameters(model) if parameter.requires_grad]
+        if not self._targets:
+            return
         fisher = self._measure(model, data)
         masks = fisher_mask(fisher, self.settings.p)
         self._masks = {name: mask for (name, _), mask in zip(self._targets, masks, strict=True)}
-        self._hold()
-
-    def _hold(self) -> None:
-        self._keeper.clear()
-        if not self.settings.decay_masked:
-            for name, parameter in self._targets:
-                self._keeper.hold(parameter, self._masks[name])
 
     def _measure(self, model: Any, data: TrainingData) -> list[Tensor]:
         """Summed squared gradients of each target."""
@@ -146,7 +168,7 @@ class ChildD(Method[ChildDSettings]):
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(derive(self.context.seed, self.name, "fisher"))
             model.train(settings.fisher_train_mode)
-            for batch in data.batches():
+            for batch in data.batches(0):
                 for part in self._parts(batch, seen):
                     model.zero_grad(set_to_none=True)
                     torch.autograd.backward(Method.loss(self, model, part))
@@ -183,9 +205,13 @@ class ChildD(Method[ChildDSettings]):
 
     @torch.no_grad()
     def before_step(self, step: int) -> None:
+        # not in setup: methods set up later may still move the weights. Once is enough, since what is held never moves
+        hold, self._held = not self._held and not self.settings.decay_masked, True
         for name, parameter in self._targets:
             if parameter.grad is not None:
                 parameter.grad *= self._masks[name]
+            if hold and parameter.requires_grad:
+                self._keeper.hold(parameter, self._masks[name])
 
     def after_step(self, step: int) -> None:
         self._keeper.restore()
@@ -194,6 +220,5 @@ class ChildD(Method[ChildDSettings]):
         return {"masks": self._masks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        # setup has just run on the pretrained weights again, which is what the keeper must go on holding
         for name, mask in state["masks"].items():
             self._masks[name].copy_(mask)

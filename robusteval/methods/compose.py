@@ -48,6 +48,13 @@ class Composed(Method[VanillaSettings]):
         return frozenset(self._owner)
 
     @property
+    def acts_inside(self) -> bool:
+        return any(part.acts_inside for part in self.parts)
+
+    def identity(self) -> list[Any]:
+        return [part.identity() for part in self.parts]
+
+    @property
     def plain_at_evaluation(self) -> bool:
         return all(part.plain_at_evaluation for part in self.parts)
 

@@ -17,13 +17,13 @@ from robusteval.methods.embeddings import edit_embeddings, repeated, token_rank
 
 
 def cut_count(lengths: Tensor, ratio: float, *, at_least_one: bool = True) -> Tensor:
-    """Tokens to cut of each row: int(length * ratio), at least one; lengths [B], result [B].
+    """Tokens to cut of each row: int(length * ratio), at least one unless the ratio is 0; lengths [B], result [B].
 
     >>> cut_count(torch.tensor([11, 25]), 0.1)
     tensor([1, 2])
     """
     # the small addend undoes binary rounding: 30 * 0.1 must not become 2
-    return (lengths * ratio + 1e-6).long().clamp(min=1 if at_least_one else 0)
+    return (lengths * ratio + 1e-6).long().clamp(min=1 if at_least_one and ratio > 0 else 0)
 
 
 def cut_tokens(draws: Tensor, eligible: Tensor, counts: Tensor, *, replacement: bool = False) -> Tensor:

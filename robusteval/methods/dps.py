@@ -12,8 +12,8 @@ from torch import Tensor
 
 from robusteval.config import check_choice, check_range
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.masks import random_mask
-from robusteval.methods.mixout import LinearView, mix, scale_gradient
+from robusteval.methods.masks import Keeper
+from robusteval.methods.mixout import LinearView, column_mask, mix, scale_gradient
 from robusteval.methods.parts import linear_modules
 from robusteval.methods.threshold import top_threshold
 
@@ -51,18 +51,21 @@ class DpsSettings:
 
     keep: share of each Linear weight that Stage II trains. ratio: length of a stage, as a share of all steps.
     threshold: over each tensor (released code) or over all together.
+    mask_scope: "update" also holds off momentum and weight decay in Stage II.
     gradient: "code" leaves the factor 1 / keep of the mixed weights out (`dps-mix`).
     """
 
     keep: float = 0.7
     ratio: float = 0.05
     threshold: Literal["tensor", "global"] = "tensor"
+    mask_scope: Literal["grad", "update"] = "grad"
     gradient: Literal["exact", "code"] = "exact"
 
     def __post_init__(self) -> None:
         check_range("dps:keep", self.keep, 0, 1, open_low=True)
         check_range("dps:ratio", self.ratio, 0, 1, open_low=True)
         check_choice("dps:threshold", self.threshold, ("tensor", "global"))
+        check_choice("dps:mask_scope", self.mask_scope, ("grad", "update"))
         check_choice("dps:gradient", self.gradient, ("exact", "code"))
 
 
@@ -75,6 +78,9 @@ class Dps(Method[DpsSettings]):
     Settings = DpsSettings
     TRAIN: ClassVar[Mapping[str, Any]] = {"dropout": 0.0}
 
+    def claims(self) -> frozenset[str]:
+        return super().claims() - (frozenset() if self.settings.mask_scope == "update" else {"after_step"})
+
     def setup(self, model: Any, data: TrainingData) -> None:
         # a run shorter than 1 / ratio steps has stages of one step
         self.span = max(1, int(self.context.total_steps * self.settings.ratio))
@@ -82,20 +88,28 @@ class Dps(Method[DpsSettings]):
         self._weights = {name: module.weight for name, module in modules}
         self._scores = {name: torch.zeros_like(weight) for name, weight in self._weights.items()}
         self._masks: dict[str, Tensor] = {}
+        self._keeper = Keeper()
 
     @torch.no_grad()
     def before_step(self, step: int) -> None:
         if step % (2 * self.span) == 0:
             self._begin()
+        self._keeper.clear()
         for name, weight in self._weights.items():
-            if weight.grad is None:
+            # one overflowed gradient would decide the whole cycle; without any score at all, everything is trained
+            if weight.grad is None or self.context.overflowed:
                 continue
             if scoring(step, self.span):
                 self._score(name, weight.grad)
-            else:
-                weight.grad *= self._masks[name]
+                continue
+            weight.grad *= self._masks[name]
+            if self.settings.mask_scope == "update":
+                self._keeper.hold(weight, self._masks[name])
         if scoring(step, self.span) and not scoring(step + 1, self.span):
             self._select()
+
+    def after_step(self, step: int) -> None:
+        self._keeper.restore()
 
     def _begin(self) -> None:
         self._masks = {}
@@ -135,6 +149,9 @@ class DpsMix(Dps):
     3F per step and a pass over the weights; four more copies of the Linear weights.
     """
 
+    # `finish` may come before `setup` is through
+    _view: LinearView | None = None
+
     def setup(self, model: Any, data: TrainingData) -> None:
         super().setup(model, data)
         self._anchors = {name: weight.detach().clone() for name, weight in self._weights.items()}
@@ -151,7 +168,7 @@ class DpsMix(Dps):
         if scoring(self._step, self.span):
             if name not in self._columns:
                 # one mask per optimizer step: the count of kept steps is then right under accumulation, too
-                self._columns[name] = random_mask((1, weight.shape[1]), keep, self.generator)
+                self._columns[name] = column_mask(weight, keep, self.generator)
             return mix(seen, self._anchors[name], self._columns[name], 1 - keep)
         if name not in self._starts:
             self._starts[name] = weight.detach().clone()
@@ -178,7 +195,8 @@ class DpsMix(Dps):
         return mean_score(self._scores[name], self._counts[name], self.span)
 
     def finish(self, model: Any) -> None:
-        self._view.remove()
+        if self._view is not None:
+            self._view.remove()
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "starts": self._starts, "counts": self._counts, "step": self._step}

@@ -73,6 +73,11 @@ class GroupDRO(Method[GroupDROSettings]):
         self._q = torch.full_like(sizes, 1 / len(sizes))
         if len(sizes) == 1 and self.settings.groups != "none":
             self.notices.append(f"{self.name}: there is one group only, so this is vanilla fine-tuning")
+        if len(sizes) > 1 and data.config.accumulation > 1:
+            self.notices.append(
+                f"{self.name}: the group losses are those of a micro-batch, {data.config.accumulation} of which make a "
+                "batch, and the group weights move with each"
+            )
 
     def loss(self, model: Any, batch: Batch) -> Tensor:
         count = len(self._q)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from robusteval.anatomy import anatomy
 from robusteval.config import check_choice, check_range
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.masks import random_mask
+from robusteval.methods.masks import byte_rate, random_mask
 from robusteval.methods.parts import linear_modules
 
 
@@ -35,6 +35,11 @@ def scale_gradient(w: Tensor, factor: float) -> Tensor:
     return (w - fixed) * factor + fixed
 
 
+def column_mask(weight: Tensor, keep: float, generator: torch.Generator) -> Tensor:
+    """True with probability `keep` for each input column of a weight [out, in]; exactly so, it is small [1, in]."""
+    return torch.rand(1, weight.shape[1], generator=generator, device=generator.device) < keep
+
+
 class LinearView:
     """Linear layers whose forward pass, in training mode, sees `view(name, weight)` in place of their weight.
 
@@ -48,7 +53,7 @@ class LinearView:
 
     def remove(self) -> None:
         for module in self._modules:
-            del vars(module)["forward"]
+            vars(module).pop("forward", None)
 
 
 def _viewed(name: str, module: nn.Linear, view: Callable[[str, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -64,10 +69,10 @@ class MixoutSettings:
     """p: share of the weights replaced (released scripts: 0.1 and 0.9).
 
     mask: "column" replaces whole input columns, like dropout on the inputs (released code); "element" single
-        entries, as the paper's theory has it.
+        entries, as the paper's theory has it, with p the nearest multiple of 1/256.
     gradient: "code" leaves the factor 1 / (1 - p) out, as the released code does.
     include_head: mix the new head, too, with its random start. head_dropout: its dropout where it is not
-        mixed; every other dropout is off.
+        mixed; every other dropout is off. At p = 0 nothing is mixed and the head's dropout is left as it is.
     """
 
     p: float = 0.1
@@ -88,25 +93,36 @@ class Mixout(Method[MixoutSettings]):
 
     Settings = MixoutSettings
     TRAIN: ClassVar[Mapping[str, Any]] = {"dropout": 0.0}
+    # `finish` may come before `setup` is through
+    _view: LinearView | None = None
+    _dropout: Any = None
 
     def setup(self, model: Any, data: TrainingData) -> None:
         settings = self.settings
         modules = linear_modules(model, include_head=settings.include_head) if settings.p > 0 else []
         self._anchors = {name: module.weight.detach().clone() for name, module in modules}
         self._view = LinearView(modules, self._mixed)
-        self._dropout = anatomy(model).dropout
-        self._head_dropout = getattr(self._dropout, "p", 0.0)
-        if not settings.include_head:
-            self._dropout.p = settings.head_dropout  # type: ignore[assignment]
+        if settings.p > 0 and not settings.include_head:
+            dropout: Any = anatomy(model).dropout
+            self._dropout, self._head_dropout = dropout, getattr(dropout, "p", 0.0)
+            dropout.p = settings.head_dropout
 
     def _mixed(self, name: str, weight: Tensor) -> Tensor:
         settings = self.settings
-        shape = (1, weight.shape[1]) if settings.mask == "column" else weight.shape
-        mask = random_mask(shape, 1 - settings.p, self.generator)
+        if settings.mask == "column":
+            keep = 1 - settings.p
+            mask = column_mask(weight, keep, self.generator)
+        else:
+            # mask and divisor have the same rate: else the mean of the mixed weight would not be the weight
+            keep = byte_rate(1 - settings.p)
+            mask = random_mask(weight.shape, keep, self.generator)
         if settings.gradient == "code":
-            weight = scale_gradient(weight, 1 - settings.p)
-        return mix(weight, self._anchors[name], mask, settings.p)
+            weight = scale_gradient(weight, keep)
+        return mix(weight, self._anchors[name], mask, 1 - keep)
 
     def finish(self, model: Any) -> None:
-        self._view.remove()
-        self._dropout.p = self._head_dropout  # type: ignore[assignment]
+        if self._view is not None:
+            self._view.remove()
+        if self._dropout is not None:
+            self._dropout.p = self._head_dropout
+        self._view = self._dropout = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from robusteval.config import check_range
 from robusteval.encoding import Batch
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
-from robusteval.optimization import make_optimizer, set_learning_rate
+from robusteval.optimization import learning_rate_at, make_optimizer, set_learning_rate
 from robusteval.seeds import derive
 
 IGNORED = -100
@@ -46,23 +48,24 @@ def mask_tokens(
 class PostTrainingSettings:
     """TDT, which compares with it, names no setting; these are BERT's.
 
-    epochs: over the training text; steps: optimizer steps instead. learning_rate: its peak, here `rate`.
-    mask: share of the tokens to predict; warmup: share of the steps.
+    passes: epochs over the training text; steps: optimizer steps instead. rate: the peak learning rate.
+    mask: share of the tokens to predict; rise: share of the steps with a rising rate. (`epochs`, `learning_rate`
+    and `warmup` are those of fine-tuning, so these have names of their own.)
     """
 
-    epochs: float = 3.0
+    passes: float = 3.0
     steps: int | None = None
     rate: float = 5e-5
     mask: float = 0.15
-    warmup: float = 0.1
+    rise: float = 0.1
 
     def __post_init__(self) -> None:
-        check_range("post-training:epochs", self.epochs, 0, math.inf)
+        check_range("post-training:passes", self.passes, 0, math.inf)
         if self.steps is not None:
             check_range("post-training:steps", self.steps, 0, math.inf)
         check_range("post-training:rate", self.rate, 0, math.inf)
         check_range("post-training:mask", self.mask, 0, 1, open_low=True)
-        check_range("post-training:warmup", self.warmup, 0, 1)
+        check_range("post-training:rise", self.rise, 0, 1)
 
 
 class _Given(nn.Module):
@@ -83,7 +86,7 @@ class PostTraining(Method[PostTrainingSettings]):
 
     def setup(self, model: Any, data: TrainingData) -> None:
         per_epoch = -(-len(data.encoded) // data.config.batch_size)
-        steps = self.settings.steps if self.settings.steps is not None else round(self.settings.epochs * per_epoch)
+        steps = self.settings.steps if self.settings.steps is not None else round(self.settings.passes * per_epoch)
         if steps == 0:
             return
         head, given = _prediction_head(model, data)
@@ -105,10 +108,10 @@ class PostTraining(Method[PostTrainingSettings]):
             {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = make_optimizer(groups, data.config, self.context.device)
+        schedule = dataclasses.replace(data.config, warmup=self.settings.rise)
         losses: list[Tensor] = []
         for step, batch in zip(range(steps), _forever(data), strict=False):
-            rise, fall = (step + 1) / max(1.0, self.settings.warmup * steps), (steps - step) / steps
-            set_learning_rate(optimizer, self.settings.rate * min(rise, 1.0) * fall)
+            set_learning_rate(optimizer, learning_rate_at(step, steps, schedule, self.settings.rate))
             loss = self._loss(encoder, head, given, batch, data.tokenizer)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(trainable, data.config.clip_norm or math.inf)
@@ -138,8 +141,9 @@ def _vocabulary_size(encoder: Any) -> int:
 
 
 def _forever(data: TrainingData) -> Iterator[Batch]:
-    while True:
-        yield from data.batches()
+    """Batch after batch, every epoch in an order of its own."""
+    for epoch in itertools.count():
+        yield from data.batches(epoch)
 
 
 def _prediction_head(model: Any, data: TrainingData) -> tuple[Any, _Given]:

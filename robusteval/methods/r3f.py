@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -32,7 +31,7 @@ class R3FSettings:
     weight: lambda on the symmetric KL; eps: half width of the uniform noise, or its deviation if normal.
     shared_dropout: the same dropout masks in both passes, so that the noise alone is measured. In the released
         code they differ, and at eps 1e-5 the KL is almost entirely dropout disagreement.
-    every: regularise each r-th mini-batch only, 3F (1 + 1/r) on average; micro-batches count one by one.
+    every: regularise each r-th optimizer step only, 3F (1 + 1/r) on average.
     """
 
     weight: float = 1.0
@@ -55,11 +54,10 @@ class R3F(Method[R3FSettings]):
 
     def setup(self, model: Any, data: TrainingData) -> None:
         self._longest = int(data.encoded.lengths.max())
-        self._seen = 0
 
     def loss(self, model: Any, batch: Batch) -> Tensor:
-        self._seen += 1
-        skipped = self._seen % self.settings.every != 0
+        # steps, not passes: all micro-batches and all passes of one step are treated alike
+        skipped = (self.context.step + 1) % self.settings.every != 0
         if skipped or self.settings.weight == 0 or self.context.regression:
             return super().loss(model, batch)
         mask = batch.inputs["attention_mask"].bool()
@@ -88,9 +86,3 @@ class R3F(Method[R3FSettings]):
         if self.settings.distribution == "normal":
             return noise.normal_(0, self.settings.eps, generator=self.generator)
         return noise.uniform_(-self.settings.eps, self.settings.eps, generator=self.generator)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"seen": self._seen}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._seen = int(state["seen"])

@@ -12,6 +12,7 @@ from robusteval.config import check_choice, check_range
 from robusteval.encoding import Batch
 from robusteval.methods.base import Method, TrainingData, task_loss
 from robusteval.methods.divergence import symmetric_kl
+from robusteval.methods.dropout import has_dropout, late_notice
 from robusteval.methods.embeddings import repeated
 
 
@@ -65,12 +66,20 @@ class RDrop(Method[RDropSettings]):
     Settings = RDropSettings
 
     def setup(self, model: Any, data: TrainingData) -> None:
-        self._random = any("Dropout" in type(m).__name__ and getattr(m, "p", 0) > 0 for m in model.modules())
-        if not self._random:
-            self.notices.append(f"{self.name}: the model has no dropout, so both passes agree and one is run")
+        self._random: bool | None = None
+        if data.config.accumulation > 1 and self.settings.kl_reduction == "sum" and self.settings.alpha > 0:
+            self.notices.append(
+                f"{self.name}: the divergence is summed over a micro-batch, {data.config.accumulation} of which make a "
+                "batch, and so weaker than without accumulation"
+            )
 
     def loss(self, model: Any, batch: Batch) -> Tensor:
         settings = self.settings
+        if self._random is None:
+            # not in setup: a method set up later may still change the dropout, as Mixout does
+            self._random = has_dropout(model)
+            if not self._random:
+                late_notice(self, f"{self.name}: the model has no dropout, so both passes agree and one is run")
         if not self._random:
             return 2 * settings.ce_scale * super().loss(model, batch)
         first, second = self.logits(model, repeated(batch.inputs, 2), batch.labels, branches=2).chunk(2)

@@ -198,12 +198,21 @@ class TDT(Method[TDTSettings]):
             layer.bias.zero_()
         self.modules["confidence"] = layer
         self._longest = int(data.encoded.lengths.max())
+        parts_of_batch = data.config.accumulation
+        if parts_of_batch > 1 and self.settings.hinge == "batch" and self._compared():
+            self.notices.append(
+                f"{self.name}: the hinge is on the mean of a micro-batch, {parts_of_batch} of which make a batch"
+            )
         self._mask_id = data.tokenizer.mask_token_id
         if self._mask_id is None and self.needs_mask_token():
             raise UserError(f"{self.name}:mu0: the tokenizer has no mask token; valid: mean, zero, gauss, vocab_mean")
 
     def needs_mask_token(self) -> bool:
         return self.settings.mu0 == "mask"
+
+    def _compared(self) -> bool:
+        """Whether L_R is part of the loss."""
+        return self.settings.beta > 0 and (not self.context.regression or self.settings.reg_distance != "none")
 
     def confidence(self, model: Any, batch: Batch) -> Tensor:
         """The score of every token, 0 at padding [B, L]."""
@@ -212,7 +221,7 @@ class TDT(Method[TDTSettings]):
     def loss(self, model: Any, batch: Batch) -> Tensor:
         """L_cla + alpha L_C + beta L_R (Eq. 7)."""
         settings = self.settings
-        compared = settings.beta > 0 and (not self.context.regression or settings.reg_distance != "none")
+        compared = self._compared()
         if settings.alpha == 0 and not compared:
             return super().loss(model, batch)
         logits, c = self._branches(model, batch, 3 if compared else 2)

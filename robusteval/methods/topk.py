@@ -50,8 +50,8 @@ class TopK(Method[TopKSettings]):
         settings, parts = self.settings, anatomy(model)
         if settings.layers > len(parts.layers):
             raise UserError(f"top-k:layers: {settings.layers} is more than the {len(parts.layers)} this model has")
-        self._frozen = frozen_parameters(parts, settings.layers, freeze_embeddings=settings.freeze_embeddings)
-        self._frozen = [parameter for parameter in self._frozen if parameter.requires_grad]
+        lower_part = frozen_parameters(parts, settings.layers, freeze_embeddings=settings.freeze_embeddings)
+        self._frozen = [parameter for parameter in lower_part if parameter.requires_grad]
         for parameter in self._frozen:
             parameter.requires_grad_(False)
         self._handles = []
@@ -62,9 +62,10 @@ class TopK(Method[TopKSettings]):
                 self._handles.append(module.register_forward_pre_hook(lambda module, inputs: _evaluating(module)))
 
     def finish(self, model: Any) -> None:
-        for parameter in self._frozen:
+        # it may come before setup, in the middle of it, or twice
+        for parameter in vars(self).pop("_frozen", ()):
             parameter.requires_grad_(True)
-        for handle in self._handles:
+        for handle in vars(self).pop("_handles", ()):
             handle.remove()
 
 

@@ -54,6 +54,9 @@ class PriorWeightDecay(Method[PriorSettings]):
 
     @torch.no_grad()
     def before_step(self, step: int) -> None:
+        if self.context.overflowed and self.settings.mode == "decoupled":
+            # the optimizer passes this step over, and so does the pull
+            return
         distance = torch.zeros((), device=self.context.device)
         for name, parameter in self._targets:
             if parameter.grad is None:

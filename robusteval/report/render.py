@@ -95,9 +95,11 @@ def print_table(table: Table, console: Console) -> None:
     """The table as wide as it needs to be, then caption, verdict and notes."""
     grid = RichTable(box=box.SIMPLE_HEAD, title=f"{table.task}", pad_edge=False)
     for index, name in enumerate(_header(table)):
-        grid.add_column(escape(name), justify="right" if index > 1 else "left", no_wrap=index < 3)
+        grid.add_column(escape(name), justify="right" if index > 1 else "left", no_wrap=True)
     for row in _body(table):
         grid.add_row(*(escape(cell) for cell in row))
-    console.print(grid)
+    # a cell cut short says less than a line that the terminal wraps
+    needed = console.measure(grid, options=console.options.update(width=10_000)).maximum
+    console.print(grid, width=max(console.width, needed), crop=False, no_wrap=True, overflow="ignore")
     for text in (table.caption + ".", *verdict(table), *(f"Note: {note}." for note in table.notes)):
         console.print(escape(text), soft_wrap=True)

@@ -19,11 +19,16 @@ STURDINESS = {"mask", "replace", "ood", "advglue", "attack"}
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one test. values: one per seed, in seed order; delta: mean difference to the baseline."""
+    """One method on one test.
+
+    values: one per seed that has a value, in seed order; undefined: seeds whose number has no denominator (an
+    attack with nothing to attack). delta: mean difference to the baseline over seeds that both have.
+    """
 
     values: tuple[float, ...]
     delta: float | None
     note: str = ""
+    undefined: int = 0
 
     @property
     def mean(self) -> float:
@@ -88,12 +93,12 @@ def build_table(rows: Sequence[Row], methods: Sequence[str], notes: Sequence[str
 
 def _cell(runs: dict[int, Row], baseline: dict[int, Row] | None) -> Cell:
     ordered = [runs[seed] for seed in sorted(runs)]
-    shared = [seed for seed in sorted(runs) if baseline and seed in baseline]
-    delta = None
-    if shared and baseline:
-        delta = float(np.mean([runs[seed].value - baseline[seed].value for seed in shared]))
+    values = tuple(row.value for row in ordered if not math.isnan(row.value))
+    differences = [runs[seed].value - baseline[seed].value for seed in sorted(runs) if baseline and seed in baseline]
+    differences = [difference for difference in differences if not math.isnan(difference)]
+    delta = float(np.mean(differences)) if differences else None
     collapsed = any(row.note.startswith("collapsed") for row in ordered)
-    return Cell(tuple(row.value for row in ordered), delta, "collapsed" if collapsed else "")
+    return Cell(values, delta, "collapsed" if collapsed else "", len(ordered) - len(values))
 
 
 def _row_notes(rows: Sequence[Row]) -> list[str]:
@@ -101,7 +106,9 @@ def _row_notes(rows: Sequence[Row]) -> list[str]:
     found: dict[str, list[str]] = {}
     for row in rows:
         for note in filter(None, row.note.split("; ")):
-            who = "" if note.startswith(("mean of", "selected")) else f"{row.method} seed {row.seed}"
+            if note.startswith("selected"):
+                continue  # the table says for every column what was selected
+            who = "" if note.startswith("mean of") else f"{row.method} seed {row.seed}"
             if who not in found.setdefault(note, []):
                 found[note].append(who)
     return [f"{', '.join(who)}: {note}" if who[0] else note for note, who in found.items()]
@@ -151,13 +158,15 @@ def number(value: float, metric: str) -> str:
 def cell_text(cell: Cell, metric: str) -> str:
     """mean ± std (Δ), with what is not there left out."""
     if not cell.values:
-        return "–"
+        return "n/a" if cell.undefined else "–"
     text = number(cell.mean, metric)
     if not math.isnan(cell.std):
         text += f" ± {number(cell.std, metric)}"
     if cell.delta is not None and not math.isnan(cell.delta):
         sign = "−" if cell.delta < 0 else "+"
         text += f" ({sign}{number(abs(cell.delta), metric)})"
+    if cell.undefined:
+        text += f" [{len(cell.values)} of {len(cell.values) + cell.undefined} seeds]"
     return text + (f" [{cell.note}]" if cell.note else "")
 
 

@@ -29,13 +29,21 @@ def examples_from_frame(
             have = [str(name) for name in frame.columns]
             close = nearest(column, have, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(have)}"
-            raise UserError(f"{where}: there is no column {column!r}; {hint}")
+            raise UserError(f"{where}: there is no column {column!r}; {_separator(have) or hint}")
     texts = tuple(_texts(frame[column], f"{where}: column {column!r}") for column in task.text_columns)
     label_where = f"{where}: column {task.label_column!r}"
     values = frame[task.label_column]
     labels = _scores(values, task, label_where) if task.regression else _classes(values, task, label_where)
     ids = tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else range(len(frame))))
     return Examples(texts, labels, ids, fingerprint(texts, labels), {**(source or {}), "split": split})
+
+
+def _separator(columns: list[str]) -> str:
+    """What a single column whose name holds a separator gives away."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(columns) == 1 and mark in columns[0]:
+            return f"its columns seem to be separated by {name}, and .csv means commas (.tsv means tabs)"
+    return ""
 
 
 def _unique(frame: pd.DataFrame, column: str) -> bool:
@@ -45,8 +53,13 @@ def _unique(frame: pd.DataFrame, column: str) -> bool:
 def _texts(column: pd.Series[Any], where: str) -> tuple[str, ...]:
     texts = []
     for row, value in enumerate(column.tolist()):
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # a column of a file that holds digits only
         if not isinstance(value, str):
-            raise UserError(f"{where}: row {row} holds {value!r}, which is not text")
+            nothing = value is None or value != value
+            raise UserError(
+                f"{where}: row {row} " + ("is missing" if nothing else f"holds {value!r}, which is not text")
+            )
         if not value.strip():
             raise UserError(f"{where}: row {row} is empty text")
         texts.append(value)
@@ -67,25 +80,35 @@ def _scores(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.fl
 
 
 def _classes(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.int64]:
-    """Class indices from integers, or from the task's label names."""
-    names = {name: index for index, name in enumerate(task.labels)}
+    """Class indices from the task's label names, or from integers where the data is numbered.
+
+    A file of the user's own names its classes by its label values, so a number there is a name and no index.
+    """
+    index_of = {name: index for index, name in enumerate(task.labels)}
+    generic = all(name == f"LABEL_{index}" for index, name in enumerate(task.labels))
     values = column.tolist()
-    if all(str(value) in names for value in values):
-        return np.asarray([names[str(value)] for value in values], np.int64)
-    labels = np.empty(len(values), np.int64)
-    valid = f"valid: 0 to {task.num_labels - 1} ({', '.join(task.labels)})"
-    for row, value in enumerate(values):
-        try:
-            number = int(value)
-            whole = float(value) == number
-        except (TypeError, ValueError, OverflowError):
-            raise UserError(f"{where}: row {row} holds the label {value!r}; {valid}") from None
-        if number == -1 and all(str(item) == "-1" for item in values):
-            raise UserError(f"{where}: the split is unlabelled (every label is -1)")
-        if not whole or not 0 <= number < task.num_labels:
-            raise UserError(f"{where}: row {row} holds the label {value!r}; {valid}")
-        labels[row] = number
-    return labels
+    names = [label_name(value) for value in values]
+    numbered = (task.family != "file" or generic) and not any(name in index_of for name in names)
+    if numbered and all(name == "-1" for name in names):
+        raise UserError(f"{where}: the split is unlabelled (every label is -1)")
+    if numbered:
+        index_of = {str(index): index for index in range(task.num_labels)}
+        valid = f"valid: 0 to {task.num_labels - 1} ({', '.join(task.labels)})"
+    else:
+        valid = f"valid: {', '.join(repr(name) for name in task.labels[:20])}"
+    for row, name in enumerate(names):
+        if name not in index_of:
+            close = [] if numbered else nearest(name, index_of, 1)
+            hint = f"did you mean {close[0]!r}?" if close else valid
+            raise UserError(f"{where}: row {row} holds the label {values[row]!r}; {hint}")
+    return np.asarray([index_of[name] for name in names], np.int64)
+
+
+def label_name(value: Any) -> str:
+    """A label value as the name of its class: 1, 1.0 and "1" are the same class."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)
 
 
 def task_from_frame(
@@ -95,23 +118,24 @@ def task_from_frame(
 
     Class names are the distinct label values in sorted order; label_type "class" or "score" decides by hand.
     """
-    if not 1 <= len(text_columns) <= 2:
-        raise UserError(f"text_columns: one or two are needed, not {len(text_columns)}")
+    check_columns(text_columns, label_column)
+    if len(frame) == 0:
+        raise UserError("train_file: there are no rows")
     if label_column not in frame.columns:
         have = [str(column) for column in frame.columns]
         close = nearest(label_column, have, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"the file has {', '.join(have)}"
+        hint = _separator(have) or hint
         raise UserError(f"label_column: the training file has no column {label_column!r}; {hint}")
     column = frame[label_column]
     scores = label_type == "score" or (label_type == "auto" and _looks_like_scores(column))
     if scores:
         return Task(name, "file", text_columns, (), ("spearman", "pearson"), label_column=label_column)
-    values = column.tolist()
-    missing = [row for row, value in enumerate(values) if value is None or value != value or str(value) == ""]
+    values = [value if isinstance(value, str) else label_name(value) for value in column.tolist()]
+    missing = [row for row, value in enumerate(values) if value in ("", "nan", "None", "<NA>")]
     if missing:
         raise UserError(f"{name} train: column {label_column!r}: row {missing[0]} has no label")
-    integers = pd.api.types.is_integer_dtype(column)
-    names = [str(value) for value in (sorted(set(values)) if integers else sorted({str(v) for v in values}))]
+    names = sorted(set(values), key=_label_order)
     if len(names) < 2:
         raise UserError(f"label_column: {label_column!r} holds {len(names)} distinct label; two are needed")
     if len(names) > max(200, len(values) // 2):
@@ -119,6 +143,22 @@ def task_from_frame(
             f"label_column: {label_column!r} holds {len(names)} distinct values; for scores say --label-type score"
         )
     return Task(name, "file", text_columns, tuple(names), ("accuracy", "macro_f1"), label_column=label_column)
+
+
+def check_columns(text_columns: tuple[str, ...], label_column: str) -> None:
+    """Raise UserError unless these are one or two different text columns, none of them the label's."""
+    if not 1 <= len(text_columns) <= 2:
+        raise UserError(f"text_columns: one or two are needed, not {len(text_columns)}")
+    if len(set(text_columns)) < len(text_columns):
+        raise UserError(f"text_columns: {text_columns[0]!r} is given twice")
+    if label_column in text_columns:
+        raise UserError(f"text_columns: {label_column!r} is the label column; the model would read the answer")
+
+
+def _label_order(name: str) -> tuple[bool, int, str]:
+    """Numbers by value, then other names by spelling."""
+    number = name.lstrip("-").isdigit()
+    return not number, int(name) if number else 0, name
 
 
 def _looks_like_scores(column: pd.Series[Any]) -> bool:

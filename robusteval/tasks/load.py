@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from robusteval.errors import UserError
 from robusteval.seeds import derive
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task
-from robusteval.tasks.examples import examples_from_frame, task_from_frame
+from robusteval.tasks.examples import check_columns, examples_from_frame, task_from_frame
 from robusteval.tasks.sources import Source, from_folder, from_hub, generated, read_file
 
 
@@ -71,8 +72,7 @@ def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ())
     labels: class names of the checkpoint in order, for a file of the user's own; empty means scores.
     """
     if config.dev_file is not None:
-        if not config.text_columns:
-            raise UserError("text_columns: not given; name the one or two columns that hold the text")
+        _check_own(name, config)
         frame = read_file(Path(config.dev_file).expanduser(), "dev_file")
         metrics = ("accuracy", "macro_f1") if labels else ("spearman", "pearson")
         task = Task(name, "file", config.text_columns, labels, metrics, label_column=config.label_column, dev="dev")
@@ -108,12 +108,22 @@ def sample(examples: Examples, limit: int | None) -> Examples:
     return examples.take(np.sort(order[:limit]))
 
 
+def _check_own(name: str, config: DataConfig) -> None:
+    """Raise UserError where a data set of the user's own has another one's name, or no usable columns."""
+    if name in TASKS:
+        raise UserError(f"task: {name!r} is a registered task; give files of your own another name, or none")
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise UserError(f"task: {name!r} cannot name a data set; use letters, digits, '-', '_' and '.'")
+    if not config.text_columns:
+        raise UserError("text_columns: not given; name the one or two columns that hold the text")
+    check_columns(config.text_columns, config.label_column)
+
+
 def _load_files(name: str, config: DataConfig) -> TaskData:
     if config.train_file is None or config.dev_file is None:
         missing = "train_file" if config.train_file is None else "dev_file"
         raise UserError(f"{missing}: not given; a data set of your own needs --train-file and --dev-file")
-    if not config.text_columns:
-        raise UserError("text_columns: not given; name the one or two columns that hold the text")
+    _check_own(name, config)
     if Path(config.train_file).resolve() == Path(config.dev_file).resolve():
         raise UserError(f"dev_file: {config.dev_file!r} is the training file; evaluation needs other rows")
     frames: dict[str, Source] = {}

@@ -90,7 +90,7 @@ def read_file(path: Path, field: str) -> pd.DataFrame:
         if kind == ".tsv":
             return pd.DataFrame(pd.read_csv(path, sep="\t", **options))
         if kind == ".jsonl":
-            return pd.DataFrame(pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8"))
+            return pd.DataFrame(pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8-sig"))
         if kind == ".parquet":
             return pd.DataFrame(pd.read_parquet(path))
     except (ValueError, OSError) as error:
