@@ -1,5 +1,5 @@
 # make demo: install
-	$(BIN)/robusteval train-and-attack --task demo-sentiment --train-limit 1000 --epochs 2 --batch-size 8 \
+	$(BIN)/robusteval train-and-attack --task demo-sentiment --cue 0.8 --train-limit 1000 --epochs 2 --batch-size 8 \
 		--eval-limit 200 --sets 1 --attack-examples 20 --out demo-out
 
 lint: install

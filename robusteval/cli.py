@@ -277,8 +277,8 @@ def attack(
     with ProgressBar(f"attack {recipe}", examples) as bar:
         result = api.attack(
             checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, recipe, examples=examples,
-            seed=seed, out=out, resources_dir=_folder(resources), columns=_names(columns) or None, device=device, data=data,
-            max_length=max_length, progress=lambda done, total, line: bar.advance(1, line["outcome"]),
+            seed=seed, out=out, resources_dir=_folder(resources), columns=_names(columns) or None, device=device,
+            data=data, max_length=max_length, progress=lambda done, total, line: bar.advance(1, line["outcome"]),
         )  # fmt: skip
     summary = result.summary
     grid = Table("measure", "value", "n", title=f"{recipe} on {Path(checkpoint).name}")

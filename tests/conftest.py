@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# before anything imports the hub's client: tests must not depend on a network that may or may not be there
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 import pytest
 import tiny
 import torch
 
-# tests must not depend on a network that may or may not be there
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # two threads of a tiny model only wait for each other
 torch.set_num_threads(1)
 

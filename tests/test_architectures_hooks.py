@@ -41,7 +41,7 @@ def ready(kind: str, text: str) -> tuple[Any, LoadedModel, Batch]:
     attach(method, loaded.model)
     batch = Collator(loaded.tokenizer)(data, np.arange(8))
     assert not batch.inputs["attention_mask"].all()
-    method.setup(loaded.model, TrainingData(loaded.tokenizer, data, lambda: iter([batch]), TrainConfig()))
+    method.setup(loaded.model, TrainingData(loaded.tokenizer, data, lambda epoch: iter([batch]), TrainConfig()))
     return method, loaded, batch
 
 

@@ -203,7 +203,7 @@ def test_a_file_of_something_else_is_refused(predict: Predict, examples: Example
         with pytest.raises(UserError, match=rf"lines\.jsonl: .*'row-0' has {field}"):
             attack_examples(predict, changed, label_names, "deepwordbug", count=1, seed=seed, out=out)
     out.write_text("no json\n")
-    with pytest.raises(UserError, match=r"lines\.jsonl: not a file of attack results"):
+    with pytest.raises(UserError, match=r"lines\.jsonl: line 1 is not JSON"):
         attack_examples(predict, examples, LABELS, "deepwordbug", out=out)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -60,7 +59,7 @@ def finished(path: Path, expected: Sequence[Mapping[str, Any]]) -> dict[str, Att
     """
     try:
         lines: dict[str, Any] = {line["id"]: line for line in read_lines(path)}
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(f"{path}: not a file of attack results ({type(error).__name__}: {error})") from error
     for example in expected:
         line = lines.get(example["id"])

@@ -81,8 +81,8 @@ HOME = Style(
         ),
     },
     weights={"plain": 4, "contrast": 4, "comparison": 2},
-    flip=0.16,
-    outer=0.1,
+    flip=0.18,
+    outer=0.11,
 )
 
 OOD = Style(
