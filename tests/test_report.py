@@ -81,6 +81,8 @@ def test_every_format(table: Table, tmp_path: Path) -> None:
     stream = io.StringIO()
     print_table(table, Console(file=stream, width=60))
     assert "neither sturdier" in stream.getvalue()
+    # a narrow terminal cuts no cell
+    assert "82.50 ± 0.71 (+0.50) [collapsed]" in stream.getvalue()
 
 
 def test_rows_survive_json() -> None:

@@ -99,7 +99,9 @@ def print_table(table: Table, console: Console) -> None:
     for row in _body(table):
         grid.add_row(*(escape(cell) for cell in row))
     # a cell cut short says less than a line that the terminal wraps
-    needed = console.measure(grid, options=console.options.update(width=10_000)).maximum
-    console.print(grid, width=max(console.width, needed), crop=False, no_wrap=True, overflow="ignore")
+    shown, console.width = console.width, 10_000
+    console.width = max(shown, console.measure(grid).maximum)
+    console.print(grid, crop=False)
+    console.width = shown
     for text in (table.caption + ".", *verdict(table), *(f"Note: {note}." for note in table.notes)):
         console.print(escape(text), soft_wrap=True)
