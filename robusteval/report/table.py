@@ -141,6 +141,12 @@ def verdict(table: Table) -> list[str]:
             f"{method} is {side} than {table.methods[0]} here: better on {better} and worse on {worse} of "
             f"{len(deltas)} perturbed, shifted and attacked tests{beyond}."
         )
+    collapsed = [m for m in table.methods if any(line.cells[m].note == "collapsed" for line in table.lines)]
+    if collapsed:
+        sentences.append(
+            f"{', '.join(collapsed)} collapsed to one class in at least one run; a constant answer cannot be attacked, "
+            "and that is no sturdiness."
+        )
     if sentences:
         sentences.append(f"With {len(table.seeds)} seed(s) this is a description, not a significance test.")
     return sentences
