@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from robusteval.anatomy import check_architecture
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.config import DataConfig, EvalConfig, MethodConfig, TrainConfig, check_range, from_dict
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
 from robusteval.errors import UserError
+from robusteval.evaluation.base import Measurement, Record, Subject
+from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.suites import SUITES, Measurement, Subject
+from robusteval.evaluation.suites import build_suites
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models import (
@@ -43,10 +46,12 @@ class Trained:
     tokenizer: Any
     task: Task
     training: TrainResult
+    modules: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: str | Path) -> Path:
-        """Write a plain transformers checkpoint."""
-        save_checkpoint(self.model, self.tokenizer, Path(folder))
+        """Write a plain transformers checkpoint, and beside it what the method trained for analysis only."""
+        save_checkpoint(self.model, self.tokenizer, Path(folder), self.modules, self.facts)
         return Path(folder)
 
 
@@ -100,9 +105,9 @@ def train(
     encoded = encode(loaded.tokenizer, rows.train.texts, rows.train.labels, max_length=config.max_length)
 
     def dev_score(candidate: Any) -> float:
-        predictor = Predictor(candidate, loaded.tokenizer, config.max_length)
-        (clean,) = SUITES["clean"](Subject(predictor, rows, EvalConfig()))
-        return clean.metrics[rows.task.primary]
+        subject = Subject(Predictor(candidate, loaded.tokenizer, config.max_length), rows, EvalConfig())
+        primary = rows.task.primary
+        return score([primary], rows.dev.labels, subject.clean, regression=rows.task.regression)[primary]
 
     result = fit(
         loaded,
@@ -118,7 +123,7 @@ def train(
     if out is not None:
         # finished: the next training in this folder is another one
         (Path(out) / "state.safetensors").unlink(missing_ok=True)
-    return Trained(loaded.model, loaded.tokenizer, rows.task, result)
+    return Trained(loaded.model, loaded.tokenizer, rows.task, result, dict(built.modules), built.facts())
 
 
 def evaluate(
@@ -130,20 +135,27 @@ def evaluate(
     device: str = "auto",
     data: DataConfig | None = None,
     max_length: int = 128,
+    record: Record | None = None,
     **settings: Any,
 ) -> Evaluation:
     """Test a fine-tuned classifier; settings are fields of EvalConfig (suites, rates, sets).
+
+    record: called with suite, value, number of the set and its predictions.
 
     model: a checkpoint folder or hub id, or a classifier in memory with its `tokenizer`.
     dataset: rows to test on instead of the task's dev split, as `datasets.Dataset`.
     """
     config = from_dict(EvalConfig, settings, "evaluation.")
-    for suite in config.suites:
-        SUITES.entry(suite)
+    suites = build_suites(config.suites)
     rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
+    for suite in suites.values():
+        if suite.acts_inside:
+            check_architecture(loaded.model.config.model_type)
+        suite.check(rows, loaded.tokenizer, config)
     loaded.model.to(pick_device(device))
-    subject = Subject(Predictor(loaded.model, loaded.tokenizer, max_length), rows, config)
-    return Evaluation(rows.task, tuple(m for suite in config.suites for m in SUITES[suite](subject)))
+    folder = Path(model) if isinstance(model, str | Path) and Path(model).is_dir() else None
+    subject = Subject(Predictor(loaded.model, loaded.tokenizer, max_length), rows, config, folder, record)
+    return Evaluation(rows.task, tuple(m for suite in suites.values() for m in suite.run(subject)))
 
 
 def attack(
@@ -184,7 +196,7 @@ def attack(
         out=Path(out) if out is not None else None,
         resources_dir=Path(resources_dir) if resources_dir is not None else None,
         text_columns=rows.task.text_columns,
-        columns=columns,
+        columns=columns or rows.task.perturbable or None,
         progress=progress,
     )
 
@@ -197,7 +209,7 @@ def _evaluation(
     if dataset is not None:
         declared = resolve(task, config) if isinstance(task, str) else task
         dev = _examples(dataset, declared, "dataset")
-        rows = TaskData(dataclasses.replace(declared, dev="dataset"), dev.take([]), dev)
+        rows = TaskData(dataclasses.replace(declared, dev="dataset"), dev.take([]), dev, config=config)
     elif isinstance(task, Task):
         raise UserError("dataset: not given; a Task of your own needs its rows")
     else:
@@ -230,7 +242,7 @@ def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_d
     declared = resolve(task, data) if isinstance(task, str) else task
     training = sample(_examples(train_dataset, declared, "train_dataset"), data.train_limit)
     dev = _examples(dev_dataset, declared, "dev_dataset") if dev_dataset is not None else training.take([])
-    return TaskData(declared, training, dev)
+    return TaskData(declared, training, dev, config=data)
 
 
 def _examples(dataset: Any, task: Task, split: str) -> Examples:

@@ -18,11 +18,21 @@ class BatchOrder:
     Every epoch is a fresh permutation. With `bucket`, pools of 50 batches are sorted by length before they are
     cut into batches, and the batches are shuffled: little padding, and still a new composition each epoch.
     The last batch of an epoch may be smaller; no row is dropped or repeated.
+    With `weights` [n] an epoch is n rows drawn with replacement instead, each row with a chance in proportion.
     """
 
-    def __init__(self, lengths: npt.NDArray[np.int64], batch_size: int, seed: int, *, bucket: bool = True) -> None:
+    def __init__(
+        self,
+        lengths: npt.NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        *,
+        bucket: bool = True,
+        weights: npt.NDArray[np.float64] | None = None,
+    ) -> None:
         self._lengths, self._batch_size = lengths, batch_size
         self._seed, self._bucket = seed, bucket
+        self._chances = weights / weights.sum() if weights is not None else None
         self.steps_per_epoch = math.ceil(len(lengths) / batch_size)
         self._epoch = -1
         self._batches: list[npt.NDArray[np.int64]] = []
@@ -37,7 +47,11 @@ class BatchOrder:
     def epoch(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """All batches of one epoch, in order."""
         generator = np.random.default_rng(derive(self._seed, "order", epoch))
-        order = generator.permutation(len(self._lengths))
+        count = len(self._lengths)
+        if self._chances is None:
+            order = generator.permutation(count)
+        else:
+            order = generator.choice(count, count, p=self._chances)
         size = self._batch_size
         if not self._bucket:
             return [order[start : start + size] for start in range(0, len(order), size)]

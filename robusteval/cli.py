@@ -49,6 +49,8 @@ EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that 
 Suites = Annotated[str, option("--suites", help="Test suites, comma separated.", panel=TESTS)]
 Rates = Annotated[str, option("--rates", help="Shares of perturbed tokens.", panel=TESTS)]
 Sets = Annotated[int, option("--sets", help="Random sets per rate.", panel=TESTS)]
+Columns = Annotated[str, option("--columns", help="Text columns that perturbations may touch.", panel=TESTS)]
+MaskToken = Annotated[str | None, option("--mask-token", help="For a tokenizer without one.", panel=TESTS)]
 MaxLength = Annotated[int, option("--max-length", help="Tokens per input.", panel=TRAINING)]
 Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]
@@ -145,9 +147,14 @@ def train_and_attack(
     precision: Annotated[str | None, option("--precision", help="auto, fp32, bf16, fp16.", panel=TRAINING)] = None,
     select: Annotated[str | None, option("--select", help="last, or best on dev.", panel=TRAINING)] = None,
     max_length: Annotated[int | None, option("--max-length", help="Tokens per input [128].", panel=TRAINING)] = None,
+    scenario: Annotated[
+        str, option("--scenario", help="Done to the training set: none,label-noise:rate=0.05/0.1.", panel=DATA)
+    ] = "none",
     suites: Suites = SUITE_NAMES,
     rates: Rates = "0.1,0.2,0.3",
     sets: Sets = 3,
+    columns: Columns = "",
+    mask_token: MaskToken = None,
     attacks: Annotated[
         str, option("--attacks", help="Recipes, comma separated; '' for none.", panel=TESTS)
     ] = "deepwordbug",
@@ -189,10 +196,12 @@ def train_and_attack(
         trust_remote_code=trust_remote_code,
         task=task,
         data=data,
-        evaluation=EvalConfig(_names(suites), _rates(rates), sets, _names(attacks), attack_examples),
+        evaluation=EvalConfig(
+            _names(suites), _rates(rates), sets, _names(columns), mask_token, _names(attacks), attack_examples
+        ),
     )
     explicit = {key: value for key, value in given.items() if value is not None}
-    spec = make_spec(base, _names(methods), _seeds(seeds), explicit)
+    spec = make_spec(base, _names(methods), _seeds(seeds), explicit, _names(scenario))
     folder = out or Path("robusteval-runs") / f"{task}-{content_hash(to_dict(spec))[:8]}"
     check_range("workers", workers, 1, 1024)
     check_range("checkpoint_seconds", checkpoint_seconds, 0, 1e9)
@@ -218,6 +227,8 @@ def evaluate(
     suites: Suites = SUITE_NAMES,
     rates: Rates = "0.1,0.2,0.3",
     sets: Sets = 3,
+    columns: Columns = "",
+    mask_token: MaskToken = None,
     max_length: MaxLength = 128,
     out: Annotated[Path | None, option("--out", help="Folder for table.md, table.csv and table.tex.")] = None,
     device: Device = "auto",
@@ -236,7 +247,8 @@ def evaluate(
     )  # fmt: skip
     result = api.evaluate(
         checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, data=data, device=device,
-        max_length=max_length, suites=_names(suites), rates=_rates(rates), sets=sets,
+        max_length=max_length, suites=_names(suites), rates=_rates(rates), sets=sets, columns=_names(columns),
+        mask_token=mask_token,
     )  # fmt: skip
     name = Path(checkpoint).name
     table = build_table(evaluation_rows(result, name), [name])
@@ -304,11 +316,12 @@ def list_names(
     from robusteval.methods import METHODS
     from robusteval.models import MODELS
     from robusteval.perturbations import PERTURBATIONS
+    from robusteval.scenarios import SCENARIOS
     from robusteval.tasks import TASKS
 
     kinds: dict[str, Any] = {
-        "models": MODELS, "tasks": TASKS, "methods": METHODS, "perturbations": PERTURBATIONS, "suites": SUITES,
-        "attacks": ATTACKS,
+        "models": MODELS, "tasks": TASKS, "methods": METHODS, "scenarios": SCENARIOS, "perturbations": PERTURBATIONS,
+        "suites": SUITES, "attacks": ATTACKS,
     }  # fmt: skip
     if kind and kind not in kinds:
         raise unknown_name("list", kind, kinds)

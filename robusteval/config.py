@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -123,23 +124,53 @@ class DataConfig:
 class EvalConfig:
     """What a trained model is tested on.
 
-    rates: share of tokens touched by each token perturbation; sets: random sets per rate.
+    suites: name[:key=value...] each; rates: share of tokens touched by each perturbation; sets: random sets per
+    rate; columns: text columns that perturbations may touch (default: what the task allows); mask_token: for
+    tokenizers that have none.
     attacks: recipe names; attack_examples: evaluation rows attacked by each, from the start.
     """
 
     suites: tuple[str, ...] = ("clean", "mask", "replace", "ood", "advglue")
     rates: tuple[float, ...] = (0.1, 0.2, 0.3)
     sets: int = 3
+    columns: tuple[str, ...] = ()
+    mask_token: str | None = None
     attacks: tuple[str, ...] = ("deepwordbug",)
     attack_examples: int = 50
 
     def __post_init__(self) -> None:
         for rate in self.rates:
             check_range("rates", rate, 0, 1)
-        for name in ("suites", "rates", "attacks"):
+        for name in ("rates", "attacks"):
             check_distinct(name, getattr(self, name))
+        # a suite's rows bear its name alone
+        check_distinct("suites", [text.partition(":")[0].strip() for text in self.suites])
         check_range("sets", self.sets, 1, float("inf"))
         check_range("attack_examples", self.attack_examples, 1, float("inf"))
+
+
+Part = tuple[str, dict[str, Any]]
+
+
+def parse_part(text: str, kind: str) -> Part:
+    """Read `name[:key=value...]`; kind: the field that holds the text, for errors.
+
+    >>> parse_part("match:temperature=2", "methods")
+    ('match', {'temperature': 2})
+    """
+    name, *pairs = (piece.strip() for piece in text.split(":"))
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = (piece.strip() for piece in pair.partition("="))
+        if not equals or not key:
+            raise UserError(f"{kind}: {pair!r} in {text!r} is not key=value")
+        settings[key] = _number(value, kind)
+    return name, settings
+
+
+def parse_parts(text: str, kind: str) -> tuple[Part, ...]:
+    """Read `name[:key=value...][+name...]`."""
+    return tuple(parse_part(part, kind) for part in text.split("+"))
 
 
 @dataclass(frozen=True)
@@ -162,26 +193,47 @@ class MethodConfig:
         {'learning_rate': 5e-05}
         """
         train_fields = {item.name for item in fields(TrainConfig)}
-        parts: list[tuple[str, dict[str, Any]]] = []
-        train: dict[str, Any] = {}
-        for part in text.split("+"):
-            name, *pairs = (piece.strip() for piece in part.split(":"))
-            settings: dict[str, Any] = {}
-            for pair in pairs:
-                key, equals, value = (piece.strip() for piece in pair.partition("="))
-                if not equals or not key:
-                    raise UserError(f"methods: {pair!r} in {text!r} is not key=value")
-                (train if key in train_fields else settings)[key] = _number(value)
-            parts.append((name, settings))
-        return cls("".join(text.split()), tuple(parts), train)
+        parsed = parse_parts(text, "methods")
+        train = {key: value for _, given in parsed for key, value in given.items() if key in train_fields}
+        parts = tuple(
+            (name, {key: value for key, value in given.items() if key not in train_fields}) for name, given in parsed
+        )
+        return cls("".join(text.split()), parts, train)
 
 
-def _number(text: str) -> Any:
+@dataclass(frozen=True)
+class ScenarioConfig:
+    """What is done to the training set before training: one scenario, or several applied in turn.
+
+    label: what the user wrote, as rows and tables show it; parts: (registered name, its settings).
+    """
+
+    label: str = "none"
+    parts: tuple[Part, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[ScenarioConfig, ...]:
+        """Read `name[:key=value...][+name...]`; "a/b/c" for a value makes one scenario of each.
+
+        >>> [each.label for each in ScenarioConfig.parse("label-noise:rate=0.05/0.1")]
+        ['label-noise:rate=0.05', 'label-noise:rate=0.1']
+        """
+        text = "".join(text.split())
+        ladder = re.search(r"=([^:+/]*(?:/[^:+/]*)+)", text)
+        if ladder:
+            head, tail = text[: ladder.start(1)], text[ladder.end(1) :]
+            return tuple(each for value in ladder[1].split("/") for each in cls.parse(head + value + tail))
+        return (cls(text, () if text == "none" else parse_parts(text, "scenario")),)
+
+
+def _number(text: str, kind: str) -> Any:
     """A setting's value: a YAML scalar, with 1e-5 read as the number that everyone means."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise UserError(f"methods: {text!r} is not a setting's value") from None
+        raise UserError(f"{kind}: {text!r} is not a setting's value") from None
+    if isinstance(value, bool) and text.lower() not in ("true", "false"):
+        return text  # "no" is a word here
     if isinstance(value, str):
         try:
             return float(value)
@@ -200,8 +252,7 @@ class RunSpec:
     task: str = "demo-sentiment"
     method: MethodConfig = field(default_factory=MethodConfig)
     seed: int = 0
-    scenario: str = "none"
-    scenario_value: float | None = None
+    scenario: ScenarioConfig = field(default_factory=ScenarioConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvalConfig = field(default_factory=EvalConfig)
@@ -219,31 +270,44 @@ class RunSpec:
         for place in ("data_dir", "train_file", "dev_file"):
             spec["data"].pop(place)
         hash8 = content_hash({"spec": spec, "facts": facts})[:8]
-        method = "".join(c if c.isalnum() or c in "+-=_" else "-" for c in self.method.label)[:60]
-        scenario = self.scenario if self.scenario_value is None else f"{self.scenario}-{self.scenario_value:g}"
+        method, scenario = (
+            "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]
+            for label in (self.method.label, self.scenario.label)
+        )
         return f"{self.task}.{method}.{scenario}.s{self.seed}.{hash8}"
 
 
 @dataclass(frozen=True)
 class ExperimentSpec:
-    """A plan of runs: every method with every seed, all else equal."""
+    """A plan of runs: every method with every seed in every scenario, all else equal."""
 
     base: RunSpec = field(default_factory=RunSpec)
     methods: tuple[MethodConfig, ...] = (MethodConfig(),)
     seeds: tuple[int, ...] = (0, 1)
+    scenarios: tuple[ScenarioConfig, ...] = (ScenarioConfig(),)
 
     def __post_init__(self) -> None:
-        labels = [method.label for method in self.methods]
-        for name, values in (("methods", labels), ("seeds", [str(seed) for seed in self.seeds])):
+        for name, values in (
+            ("methods", [method.label for method in self.methods]),
+            ("seeds", [str(seed) for seed in self.seeds]),
+            ("scenario", [scenario.label for scenario in self.scenarios]),
+        ):
             if not values:
                 raise UserError(f"{name}: none given; at least one is needed")
             check_distinct(name, values)
 
     def runs(self) -> list[RunSpec]:
-        """One RunSpec per seed and method; seeds vary slowest, so that early results cover every method."""
+        """One RunSpec per seed, scenario and method; seeds vary slowest, so that early results cover everything."""
         return [
-            dataclasses.replace(self.base, method=method, seed=seed, train=override(self.base.train, method.train))
+            dataclasses.replace(
+                self.base,
+                method=method,
+                scenario=scenario,
+                seed=seed,
+                train=override(self.base.train, method.train),
+            )
             for seed in self.seeds
+            for scenario in self.scenarios
             for method in self.methods
         ]
 
@@ -287,6 +351,18 @@ def from_dict(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
             raise unknown_name(f"{path}field", key, known)
         arguments[key] = convert(hints[key], value, f"{path}{key}")
     return kind(**arguments)
+
+
+def settings(kind: type[T], values: Mapping[str, Any], name: str) -> T:
+    """The settings record of the method, suite or scenario `name`; UserError for an unknown or ill-typed one."""
+    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if not known:
+            raise UserError(f"{name}: it has no settings, so {key!r} cannot be set")
+        if key not in known:
+            raise unknown_name(f"{name} setting", key, known)
+    return kind(**{key: convert(hints[key], value, f"{name}:{key}") for key, value in values.items()})
 
 
 def convert(hint: Any, value: Any, path: str) -> Any:

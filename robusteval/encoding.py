@@ -24,6 +24,7 @@ class Encoded:
     labels: class indices (int64) or scores (float32) [n].
     truncated: number of texts that were cut to the maximal length.
     groups: the group each row belongs to, where groups are studied [n].
+    weights: how often each row is drawn relative to the others, where not all alike [n].
     """
 
     ids: IntArray
@@ -33,6 +34,7 @@ class Encoded:
     labels: npt.NDArray[np.generic]
     truncated: int = 0
     groups: IntArray | None = None
+    weights: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -131,6 +133,22 @@ def encode(
     if "token_type_ids" in output and "token_type_ids" in tokenizer.model_input_names:
         types = np.concatenate([np.asarray(row, np.int64) for row in output["token_type_ids"]])
     return Encoded(np.concatenate(rows), offsets, types, _columns(output, len(columns)), labels, truncated)
+
+
+def join(parts: Sequence[Encoded]) -> Encoded:
+    """The rows of several parts, one after the other; at least one part."""
+    if len(parts) == 1:
+        return parts[0]
+    lengths = np.concatenate([part.lengths for part in parts])
+    types = [part.types for part in parts if part.types is not None]
+    return Encoded(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.concatenate(types) if types else None,
+        np.concatenate([part.column for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        sum(part.truncated for part in parts),
+    )
 
 
 def _columns(output: Any, columns: int) -> npt.NDArray[np.int8]:

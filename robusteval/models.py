@@ -8,12 +8,14 @@ import logging
 import math
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from robusteval.config import check_range
 from robusteval.errors import UserError, unknown_name
@@ -293,12 +295,28 @@ def check_max_length(config: Any, tokenizer: Any, max_length: int) -> None:
         raise UserError(f"max_length: {max_length} tokens is more than this model can read ({int(limit)})")
 
 
-def save_checkpoint(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write a plain transformers checkpoint; the folder appears whole or not at all."""
+def save_checkpoint(
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    modules: Mapping[str, torch.nn.Module] | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a plain transformers checkpoint; the folder appears whole or not at all.
+
+    modules: trained parts of a method that no prediction needs, each in a file of its own beside the model, which
+    bears `facts`, the method's settings, as metadata.
+    """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
+    for name, module in (modules or {}).items():
+        # of several composed methods, each module bears its method's name before its own
+        path = temporary / f"{name.rpartition('-')[2]}.safetensors"
+        save_file(
+            {key: value.cpu().contiguous() for key, value in module.state_dict().items()}, path, dict(facts or {})
+        )
     if folder.exists():
         shutil.rmtree(folder)
     os.replace(temporary, folder)

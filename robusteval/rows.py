@@ -16,7 +16,9 @@ class Row:
 
     run: folder name of the run; suite, suite_value: the test and its setting (mask, "0.1");
     split: the rows it was measured on; value: the number itself; n: its denominator;
-    seconds: what measuring it took; note: what a reader must know ("selected on dev", "collapsed").
+    seconds: what measuring it took; note: what a reader must know ("selected on dev", "collapsed");
+    scenario: what was done to the training set, as the user wrote it, scenario_value: its strength;
+    spread: the value on each random set, where `value` is their mean.
     """
 
     run: str
@@ -33,17 +35,20 @@ class Row:
     n: int
     seconds: float
     note: str = ""
+    spread: tuple[float, ...] = ()
 
 
 def row_line(row: Row) -> dict[str, Any]:
     """A row as a JSON object; a number that is not finite is written as null."""
-    return {**asdict(row), "value": row.value if math.isfinite(row.value) else None}
+    spread = [each if math.isfinite(each) else None for each in row.spread]
+    return {**asdict(row), "value": row.value if math.isfinite(row.value) else None, "spread": spread}
 
 
 def line_row(line: dict[str, Any]) -> Row:
     """The row that `row_line` wrote."""
     value = line["value"]
-    return Row(**{**line, "value": math.nan if value is None else value})
+    spread = tuple(math.nan if each is None else each for each in line.get("spread", ()))
+    return Row(**{**line, "value": math.nan if value is None else value, "spread": spread})
 
 
 def read_rows(path: Path) -> list[Row]:

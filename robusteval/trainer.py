@@ -103,7 +103,7 @@ def train(
     precision = pick_precision(config.precision, device)
     accelerator = _accelerator(device, precision, track, folder)
     peak_rate = config.learning_rate if config.learning_rate is not None else 2e-5
-    order = BatchOrder(data.lengths, config.batch_size, seed, bucket=config.bucket)
+    order = BatchOrder(data.lengths, config.batch_size, seed, bucket=config.bucket, weights=data.weights)
     total = order.total_steps(config.epochs, config.max_steps)
     collate = Collator(loaded.tokenizer, multiple=8 if device.type == "cuda" else 1)
     weight = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from robusteval.config import EvalConfig
+from robusteval.encoding import Encoded, encode
+from robusteval.errors import UserError
+from robusteval.evaluation.base import Measurement, Predictions, Subject
 from robusteval.evaluation.metrics import METRICS, score
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.suites import SUITES, Subject, collapse_note
+from robusteval.evaluation.suites import build_suites
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData
@@ -73,6 +77,29 @@ def test_prediction_leaves_the_mode_as_it_was() -> None:
     assert model.training
 
 
+def test_a_stream_of_sets_equals_one_set_at_a_time() -> None:
+    predictor = Predictor(tiny.model(), tiny.tokenizer(), 32, batch_tokens=64)
+    columns = tiny.sentences(40)[:1]
+    whole = encode(predictor.tokenizer, columns, max_length=32)
+    sets = [encode(predictor.tokenizer, [columns[0][start : start + 9]], max_length=32) for start in range(0, 40, 9)]
+    asked = 0
+
+    def lazily() -> Iterator[Encoded]:
+        nonlocal asked
+        for each in sets * 20:
+            asked += 1
+            yield each
+
+    stream = predictor.stream(lazily())
+    first = next(stream)
+    # sets are made as they are needed, not all of them first
+    assert asked < 60
+    found = [first, *stream]
+    np.testing.assert_allclose(np.concatenate(found[:5]), predictor.encoded(whole), atol=2e-6)
+    assert [len(each) for each in found] == [9, 9, 9, 9, 4] * 20
+    assert list(predictor.stream([])) == []
+
+
 def subject(**settings: Any) -> Subject:
     texts, labels = tiny.sentences(30)
     task = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy", "f1"), out_of_domain="other")
@@ -81,35 +108,61 @@ def subject(**settings: Any) -> Subject:
     return Subject(Predictor(tiny.model(), tiny.tokenizer(), 32), data, EvalConfig(**settings))
 
 
+def run(text: str, tested: Subject) -> list[Measurement]:
+    (suite,) = build_suites([text]).values()
+    suite.check(tested.data, tested.predictor.tokenizer, tested.config)
+    return list(suite.run(tested))
+
+
 def test_suites_measure_what_they_say() -> None:
     tested = subject(rates=(0.0, 0.5), sets=2)
-    (clean,) = SUITES["clean"](tested)
+    (clean,) = run("clean", tested)
     assert clean.n == 30
-    assert len(clean.sets) == 1
+    gold = tested.data.dev.labels
     for kind in ("mask", "replace"):
-        nothing, half = SUITES[kind](tested)
-        assert nothing.metrics == clean.metrics
+        seen: dict[tuple[str, int], Predictions] = {}
+        tested.record = lambda suite, value, number, each: seen.update({(value, number): each})  # noqa: B023
+        nothing, half = run(kind, tested)
+        assert {name: nothing.metrics[name] for name in clean.metrics} == clean.metrics
+        assert nothing.metrics["flip_rate"] == 0
+        assert nothing.metrics["worst_case_accuracy"] == clean.metrics["accuracy"]
         assert (nothing.value, half.value) == ("0", "0.5")
         assert half.note == "mean of 2 sets"
-        first, second = half.sets
-        assert not np.array_equal(first.logits, second.logits)
-        gold = tested.data.dev.labels
-        mean = np.mean([(each.logits.argmax(1) == gold).mean() for each in half.sets])
-        assert half.metrics["accuracy"] == pytest.approx(mean)
+        found = [seen["0.5", number].logits for number in (0, 1)]
+        assert not np.array_equal(*found)
+        right = np.stack([logits.argmax(1) == gold for logits in found])
+        assert half.metrics["accuracy"] == pytest.approx(right.mean())
+        assert half.spread["accuracy"] == pytest.approx(right.mean(axis=1))
+        assert half.metrics["worst_case_accuracy"] == pytest.approx(right.all(axis=0).mean())
+        flipped = np.stack([logits.argmax(1) != tested.clean.argmax(1) for logits in found])
+        assert half.metrics["flip_rate"] == pytest.approx(flipped.mean())
         # the same sets for every model and every call
-        assert all(
-            np.array_equal(a.logits, b.logits)
-            for a, b in zip(half.sets, list(SUITES[kind](tested))[1].sets, strict=True)
-        )
-    (ood,) = SUITES["ood"](tested)
+        run(kind, tested)
+        assert all(np.array_equal(seen["0.5", number].logits, found[number]) for number in (0, 1))
+    (ood, *_) = run("ood", tested)
     assert (ood.split, ood.n) == ("other", 10)
-    assert list(SUITES["advglue"](tested)) == []
+    assert run("advglue", tested) == []
+
+
+def test_suites_refuse_what_cannot_be_measured() -> None:
+    with pytest.raises(UserError, match="did you mean 'mask'"):
+        build_suites(["mas"])
+    with pytest.raises(UserError, match="no settings"):
+        build_suites(["clean:rate=2"])
+    with pytest.raises(UserError, match="unknown name .clean.mask."):
+        build_suites(["clean+mask"])
+    with pytest.raises(UserError, match=r"rates: none given"):
+        run("mask", subject(rates=()))
+    with pytest.raises(UserError, match=r"columns: unknown name 'txt'.*'text'"):
+        run("mask", subject(columns=("txt",)))
+    with pytest.raises(UserError, match="mask_token: 'zzz' is not a token"):
+        run("mask", subject(mask_token="zzz"))
 
 
 def test_a_collapsed_model_is_named() -> None:
-    task = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
-    constant = np.tile(np.asarray([[0.0, 1.0]], np.float32), (5, 1))
-    assert collapse_note(task, [constant]) == "collapsed to 'good'"
-    mixed = constant.copy()
-    mixed[0] = [1.0, 0.0]
-    assert collapse_note(task, [mixed]) == ""
+    tested = subject()
+    with torch.no_grad():
+        tested.predictor.model.classifier.weight.zero_()
+        tested.predictor.model.classifier.bias.copy_(torch.tensor([0.0, 1.0]))
+    (clean,) = run("clean", tested)
+    assert clean.note == "collapsed to 'good'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 Array = npt.NDArray[np.generic]
+Floats = npt.NDArray[np.floating[Any]]
 Metric = Callable[[Array, Array], float]
 
 
@@ -49,6 +51,33 @@ def spearman(gold: Array, predicted: Array) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         return float(stats.spearmanr(gold, predicted).statistic)
+
+
+def reliability(gold: Array, probabilities: Floats, bins: int) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """Rows, mean confidence and accuracy of each of `bins` equal confidence bins (low, high]; NaN where empty [bins].
+
+    gold: class indices [n]; probabilities: [n, K]. The confidence is the predicted class's probability.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == gold
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
+    counts = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        means = [np.bincount(place, weights=each, minlength=bins) / counts for each in (confidence, right)]
+    return counts, means[0], means[1]
+
+
+def ece(gold: Array, probabilities: Floats, bins: int) -> float:
+    """Expected calibration error: mean of |accuracy - confidence| over bins, weighted by rows (Guo et al., 2017)."""
+    counts, confidence, right = reliability(gold, probabilities, bins)
+    filled = counts > 0
+    return float(np.average(np.abs(right - confidence)[filled], weights=counts[filled]))
+
+
+def brier(gold: Array, probabilities: Floats) -> float:
+    """Brier's score of all classes, 0 to 2: the mean of sum_k (p_k - [k is gold])^2; of one class alone it is half."""
+    onehot = gold[:, None] == np.arange(probabilities.shape[1])
+    return float(np.square(probabilities - onehot).sum(axis=1).mean())
 
 
 METRICS: dict[str, Metric] = {

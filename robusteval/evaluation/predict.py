@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from robusteval.encoding import Collator, Encoded, encode
+from robusteval.encoding import Collator, Encoded, encode, join
 
 # Padded tokens per batch: on a CPU larger batches leave the cache, on an accelerator smaller ones leave it idle.
 TOKENS_CPU = 4096
 TOKENS_ACCELERATOR = 65536
+# Sets that are small are predicted together until their tokens fill this many batches: memory stays bounded.
+STREAM_BATCHES = 16
 
 
 class Predictor:
@@ -54,6 +56,21 @@ class Predictor:
         finally:
             self.model.train(training)
         return result
+
+    def stream(self, sets: Iterable[Encoded]) -> Iterator[npt.NDArray[np.float32]]:
+        """Logits of each of many sets of rows, in turn; as many sets as fill a few batches share one sorted pass."""
+        waiting: list[Encoded] = []
+        for encoded in sets:
+            waiting.append(encoded)
+            if sum(len(each.ids) for each in waiting) >= STREAM_BATCHES * self.batch_tokens:
+                yield from self._together(waiting)
+                waiting = []
+        yield from self._together(waiting)
+
+    def _together(self, sets: list[Encoded]) -> Iterator[npt.NDArray[np.float32]]:
+        if sets:
+            bounds = np.cumsum([len(each) for each in sets])[:-1]
+            yield from np.split(self.encoded(join(sets)), bounds)
 
     def _batches(self, order: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         """Runs of rows, longest first, of at most `batch_tokens` padded tokens (at least one row)."""

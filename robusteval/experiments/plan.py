@@ -13,16 +13,16 @@ from transformers import AutoConfig, AutoTokenizer
 from robusteval.anatomy import check_architecture
 from robusteval.attacks import ATTACKS
 from robusteval.attacks.resources import require
-from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, TrainConfig
+from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig, TrainConfig
 from robusteval.devices import check_tracker, pick_device, pick_precision
 from robusteval.encoding import encode
 from robusteval.errors import UserError
-from robusteval.evaluation.suites import SUITES
-from robusteval.experiments.run import Options, run_facts
+from robusteval.experiments.run import Options, run_facts, suites_of
 from robusteval.experiments.store import RunFolder, check_output, claim_output
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models import check_max_length, check_weights, locate, recommended_learning_rate, weights_sha256
+from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.tasks.load import TaskData, load_task
 
 
@@ -41,7 +41,11 @@ class Plan:
 
 
 def make_spec(
-    base: RunSpec, methods: Sequence[str], seeds: Sequence[int], explicit: Mapping[str, Any]
+    base: RunSpec,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    explicit: Mapping[str, Any],
+    scenarios: Sequence[str] = ("none",),
 ) -> ExperimentSpec:
     """An experiment with every setting resolved to a value.
 
@@ -57,7 +61,8 @@ def make_spec(
         paper = {key: value for key, value in paper.items() if key not in explicit}
         columns.append(dataclasses.replace(method, train={**paper, **method.train}))
     train = TrainConfig(**{"learning_rate": recommended_learning_rate(base.model), **explicit})
-    return ExperimentSpec(dataclasses.replace(base, train=train), tuple(columns), tuple(seeds))
+    ladder = tuple(scenario for text in scenarios for scenario in ScenarioConfig.parse(text))
+    return ExperimentSpec(dataclasses.replace(base, train=train), tuple(columns), tuple(seeds), ladder)
 
 
 def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
@@ -65,13 +70,12 @@ def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
 
     Raises UserError for the first thing that cannot work.
     """
-    for suite in spec.base.evaluation.suites:
-        SUITES.entry(suite)
     for recipe in spec.base.evaluation.attacks:
         ATTACKS.entry(recipe)
     runs = spec.runs()
     for run in runs:
         build_method(run.method)
+        suites_of(run)
     check_tracker(options.track)
     device = pick_device(options.device)
     for run in runs:
@@ -81,6 +85,7 @@ def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
     folder, _ = locate(spec.base.model, spec.base.model_revision)
     facts = run_facts(data, weights_sha256(folder))
     notices = [*data.notices, *(f"no {name}: {reason}" for name, reason in data.missing.items())]
+    notices += _check_scenarios(spec, data)
     notices += _check_model(spec, folder, data)
     if data.task.regression and spec.base.evaluation.attacks:
         notices.append(f"not attacked: {data.task.name} is a regression task, and an attack needs classes")
@@ -88,6 +93,20 @@ def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
         for recipe in spec.base.evaluation.attacks:
             require(recipe, options.resources_dir)
     return Plan(spec, runs, data, facts, notices)
+
+
+def _check_scenarios(spec: ExperimentSpec, data: TaskData) -> list[str]:
+    """Prepare every training set once, so that an impossible scenario is found; a notice with its counts."""
+    notices = []
+    for config in spec.scenarios:
+        scenarios = build_scenarios(config)
+        prepared = [prepare(scenarios, data.train, data.task, seed) for seed in spec.seeds]
+        if scenarios:
+            counts = "".join(f", {name} {count}" for name, count in prepared[0].counts.items())
+            notices.append(
+                f"{config.label}: trained on {len(prepared[0].examples)} rows{counts} (seed {spec.seeds[0]})"
+            )
+    return notices
 
 
 def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData) -> list[str]:
@@ -105,9 +124,12 @@ def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData) -> list[str
         if build_method(run.method).acts_inside:
             check_architecture(config.model_type)
     length = spec.base.train.max_length
-    if "mask" in spec.base.evaluation.suites and tokenizer.mask_token_id is None:
-        raise UserError(f"suites: 'mask' needs a mask token, and the tokenizer of {spec.base.model!r} has none")
     notices = []
+    suites = {text: suite for run in spec.runs() for text, suite in suites_of(run).items()}
+    for suite in suites.values():
+        if suite.acts_inside:
+            check_architecture(config.model_type)
+        notices += suite.check(data, tokenizer, spec.base.evaluation)
     for name, examples in (("training", data.train), ("dev", data.dev)):
         cut = encode(tokenizer, examples.texts, max_length=length).truncated
         if cut:

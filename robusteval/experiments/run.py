@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Sequence
@@ -17,15 +18,18 @@ from robusteval.attacks.summary import AttackSummary
 from robusteval.config import RunSpec, to_dict
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
+from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.suites import SUITES, Measurement, Subject
+from robusteval.evaluation.suites import build_suites
 from robusteval.experiments.environment import git_commit, hardware, versions
+from robusteval.experiments.predictions import PredictionsFile
 from robusteval.experiments.store import RunFolder
 from robusteval.methods.compose import attach, build_method
 from robusteval.models import LoadedModel, check_max_length, load_model, save_checkpoint
 from robusteval.progress import ProgressBar
 from robusteval.rows import Row
+from robusteval.scenarios.base import Prepared, Scenario, build_scenarios, prepare
 from robusteval.tasks.load import TaskData, load_task, sample
 from robusteval.trainer import TrainResult, train
 
@@ -67,6 +71,8 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
     with folder.lock():
         folder.recover()
         data = data or load_task(spec.task, spec.data)
+        prepared = prepare(build_scenarios(spec.scenario), data.train, data.task, spec.seed)
+        data = dataclasses.replace(data, train=prepared.examples)
         device = pick_device(options.device)
         method = build_method(spec.method)
         folder.write_record("config.json", {"spec": to_dict(spec), "facts": facts})
@@ -75,17 +81,17 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
             folder.reset()
         stages = folder.stages()
         if "train" not in stages:
-            _train(spec, options, folder, data, device)
+            _train(spec, options, folder, data, prepared, device)
         loaded = load_model(str(folder.model), labels=data.task.labels, seed=spec.seed, keep_head=True)
         folder.update_record("environment.json", checkpoint_sha256=loaded.sha256)
         loaded.model.to(device)
         # a method whose predictions need more than the checkpoint keeps its hook while it is evaluated
         hook = None if method.plain_at_evaluation else attach(_bound(method, data, device, spec), loaded.model)
         predictor = Predictor(loaded.model, loaded.tokenizer, spec.train.max_length)
-        subject = Subject(predictor, data, spec.evaluation)
-        for suite in spec.evaluation.suites:
-            if suite not in stages:
-                _evaluate(suite, spec, folder, subject)
+        subject = Subject(predictor, data, spec.evaluation, folder.model)
+        for text, suite in suites_of(spec).items():
+            if text not in stages:
+                _evaluate(text, suite, spec, folder, subject)
         if not data.task.regression:
             for recipe in spec.evaluation.attacks:
                 if f"attack/{recipe}" not in stages:
@@ -96,6 +102,19 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
     return folder
 
 
+def suites_of(spec: RunSpec) -> dict[str, Suite[Any]]:
+    """The suites of a run: those asked for, and those that measure what its scenario is about."""
+    asked = list(spec.evaluation.suites)
+    names = {text.partition(":")[0] for text in asked}
+    own = [
+        text
+        for scenario in build_scenarios(spec.scenario)
+        for text in scenario.suites
+        if text.partition(":")[0] not in names
+    ]
+    return build_suites([*asked, *dict.fromkeys(own)])
+
+
 def _bound(method: Any, data: TaskData, device: torch.device, spec: RunSpec) -> Any:
     from robusteval.methods.base import Context
 
@@ -103,19 +122,26 @@ def _bound(method: Any, data: TaskData, device: torch.device, spec: RunSpec) -> 
     return method
 
 
+def scenario_value(scenarios: Sequence[Scenario[Any]]) -> float | None:
+    """The strength of the last scenario that has one."""
+    return next((s.value for s in reversed(scenarios) if s.value is not None), None)
+
+
 def _row(spec: RunSpec, folder: RunFolder, **fields: Any) -> Row:
     return Row(
         run=folder.path.name,
         task=spec.task,
         method=spec.method.label,
-        scenario=spec.scenario,
-        scenario_value=spec.scenario_value,
+        scenario=spec.scenario.label,
+        scenario_value=scenario_value(build_scenarios(spec.scenario)),
         seed=spec.seed,
         **fields,
     )
 
 
-def _train(spec: RunSpec, options: Options, folder: RunFolder, data: TaskData, device: torch.device) -> None:
+def _train(
+    spec: RunSpec, options: Options, folder: RunFolder, data: TaskData, prepared: Prepared, device: torch.device
+) -> None:
     task, config = data.task, spec.train
     loaded = load_model(
         spec.model,
@@ -126,14 +152,17 @@ def _train(spec: RunSpec, options: Options, folder: RunFolder, data: TaskData, d
         dropout=config.dropout,
     )
     check_max_length(loaded.model.config, loaded.tokenizer, config.max_length)
-    encoded = encode(loaded.tokenizer, data.train.texts, data.train.labels, max_length=config.max_length)
+    rows = prepared.examples
+    encoded = encode(loaded.tokenizer, rows.texts, rows.labels, max_length=config.max_length)
+    encoded = dataclasses.replace(encoded, groups=prepared.groups, weights=prepared.weights)
     folder.update_record(
         "environment.json",
         versions=versions(),
         git_commit=git_commit(),
         hardware=hardware(device),
         model={**loaded.source, "sha256": loaded.sha256},
-        data={"fingerprint": data.fingerprint, "train": data.train.source, "dev": data.dev.source},
+        data={"train": data.train.source, "dev": data.dev.source},
+        scenario={"label": spec.scenario.label, "rows": len(rows), "fingerprint": rows.fingerprint, **prepared.counts},
         truncated_training_texts=encoded.truncated,
     )
     method = build_method(spec.method)
@@ -149,11 +178,17 @@ def _train(spec: RunSpec, options: Options, folder: RunFolder, data: TaskData, d
         track=options.track,
         checkpoint_seconds=options.checkpoint_seconds,
         quiet=options.quiet,
-        title=f"train {spec.method.label} seed {spec.seed}",
+        title=f"train {run_title(spec)}",
     )
     folder.update_record("environment.json", precision=result.precision, notices=result.notices)
-    save_checkpoint(loaded.model, loaded.tokenizer, folder.model)
-    folder.finish_stage("train", _train_rows(spec, folder, data, result))
+    save_checkpoint(loaded.model, loaded.tokenizer, folder.model, dict(method.modules), method.facts())
+    folder.finish_stage("train", _train_rows(spec, folder, task.train, prepared, result))
+
+
+def run_title(spec: RunSpec) -> str:
+    """A run in words: "tdt seed 0", "tdt seed 0 under label-noise:rate=0.1"."""
+    under = f" under {spec.scenario.label}" if spec.scenario.parts else ""
+    return f"{spec.method.label} seed {spec.seed}{under}"
 
 
 def _dev_score(loaded: LoadedModel, data: TaskData, max_length: int) -> Any:
@@ -168,31 +203,38 @@ def _dev_score(loaded: LoadedModel, data: TaskData, max_length: int) -> Any:
     return measure
 
 
-def _train_rows(spec: RunSpec, folder: RunFolder, data: TaskData, result: TrainResult) -> list[Row]:
-    n, seconds = len(data.train), round(result.seconds, 3)
+def _train_rows(spec: RunSpec, folder: RunFolder, split: str, prepared: Prepared, result: TrainResult) -> list[Row]:
+    n, seconds = len(prepared.examples), round(result.seconds, 3)
     values = {
         "steps": float(result.steps),
         "seconds_per_step": result.seconds_per_step,
         "peak_memory_mb": result.peak_bytes / 2**20,
     }
     note = "; ".join(result.notices)
+    rows = [("train", "", metric, value, note) for metric, value in values.items()]
+    rows += [("scenario", name, "rows", float(count), "") for name, count in prepared.counts.items()]
     return [
         _row(
-            spec, folder, suite="train", suite_value="", split=data.task.train, metric=metric, value=value,
-            n=n, seconds=seconds, note=note,
+            spec, folder, suite=suite, suite_value=name, split=split, metric=metric, value=value, n=n,
+            seconds=seconds, note=note,
         )
-        for metric, value in values.items()
+        for suite, name, metric, value, note in rows
     ]  # fmt: skip
 
 
-def _evaluate(suite: str, spec: RunSpec, folder: RunFolder, subject: Subject) -> None:
-    measurements = list(SUITES[suite](subject))
-    regression = subject.data.task.regression
-    folder.write_predictions(suite, measurements, regression=regression)
-    folder.finish_stage(suite, [row for item in measurements for row in _suite_rows(spec, folder, item)])
+def _evaluate(text: str, suite: Suite[Any], spec: RunSpec, folder: RunFolder, subject: Subject) -> None:
+    path = folder.path / "predictions" / f"{suite.name}.parquet"
+    with PredictionsFile(path, regression=subject.data.task.regression) as file:
+        subject.record = file.add
+        measurements = list(suite.run(subject))
+        subject.record = None
+    frames = [item.frame for item in measurements if item.frame is not None]
+    if frames:
+        folder.write_frame(suite.name, frames)
+    folder.finish_stage(text, [row for item in measurements for row in _suite_rows(spec, folder, item)])
     for item in measurements:
         if item.note.startswith("collapsed"):
-            logger.warning("%s seed %s has %s: it predicts nothing else", spec.method.label, spec.seed, item.note)
+            logger.warning("%s has %s: it predicts nothing else", run_title(spec), item.note)
 
 
 def _suite_rows(spec: RunSpec, folder: RunFolder, item: Measurement) -> list[Row]:
@@ -200,7 +242,7 @@ def _suite_rows(spec: RunSpec, folder: RunFolder, item: Measurement) -> list[Row
     return [
         _row(
             spec, folder, suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value,
-            n=item.n, seconds=round(item.seconds, 3), note=note,
+            n=item.n, seconds=round(item.seconds, 3), note=note, spread=item.spread.get(metric, ()),
         )
         for metric, value in item.metrics.items()
     ]  # fmt: skip
@@ -224,6 +266,7 @@ def _attack(recipe: str, spec: RunSpec, options: Options, folder: RunFolder, sub
             out=folder.path / "attacks" / f"{recipe}.jsonl",
             resources_dir=options.resources_dir,
             text_columns=data.task.text_columns,
+            columns=data.task.perturbable or None,
             progress=lambda done, total, line: bar.advance(1, line["outcome"]),
         )
     seconds = round(time.perf_counter() - began, 3)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from robusteval.config import RunSpec
 from robusteval.experiments.engine import run_plan
 from robusteval.experiments.plan import Plan, start
-from robusteval.experiments.run import Options
+from robusteval.experiments.run import Options, run_title
 from robusteval.report.render import print_table, write_table
 from robusteval.report.table import Table, build_table
 from robusteval.rows import Row
@@ -30,7 +30,11 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
     seeds = ", ".join(map(str, plan.spec.seeds))
     rows = f"train {len(data.train)}, dev {len(data.dev)}{ood}{adversarial} rows"
     console.print(f"{base.model} on {base.task}: {rows}", markup=False, soft_wrap=True)
-    console.print(f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}; {done} finished before", markup=False)
+    scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
+    under = "" if scenarios == "none" else f"; scenarios {scenarios}"
+    console.print(
+        f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}{under}; {done} finished before", markup=False
+    )
     console.print(f"results in {options.out}", markup=False, soft_wrap=True)
     for notice in plan.notices:
         console.print(f"note: {notice}", markup=False, soft_wrap=True)
@@ -43,7 +47,7 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
 
     def report(run: RunSpec, outcome: str) -> None:
         passed = f"{time.perf_counter() - began:.0f} s"
-        console.print(f"{passed:>7}  {run.method.label} seed {run.seed}: {outcome}", markup=False, soft_wrap=True)
+        console.print(f"{passed:>7}  {run_title(run)}: {outcome}", markup=False, soft_wrap=True)
 
     failed = run_plan(plan, options, report, workers)
     table = experiment_table(plan, options, failed)
@@ -52,7 +56,7 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
         print_table(table, console)
         console.print(f"table.md, table.csv, table.tex in {options.out / 'report'}", markup=False, soft_wrap=True)
     for run, message in failed:
-        console.print(f"[red]failed:[/] {escape(f'{run.method.label} seed {run.seed}: {message}')}", soft_wrap=True)
+        console.print(f"[red]failed:[/] {escape(f'{run_title(run)}: {message}')}", soft_wrap=True)
     return 2 if failed else 0
 
 
@@ -69,7 +73,7 @@ def experiment_table(plan: Plan, options: Options, failed: list[tuple[RunSpec, s
     notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []
     notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
     notes += plan.notices
-    notes += [f"no result for {run.method.label} seed {run.seed}: {message}" for run, message in failed]
+    notes += [f"no result for {run_title(run)}: {message}" for run, message in failed]
     return build_table(rows, [method.label for method in plan.spec.methods], notes)
 
 
@@ -79,7 +83,7 @@ def evaluation_rows(evaluation: Evaluation, name: str) -> list[Row]:
         Row(
             run=name, task=evaluation.task.name, method=name, scenario="none", scenario_value=None, seed=0,
             suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value, n=item.n,
-            seconds=item.seconds, note=item.note,
+            seconds=item.seconds, note=item.note, spread=item.spread.get(metric, ()),
         )
         for item in evaluation.measurements
         for metric, value in item.metrics.items()

@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 
 from robusteval.config import ExperimentSpec, to_dict, to_yaml
 from robusteval.errors import UserError
-from robusteval.evaluation.suites import Measurement
 from robusteval.files import append_lines, read_lines, write_atomic, write_json
 from robusteval.rows import Row, line_row, row_line
 
@@ -62,8 +60,8 @@ class RunFolder:
         """Forget every finished stage: what they were measured on is no longer there."""
         for path in (self.rows_path, self.path / "state.safetensors"):
             path.unlink(missing_ok=True)
-        shutil.rmtree(self.path / "attacks", ignore_errors=True)
-        shutil.rmtree(self.path / "predictions", ignore_errors=True)
+        for name in ("attacks", "predictions", "analysis"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
 
     def finish_stage(self, stage: str, rows: Sequence[Row]) -> None:
         append_lines(self.rows_path, [*(row_line(row) for row in rows), {"stage": stage}])
@@ -86,20 +84,9 @@ class RunFolder:
             held = {}
         write_json(path, {**held, **values})
 
-    def write_predictions(self, suite: str, measurements: Sequence[Measurement], *, regression: bool) -> None:
-        """predictions/<suite>.parquet: value, set, id, gold, predicted, logits of every predicted row."""
-        frames = []
-        for item in measurements:
-            for number, each in enumerate(item.sets):
-                predicted = each.logits[:, 0] if regression else each.logits.argmax(axis=1)
-                columns = {
-                    "value": item.value, "set": number, "id": list(each.ids), "gold": each.gold,
-                    "predicted": predicted, "logits": list(each.logits.astype(np.float32)),
-                }  # fmt: skip
-                frames.append(pd.DataFrame(columns))
-        if not frames:
-            return
-        path = self.path / "predictions" / f"{suite}.parquet"
+    def write_frame(self, suite: str, frames: Sequence[pd.DataFrame]) -> None:
+        """analysis/<suite>.parquet: what a suite measured beside its numbers."""
+        path = self.path / "analysis" / f"{suite}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)

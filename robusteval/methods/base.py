@@ -7,6 +7,7 @@ optimizer, after_step. `setup` comes once before the optimizer exists, `finish` 
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robusteval.config import TrainConfig, convert
+from robusteval.config import TrainConfig
+from robusteval.config import settings as make_settings
 from robusteval.encoding import Batch, Encoded
-from robusteval.errors import UserError, unknown_name
 from robusteval.seeds import derive
 
 S = TypeVar("S")
@@ -100,16 +101,7 @@ class Method(Generic[S]):
     @classmethod
     def configure(cls, settings: Mapping[str, Any], name: str) -> Method[Any]:
         """A method from plain settings; UserError for an unknown or ill-typed one."""
-        known = {item.name: item for item in dataclasses.fields(cls.Settings)}
-        hints = typing.get_type_hints(cls.Settings)
-        values = {}
-        for key, value in settings.items():
-            if key not in known:
-                if not known:
-                    raise UserError(f"{name}: it has no settings, so {key!r} cannot be set")
-                raise unknown_name(f"{name} setting", key, known)
-            values[key] = convert(hints[key], value, f"{name}:{key}")
-        return cls(cls.Settings(**values), name)
+        return cls(make_settings(cls.Settings, settings, name), name)
 
     def claims(self) -> frozenset[str]:
         """The exclusive hooks this method uses: those it overrides."""
@@ -120,6 +112,10 @@ class Method(Generic[S]):
     def acts_inside(self) -> bool:
         """Whether the method needs to know the model's architecture: all do that prepare something in `setup`."""
         return type(self).setup is not Method.setup
+
+    def facts(self) -> dict[str, str]:
+        """The settings as JSON text, for the files that the trained modules are kept in."""
+        return {key: json.dumps(value) for key, value in dataclasses.asdict(typing.cast(Any, self.settings)).items()}
 
     def identity(self) -> list[Any]:
         """Name and settings, for telling one training from another."""

@@ -51,6 +51,9 @@ class Composed(Method[VanillaSettings]):
     def acts_inside(self) -> bool:
         return any(part.acts_inside for part in self.parts)
 
+    def facts(self) -> dict[str, str]:
+        return {key: value for part in self.parts for key, value in part.facts().items()}
+
     def identity(self) -> list[Any]:
         return [part.identity() for part in self.parts]
 

@@ -1,7 +1,7 @@
-"""Perturbations of encoded text: pure functions on token ids, one file each.
+"""Perturbations of text: pure functions, one file each.
 
-Each is called as function(encoded, rate, generator, mask_id) and gives the perturbed rows; special tokens are
-never touched, and rate 0 is the identity.
+Each is called as function(source, rate, generator) and gives the perturbed rows; special tokens and protected
+columns are never touched, and rate 0 is the identity. `docs/perturbations.md` says what a rate means for each.
 """
 
 from __future__ import annotations
@@ -11,14 +11,19 @@ from collections.abc import Callable
 import numpy as np
 
 from robusteval.encoding import Encoded
+from robusteval.perturbations.base import Source
 from robusteval.registry import Registry
 
-Perturbation = Callable[[Encoded, float, np.random.Generator, "int | None"], Encoded]
+__all__ = ["PERTURBATIONS", "Perturbation", "Source"]
+
+Perturbation = Callable[[Source, float, np.random.Generator], Encoded]
 
 PERTURBATIONS: Registry[Perturbation] = Registry("perturbation")
-PERTURBATIONS.add("mask", "robusteval.perturbations.mask:mask", "each token becomes [MASK] with the given rate")
-PERTURBATIONS.add(
-    "replace",
-    "robusteval.perturbations.replace:replace",
-    "each token becomes one drawn from the same input with the given rate",
-)
+for _name, _summary in (
+    ("mask", "each token becomes [MASK] with the given rate"),
+    ("replace", "each token becomes one drawn from the same input with the given rate"),
+    ("delete", "each token is removed with the given rate; one of each text stays"),
+    ("swap", "each token trades places with its right neighbour with the given rate"),
+    ("typos", "each word of letters a-z gets one typing error with the given rate"),
+):
+    PERTURBATIONS.add(_name, f"robusteval.perturbations.{_name}:{_name}", _summary)

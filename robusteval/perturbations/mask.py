@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from robusteval.encoding import Encoded
 from robusteval.errors import UserError
+from robusteval.perturbations.base import Source
 
 
-def mask(encoded: Encoded, rate: float, generator: np.random.Generator, mask_id: int | None) -> Encoded:
-    """Every non-special position becomes the mask token with probability `rate`, independently.
+def mask(source: Source, rate: float, generator: np.random.Generator) -> Encoded:
+    """Every eligible position becomes the mask token with probability `rate`, independently.
 
     Raises UserError where the tokenizer has no mask token.
     """
-    if mask_id is None:
-        raise UserError("suites: 'mask' needs a tokenizer with a mask token, and this model's has none")
-    hit = (generator.random(len(encoded.ids)) < rate) & ~encoded.special
-    return encoded.with_ids(np.where(hit, mask_id, encoded.ids))
+    return hide(source, generator.random(len(source.eligible)) < rate)
+
+
+def hide(source: Source, hit: npt.NDArray[np.bool_]) -> Encoded:
+    """The rows with the mask token at those hit positions that are eligible; hit [T].
+
+    Raises UserError where the tokenizer has no mask token.
+    """
+    if source.mask_id is None:
+        raise UserError("mask_token: masking needs one, and this model's tokenizer has none of its own")
+    return source.encoded.with_ids(np.where(hit & source.eligible, source.mask_id, source.encoded.ids))

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from robusteval.encoding import Encoded
+from robusteval.perturbations.base import Source
 
 
-def replace(encoded: Encoded, rate: float, generator: np.random.Generator, mask_id: int | None) -> Encoded:
-    """Every non-special position is overwritten with probability `rate` by a token of the same input.
+def replace(source: Source, rate: float, generator: np.random.Generator) -> Encoded:
+    """Every eligible position is overwritten with probability `rate` by a token of the same input.
 
     The new token is drawn uniformly from the input's own non-special positions, of both texts of a pair; it may
     be the one that stood there.
     """
-    eligible = ~encoded.special
-    row = np.repeat(np.arange(len(encoded)), encoded.lengths)
-    # positions of the eligible tokens, row by row, and where each row's share of them begins
-    positions = np.flatnonzero(eligible)
+    encoded, row = source.encoded, source.row
+    # positions of the tokens to draw from, row by row, and where each row's share of them begins
+    positions = np.flatnonzero(~encoded.special)
     counts = np.bincount(row[positions], minlength=len(encoded))
     starts = np.cumsum(counts) - counts
-    hit = np.flatnonzero((generator.random(len(encoded.ids)) < rate) & eligible)
+    hit = np.flatnonzero((generator.random(len(encoded.ids)) < rate) & source.eligible)
     drawn = starts[row[hit]] + np.floor(generator.random(len(hit)) * counts[row[hit]]).astype(np.int64)
     ids = encoded.ids.copy()
     ids[hit] = encoded.ids[positions[drawn]]

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from robusteval.files import write_atomic
-from robusteval.report.table import Table, cell_text, count_text, line_name, verdict
+from robusteval.report.table import SECONDARY, Table, cell_text, count_text, line_name, verdict
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -20,14 +20,20 @@ _LATEX = {
 
 
 def _header(table: Table) -> list[str]:
-    return ["test", "metric", "n", *(f"{m} (Δ)" if i else m for i, m in enumerate(table.methods))]
+    first = ["scenario"] if _in_scenarios(table) else []
+    return [*first, "test", "metric", "n", *(f"{m} (Δ)" if i else m for i, m in enumerate(table.methods))]
+
+
+def _in_scenarios(table: Table) -> bool:
+    return table.scenarios not in ((), ("none",))
 
 
 def _body(table: Table) -> list[list[str]]:
     return [
-        [line_name(line), line.metric, count_text(line)]
+        [*([line.scenario] if _in_scenarios(table) else []), line_name(line), line.metric, count_text(line)]
         + [cell_text(line.cells[method], line.metric) for method in table.methods]
         for line in table.lines
+        if line.metric not in SECONDARY
     ]
 
 
@@ -49,9 +55,10 @@ def csv(table: Table) -> str:
     """One line per test and method, raw numbers."""
     records = [
         {
-            "task": table.task, "suite": line.suite, "suite_value": line.value, "split": line.split,
-            "metric": line.metric, "method": method, "mean": cell.mean, "std": cell.std, "delta": cell.delta,
-            "seeds": len(cell.values), "n_min": line.n[0], "n_max": line.n[1], "note": cell.note,
+            "task": table.task, "scenario": line.scenario, "suite": line.suite, "suite_value": line.value,
+            "split": line.split, "metric": line.metric, "method": method, "mean": cell.mean, "std": cell.std,
+            "delta": cell.delta, "drop": cell.drop, "seeds": len(cell.values), "n_min": line.n[0],
+            "n_max": line.n[1], "note": cell.note,
         }
         for line in table.lines
         for method, cell in line.cells.items()
@@ -67,7 +74,7 @@ def latex(table: Table) -> str:
         [
             r"\begin{table}",
             rf"\caption{{{_escape(table.caption)}.}}",
-            rf"\begin{{tabular}}{{llr{'c' * len(table.methods)}}}",
+            rf"\begin{{tabular}}{{{'l' if _in_scenarios(table) else ''}llr{'c' * len(table.methods)}}}",
             r"\toprule",
             " & ".join(_escape(cell) for cell in header) + r" \\",
             r"\midrule",
@@ -94,8 +101,9 @@ def write_table(table: Table, folder: Path) -> None:
 def print_table(table: Table, console: Console) -> None:
     """The table as wide as it needs to be, then caption, verdict and notes."""
     grid = RichTable(box=box.SIMPLE_HEAD, title=f"{table.task}", pad_edge=False)
+    texts = 3 if _in_scenarios(table) else 2
     for index, name in enumerate(_header(table)):
-        grid.add_column(escape(name), justify="right" if index > 1 else "left", no_wrap=True)
+        grid.add_column(escape(name), justify="right" if index >= texts else "left", no_wrap=True)
     for row in _body(table):
         grid.add_row(*(escape(cell) for cell in row))
     # a cell cut short says less than a line that the terminal wraps

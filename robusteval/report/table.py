@@ -11,10 +11,12 @@ import numpy as np
 from robusteval.rows import Row
 
 # Metrics shown as they are; all others are shares or correlations and are shown times 100.
-RAW = {"steps", "seconds_per_step", "peak_memory_mb", "mean_queries", "mean_words_changed_percent"}
+RAW = {"steps", "seconds_per_step", "peak_memory_mb", "mean_queries", "mean_words_changed_percent", "rows"}
 LOWER_IS_BETTER = {"attack_success_rate", "seconds_per_step", "peak_memory_mb"}
 # What a comparison of sturdiness rests on: scores on perturbed, shifted and attacked text.
-STURDINESS = {"mask", "replace", "ood", "advglue", "attack"}
+STURDINESS = {"mask", "replace", "delete", "swap", "typos", "ood", "advglue", "attack"}
+# In table.csv and the rows only: they would double the table.
+SECONDARY = {"flip_rate", "worst_case_accuracy"}
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,15 @@ class Cell:
     """One method on one test.
 
     values: one per seed that has a value, in seed order; undefined: seeds whose number has no denominator (an
-    attack with nothing to attack). delta: mean difference to the baseline over seeds that both have.
+    attack with nothing to attack). delta: mean difference to the baseline over seeds that both have; drop: to the
+    same method without the scenario.
     """
 
     values: tuple[float, ...]
     delta: float | None
     note: str = ""
     undefined: int = 0
+    drop: float | None = None
 
     @property
     def mean(self) -> float:
@@ -42,8 +46,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One test: suite, its value, split and metric; n: smallest and largest denominator over runs."""
+    """One test of models trained in one scenario; n: smallest and largest denominator over runs."""
 
+    scenario: str
     suite: str
     value: str
     split: str
@@ -63,42 +68,63 @@ class Table:
     notes: tuple[str, ...]
 
     @property
+    def scenarios(self) -> tuple[str, ...]:
+        """The scenarios of the lines, in order."""
+        return tuple(dict.fromkeys(line.scenario for line in self.lines))
+
+    @property
     def caption(self) -> str:
         seeds = ", ".join(str(seed) for seed in self.seeds)
         spread = "± is the sample standard deviation over seeds" if len(self.seeds) > 1 else "one seed, no spread"
+        dropped = any(cell.drop is not None for line in self.lines for cell in line.cells.values())
+        drop = "; {} is the mean per-seed difference to the same method without the scenario" if dropped else ""
         return (
             f"{self.task}: mean over {len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''} ({seeds}); {spread}; "
-            f"Δ is the mean per-seed difference to {self.methods[0]}; shares and correlations are times 100; "
+            f"Δ is the mean per-seed difference to {self.methods[0]}{drop}; shares and correlations are times 100; "
             "n is the denominator"
         )
 
 
 def build_table(rows: Sequence[Row], methods: Sequence[str], notes: Sequence[str] = ()) -> Table:
     """Arrange the rows of one task. A method without a row for a test has an empty cell."""
-    tests: dict[tuple[str, str, str, str], dict[str, dict[int, Row]]] = {}
+    tests: dict[tuple[str, str, str, str, str], dict[str, dict[int, Row]]] = {}
     for row in rows:
-        key = (row.suite, row.suite_value, row.split, row.metric)
+        key = (row.scenario, row.suite, row.suite_value, row.split, row.metric)
         tests.setdefault(key, {}).setdefault(row.method, {})[row.seed] = row
     lines = []
-    for (suite, value, split, metric), by_method in tests.items():
+    for (scenario, *test), by_method in tests.items():
+        plain = tests.get(("none", *test), {}) if scenario != "none" and test[0] not in ("train", "scenario") else {}  # type: ignore[arg-type]
         baseline = by_method.get(methods[0], {})
-        cells = {m: _cell(by_method.get(m, {}), baseline if m != methods[0] else None) for m in methods}
+        cells = {m: _cell(by_method.get(m, {}), baseline if m != methods[0] else {}, plain.get(m, {})) for m in methods}
         counts = [row.n for runs in by_method.values() for row in runs.values()]
-        lines.append(Line(suite, value, split, metric, (min(counts), max(counts)), cells))
-    lines.sort(key=lambda line: line.suite == "train")
+        suite, value, split, metric = test
+        lines.append(Line(scenario, suite, value, split, metric, (min(counts), max(counts)), cells))
+    order = list(dict.fromkeys(line.scenario for line in lines))
+    lines.sort(key=lambda line: (order.index(line.scenario), line.suite in ("train", "scenario")))
     seeds = tuple(sorted({row.seed for row in rows}))
     task = rows[0].task if rows else ""
     return Table(task, tuple(methods), seeds, tuple(lines), (*notes, *_row_notes(rows)))
 
 
-def _cell(runs: dict[int, Row], baseline: dict[int, Row] | None) -> Cell:
+def _cell(runs: dict[int, Row], baseline: dict[int, Row], plain: dict[int, Row]) -> Cell:
     ordered = [runs[seed] for seed in sorted(runs)]
     values = tuple(row.value for row in ordered if not math.isnan(row.value))
-    differences = [runs[seed].value - baseline[seed].value for seed in sorted(runs) if baseline and seed in baseline]
-    differences = [difference for difference in differences if not math.isnan(difference)]
-    delta = float(np.mean(differences)) if differences else None
-    collapsed = any(row.note.startswith("collapsed") for row in ordered)
-    return Cell(values, delta, "collapsed" if collapsed else "", len(ordered) - len(values))
+    note = ""
+    if any(row.note.endswith("is in domain") for row in ordered):
+        note = "in domain"
+    if any(row.note.startswith("collapsed") for row in ordered):
+        note = "collapsed"
+    return Cell(
+        values, _difference(runs, baseline), note, len(ordered) - len(values),
+        _difference(runs, plain),
+    )  # fmt: skip
+
+
+def _difference(runs: dict[int, Row], others: dict[int, Row]) -> float | None:
+    """Mean difference over the seeds that both have; None where there are none."""
+    found = [runs[seed].value - others[seed].value for seed in sorted(runs) if seed in others]
+    found = [each for each in found if not math.isnan(each)]
+    return float(np.mean(found)) if found else None
 
 
 def _row_notes(rows: Sequence[Row]) -> list[str]:
@@ -108,7 +134,8 @@ def _row_notes(rows: Sequence[Row]) -> list[str]:
         for note in filter(None, row.note.split("; ")):
             if note.startswith("selected"):
                 continue  # the table says for every column what was selected
-            who = "" if note.startswith("mean of") else f"{row.method} seed {row.seed}"
+            under = "" if row.scenario == "none" else f" under {row.scenario}"
+            who = "" if note.startswith("mean of") else f"{row.method} seed {row.seed}{under}"
             if who not in found.setdefault(note, []):
                 found[note].append(who)
     return [f"{', '.join(who)}: {note}" if who[0] else note for note, who in found.items()]
@@ -121,9 +148,10 @@ def verdict(table: Table) -> list[str]:
     """
     lines, seen = [], set()
     for line in table.lines:
-        key = (line.suite, line.value, line.split)
+        key = (line.scenario, line.suite, line.value, line.split)
         wanted = line.metric == "accuracy_under_attack" if line.suite == "attack" else key not in seen
-        if line.suite in STURDINESS and wanted:
+        summary = line.value == "average" or any(cell.note == "in domain" for cell in line.cells.values())
+        if line.suite in STURDINESS and wanted and not summary:
             lines.append(line)
             seen.add(key)
     sentences = []
@@ -162,18 +190,23 @@ def number(value: float, metric: str) -> str:
 
 
 def cell_text(cell: Cell, metric: str) -> str:
-    """mean ± std (Δ), with what is not there left out."""
+    """mean ± std (Δ) {drop}, with what is not there left out."""
     if not cell.values:
         return "n/a" if cell.undefined else "–"
     text = number(cell.mean, metric)
     if not math.isnan(cell.std):
         text += f" ± {number(cell.std, metric)}"
-    if cell.delta is not None and not math.isnan(cell.delta):
-        sign = "−" if cell.delta < 0 else "+"
-        text += f" ({sign}{number(abs(cell.delta), metric)})"
+    if cell.delta is not None:
+        text += f" ({_signed(cell.delta, metric)})"
+    if cell.drop is not None:
+        text += f" {{{_signed(cell.drop, metric)}}}"
     if cell.undefined:
         text += f" [{len(cell.values)} of {len(cell.values) + cell.undefined} seeds]"
     return text + (f" [{cell.note}]" if cell.note else "")
+
+
+def _signed(value: float, metric: str) -> str:
+    return ("−" if value < 0 else "+") + number(abs(value), metric)
 
 
 def line_name(line: Line) -> str:

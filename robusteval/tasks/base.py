@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Rows of a registered task that a model trained on another one is tested on (see `docs/tasks.md`).
+
+    task, split: whose rows; by default its dev split.
+    labels: class of the trained task -> class of this one; empty where both have the same classes by name.
+    in_domain: the rows are like the training rows, so averages over out-of-domain sets leave them out.
+    """
+
+    task: str
+    split: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    in_domain: bool = False
 
 
 @dataclass(frozen=True)
@@ -19,7 +34,12 @@ class Task:
     metrics: every metric the papers use for the task; the first is the primary one.
     train, dev: split names as the hub spells them; out_of_domain: the split with other text, if any.
     adversarial: registered tasks whose dev splits attack this one (AdvGLUE).
-    hub: repository on the hub, with `config` inside it; empty for tasks that are generated.
+    transfers: other tasks' rows that a model trained on this one is tested on.
+    perturbable: text columns that perturbations and attacks may change, where it is not all of them.
+    separator: what joins the strings of a text cell that holds a list of them; without it such a cell is an error.
+    drop_unlabelled: leave rows without a gold label (-1 or "-") out, with a notice; otherwise they are an error.
+    folder: the task's folder in a local family folder, where it is not the task's name.
+    hub: repository on the hub, with `config` inside it; empty for tasks that are not there.
     generator: "module:function" that makes the rows of a built-in task.
     """
 
@@ -34,6 +54,11 @@ class Task:
     dev: str = "validation"
     out_of_domain: str | None = None
     adversarial: tuple[str, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    perturbable: tuple[str, ...] = ()
+    separator: str = ""
+    drop_unlabelled: bool = False
+    folder: str = ""
     hub: str = ""
     config: str = ""
     generator: str = ""
@@ -59,7 +84,7 @@ class Examples:
     labels: int64 class indices, or float32 scores for regression.
     ids: a stable name for each row; results on disk refer to it.
     fingerprint: sha256 over texts and labels, as hexadecimal.
-    source: where the rows came from, for the record.
+    source: where the rows came from and how many were left out, for the record.
     """
 
     texts: tuple[tuple[str, ...], ...]

@@ -12,6 +12,9 @@ import pandas as pd
 from robusteval.errors import UserError, nearest
 from robusteval.tasks.base import Examples, Task, fingerprint
 
+# how the hub's versions and the raw files of inference sets mark a row on whose label the annotators did not agree
+NO_GOLD = ("-1", "-")
+
 
 def examples_from_frame(
     frame: pd.DataFrame, task: Task, split: str, source: Mapping[str, str] | None = None
@@ -19,7 +22,8 @@ def examples_from_frame(
     """Check the rows of one split and convert them.
 
     Raises UserError that names split, column and value for: no rows, a missing column, text that is not a
-    string or is empty, an unlabelled split, a label out of range, a score that is not a number.
+    string or is empty, an unlabelled split, a label out of range, a score that is not a number. Where the task
+    drops rows without a gold label, the number of those is in the source record as "unlabelled".
     """
     where = f"{task.name} {split}"
     if len(frame) == 0:
@@ -30,12 +34,27 @@ def examples_from_frame(
             close = nearest(column, have, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(have)}"
             raise UserError(f"{where}: there is no column {column!r}; {_separator(have) or hint}")
-    texts = tuple(_texts(frame[column], f"{where}: column {column!r}") for column in task.text_columns)
+    record = {**(source or {}), "split": split}
+    frame = frame.reset_index(drop=True)
     label_where = f"{where}: column {task.label_column!r}"
+    if task.drop_unlabelled:
+        labelled = _labelled(frame[task.label_column], label_where)
+        if not labelled.all():
+            record["unlabelled"] = str(int((~labelled).sum()))
+            frame = frame[labelled]
+    texts = tuple(_texts(frame[column], task.separator, f"{where}: column {column!r}") for column in task.text_columns)
     values = frame[task.label_column]
     labels = _scores(values, task, label_where) if task.regression else _classes(values, task, label_where)
-    ids = tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else range(len(frame))))
-    return Examples(texts, labels, ids, fingerprint(texts, labels), {**(source or {}), "split": split})
+    ids = tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else frame.index))
+    return Examples(texts, labels, ids, fingerprint(texts, labels), record)
+
+
+def _labelled(column: pd.Series[Any], where: str) -> npt.NDArray[np.bool_]:
+    """True at rows that have a gold label; UserError where none has."""
+    labelled = np.asarray([label_name(value) not in NO_GOLD for value in column.tolist()], bool)
+    if not labelled.any():
+        raise UserError(f"{where}: the split is unlabelled (no row has a gold label)")
+    return labelled
 
 
 def _separator(columns: list[str]) -> str:
@@ -50,9 +69,11 @@ def _unique(frame: pd.DataFrame, column: str) -> bool:
     return column in frame.columns and frame[column].is_unique
 
 
-def _texts(column: pd.Series[Any], where: str) -> tuple[str, ...]:
+def _texts(column: pd.Series[Any], separator: str, where: str) -> tuple[str, ...]:
     texts = []
-    for row, value in enumerate(column.tolist()):
+    for row, value in zip(column.index, column.tolist(), strict=True):
+        if separator and isinstance(value, list | tuple | np.ndarray) and all(isinstance(each, str) for each in value):
+            value = separator.join(value)
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # a column of a file that holds digits only
         if not isinstance(value, str):
@@ -70,12 +91,16 @@ def _scores(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.fl
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
-        raise UserError(f"{where}: row {bad[0]} holds {column.tolist()[bad[0]]!r}, which is not a finite score")
+        raise UserError(
+            f"{where}: row {column.index[bad[0]]} holds {column.tolist()[bad[0]]!r}, which is not a finite score"
+        )
     if task.score_range:
         low, high = task.score_range
         bad = np.flatnonzero((numbers < low) | (numbers > high))
         if len(bad):
-            raise UserError(f"{where}: row {bad[0]} holds {numbers[bad[0]]:g}, outside {low:g} to {high:g}")
+            raise UserError(
+                f"{where}: row {column.index[bad[0]]} holds {numbers[bad[0]]:g}, outside {low:g} to {high:g}"
+            )
     return numbers.astype(np.float32)
 
 
@@ -96,11 +121,11 @@ def _classes(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.i
         valid = f"valid: 0 to {task.num_labels - 1} ({', '.join(task.labels)})"
     else:
         valid = f"valid: {', '.join(repr(name) for name in task.labels[:20])}"
-    for row, name in enumerate(names):
+    for row, value, name in zip(column.index, values, names, strict=True):
         if name not in index_of:
             close = [] if numbered else nearest(name, index_of, 1)
             hint = f"did you mean {close[0]!r}?" if close else valid
-            raise UserError(f"{where}: row {row} holds the label {values[row]!r}; {hint}")
+            raise UserError(f"{where}: row {row} holds the label {value!r}; {hint}")
     return np.asarray([index_of[name] for name in names], np.int64)
 
 

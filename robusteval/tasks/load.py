@@ -13,9 +13,9 @@ from robusteval.config import DataConfig
 from robusteval.errors import UserError
 from robusteval.seeds import derive
 from robusteval.tasks import TASKS
-from robusteval.tasks.base import Examples, Task
+from robusteval.tasks.base import Examples, Task, Transfer
 from robusteval.tasks.examples import check_columns, examples_from_frame, task_from_frame
-from robusteval.tasks.sources import Source, from_folder, from_hub, generated, read_file
+from robusteval.tasks.sources import RowsMissing, Source, from_folder, from_hub, generated, read_file
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class TaskData:
     ood: the out-of-domain split, if the task has one; adversarial: task name -> its dev rows.
     missing: test sets that the task has but whose data was not found, and why.
     notices: what the user should know about the rows.
+    config: where the rows came from, for the sets that a suite loads itself (`load_transfer`).
     """
 
     task: Task
@@ -34,10 +35,11 @@ class TaskData:
     adversarial: dict[str, Examples] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    config: DataConfig = field(default_factory=DataConfig)
 
     @property
     def fingerprint(self) -> str:
-        """One hash over every row that training or evaluation may see."""
+        """One hash over every row that was loaded; the sets of transfers are loaded by the suite that tests them."""
         parts = [self.train, self.dev, *([self.ood] if self.ood else []), *self.adversarial.values()]
         return "-".join(part.fingerprint[:16] for part in parts)
 
@@ -47,8 +49,8 @@ def load_task(name: str, config: DataConfig) -> TaskData:
     if config.train_file is not None or config.dev_file is not None:
         return _load_files(name, config)
     task = resolve(name, config)
-    train = sample(load_split(task, task.train, config), config.train_limit)
-    dev = sample(load_split(task, task.dev, config), config.eval_limit)
+    train = sample(load_split(task, task.train, config, "--train-split "), config.train_limit)
+    dev = sample(load_split(task, task.dev, config, "--dev-split "), config.eval_limit)
     return _with_tests(task, train, dev, config)
 
 
@@ -60,10 +62,33 @@ def _with_tests(task: Task, train: Examples, dev: Examples, config: DataConfig) 
     adversarial, missing = {}, {}
     for other in task.adversarial:
         try:
-            adversarial[other] = load_split(TASKS[other], TASKS[other].dev, config)
-        except UserError as error:
+            adversarial[other] = load_split(TASKS[other], TASKS[other].dev, _elsewhere(config, task, TASKS[other]))
+        except RowsMissing as error:
             missing[other] = str(error)
-    return TaskData(task, train, dev, ood, adversarial, missing, _overlap(train, dev))
+    notices = (*left_out(task, train), *left_out(task, dev), *_overlap(train, dev))
+    return TaskData(task, train, dev, ood, adversarial, missing, notices, config)
+
+
+def load_transfer(transfer: Transfer, data: TaskData, option: str = "") -> Examples:
+    """The rows of a transfer's test set, from where the task's own came, at most `eval_limit` of them.
+
+    Raises RowsMissing where they are not there, and UserError where they are wrong.
+    """
+    target = TASKS[transfer.task]
+    config = _elsewhere(data.config, data.task, target)
+    return sample(load_split(target, transfer.split or target.dev, config, option), config.eval_limit)
+
+
+def left_out(task: Task, examples: Examples) -> tuple[str, ...]:
+    """A notice where rows of a split have no gold label and were left out."""
+    count = examples.source.get("unlabelled")
+    split = examples.source.get("split", "")
+    return (f"{task.name} {split}: rows left out because they have no gold label: {count}",) if count else ()
+
+
+def _elsewhere(config: DataConfig, task: Task, other: Task) -> DataConfig:
+    """The configuration for another task's rows: a revision belongs to the repository it was given for."""
+    return config if other.hub == task.hub else dataclasses.replace(config, revision="main")
 
 
 def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ()) -> TaskData:
@@ -77,9 +102,9 @@ def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ())
         metrics = ("accuracy", "macro_f1") if labels else ("spearman", "pearson")
         task = Task(name, "file", config.text_columns, labels, metrics, label_column=config.label_column, dev="dev")
         dev = sample(examples_from_frame(frame, task, "dev"), config.eval_limit)
-        return TaskData(task, dev.take([]), dev)
+        return TaskData(task, dev.take([]), dev, config=config)
     task = resolve(name, config)
-    dev = sample(load_split(task, task.dev, config), config.eval_limit)
+    dev = sample(load_split(task, task.dev, config, "--dev-split "), config.eval_limit)
     return _with_tests(task, dev.take([]), dev, config)
 
 
@@ -89,12 +114,12 @@ def resolve(name: str, config: DataConfig) -> Task:
     return dataclasses.replace(task, train=config.train_split or task.train, dev=config.dev_split or task.dev)
 
 
-def load_split(task: Task, split: str, config: DataConfig) -> Examples:
-    """One split of a registered task, from where the configuration says."""
+def load_split(task: Task, split: str, config: DataConfig, option: str = "") -> Examples:
+    """One split of a registered task, from where the configuration says; option: see `from_folder`."""
     if task.generator:
         frame, source = generated(task, split, config.cue)
     elif config.data_dir is not None:
-        frame, source = from_folder(task, split, Path(config.data_dir).expanduser())
+        frame, source = from_folder(task, split, Path(config.data_dir).expanduser(), option)
     else:
         frame, source = from_hub(task, split, config.revision)
     return examples_from_frame(frame, task, split, source)
@@ -134,7 +159,7 @@ def _load_files(name: str, config: DataConfig) -> TaskData:
     train = sample(examples_from_frame(frames["train_file"][0], task, "train"), config.train_limit)
     dev = sample(examples_from_frame(frames["dev_file"][0], task, "dev"), config.eval_limit)
     task = dataclasses.replace(task, dev="dev")
-    return TaskData(task, train, dev, notices=_overlap(train, dev))
+    return TaskData(task, train, dev, notices=_overlap(train, dev), config=config)
 
 
 def _overlap(train: Examples, dev: Examples) -> tuple[str, ...]:

@@ -18,6 +18,10 @@ Source = tuple[pd.DataFrame, dict[str, str]]
 READERS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
+class RowsMissing(UserError):
+    """Rows that are not there, as opposed to rows that are wrong: a test set may be missing, with a notice."""
+
+
 def generated(task: Task, split: str, cue: float) -> Source:
     """Rows of a built-in task; the cue's strength matters to its training split only."""
     module, _, name = task.generator.partition(":")
@@ -25,41 +29,44 @@ def generated(task: Task, split: str, cue: float) -> Source:
     return pd.DataFrame(generate(task.name, split, cue=cue)), {"origin": "generated", "split": split}
 
 
-def from_folder(task: Task, split: str, data_dir: Path) -> Source:
+def from_folder(task: Task, split: str, data_dir: Path, option: str = "") -> Source:
     """Rows of <data_dir>/<family>/<task>/<split>.parquet.
 
-    Raises UserError that names the splits which are there: a sample never stands in for a split unasked.
+    option: how the user would name another split ("--train-split "), for the error.
+    Raises RowsMissing that names the splits which are there: a sample never stands in for a split unasked.
     """
-    folder = data_dir / task.family / task.name
+    folder = data_dir / task.family / (task.folder or task.name)
     path = folder / f"{split}.parquet"
     if not data_dir.is_dir():
         raise UserError(f"data_dir: there is no folder {str(data_dir)!r}")
     if not path.is_file():
         there = sorted(file.stem for file in folder.glob("*.parquet"))
         if not there:
-            raise UserError(f"data_dir: {str(data_dir)!r} has no {task.family}/{task.name}/{split}.parquet")
-        kind = "--dev-split" if split == task.dev else "--train-split"
-        best = (nearest(split, there, 1) or there)[0]
-        raise UserError(
-            f"data_dir: {str(folder)!r} has no split {split!r}; it has {', '.join(there)} (say {kind} {best})"
-        )
+            raise RowsMissing(f"data_dir: {str(data_dir)!r} has no {path.relative_to(data_dir).as_posix()}")
+        close = nearest(split, there, 1)
+        hint = f" (say {option}{close[0]})" if option and close else ""
+        raise RowsMissing(f"data_dir: {str(folder)!r} has no split {split!r}; it has {', '.join(there)}{hint}")
     return read_file(path, "data_dir"), {"origin": "folder", "split": split}
 
 
 def from_hub(task: Task, split: str, revision: str) -> Source:
-    """Rows of a hub data set's Parquet files; the commit that `revision` meant is in the record."""
+    """Rows of a hub data set's Parquet files; the commit that `revision` meant is in the record.
+
+    Raises RowsMissing where the hub has no such rows or is out of reach.
+    """
     from datasets import load_dataset
 
+    file = f"{task.family}/{task.folder or task.name}/{split}.parquet"
     if not task.hub:
-        raise UserError(f"task: {task.name!r} has no hub source; give --data-dir")
+        raise RowsMissing(f"task: {task.name!r} has no hub source; give --data-dir with {file}")
     try:
         rows = load_dataset(task.hub, task.config or None, split=split, revision=revision)
     except ValueError as error:
-        raise UserError(f"task: {task.name!r} has no split {split!r} on the hub: {_first_line(error)}") from error
+        raise RowsMissing(f"task: {task.name!r} has no split {split!r} on the hub: {_first_line(error)}") from error
     except Exception as error:  # the hub client raises a dozen kinds for "out of reach"
-        raise UserError(
+        raise RowsMissing(
             f"task: {task.name!r} could not be loaded from the hub ({task.hub}, revision {revision!r}): "
-            f"{_first_line(error)}; give --data-dir with {task.family}/{task.name}/{split}.parquet"
+            f"{_first_line(error)}; give --data-dir with {file}"
         ) from error
     record = {"origin": f"hub {task.hub}/{task.config}", "split": split, "revision": revision}
     return rows.to_pandas(), record | _commit(task.hub, revision)

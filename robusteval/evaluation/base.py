@@ -1,0 +1,185 @@
+"""What a test suite is, what it sees and what it gives: a checkpoint on one side, measured numbers on the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from robusteval.config import EvalConfig
+from robusteval.config import settings as make_settings
+from robusteval.encoding import Encoded, encode
+from robusteval.evaluation.metrics import predictions, score
+from robusteval.evaluation.predict import Predictor
+from robusteval.perturbations import Source
+from robusteval.tasks.base import Examples, Task
+from robusteval.tasks.load import TaskData
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Enough to recompute any metric: row ids, gold labels and logits [n, K] of one evaluated set."""
+
+    ids: tuple[str, ...]
+    gold: npt.NDArray[np.generic]
+    logits: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One setting of one suite: its metrics over n rows.
+
+    spread: the values of a metric on every set, where several random sets make one measurement and `metrics`
+    holds their mean. frame: a table of its own (a histogram, a curve), kept beside the rows.
+    """
+
+    suite: str
+    value: str
+    split: str
+    metrics: dict[str, float]
+    n: int
+    seconds: float
+    note: str = ""
+    spread: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    frame: pd.DataFrame | None = None
+
+
+Record = Callable[[str, str, int, Predictions], None]
+
+
+@dataclass
+class Subject:
+    """What a suite sees: the model behind a predictor, the task's rows, and the evaluation settings.
+
+    folder: the checkpoint's folder, where it has one; analysis files of the training lie there.
+    record: called with suite, value, number of the set and its predictions, as soon as they are there.
+    """
+
+    predictor: Predictor
+    data: TaskData
+    config: EvalConfig
+    folder: Path | None = None
+    record: Record | None = None
+    _dev: Encoded | None = None
+    _clean: npt.NDArray[np.float32] | None = None
+
+    @property
+    def dev(self) -> Encoded:
+        """The dev split, tokenised once."""
+        if self._dev is None:
+            self._dev = self.encode(self.data.dev)
+        return self._dev
+
+    @property
+    def source(self) -> Source:
+        """The dev split as perturbations see it."""
+        return Source.of(
+            self.predictor.tokenizer, self.data.dev, self.data.task, max_length=self.predictor.max_length,
+            columns=self.config.columns, mask_token=self.config.mask_token, encoded=self.dev,
+        )  # fmt: skip
+
+    @property
+    def clean(self) -> npt.NDArray[np.float32]:
+        """Logits on the unchanged dev split, computed once [n, K]."""
+        if self._clean is None:
+            self._clean = self.predictor.encoded(self.dev)
+        return self._clean
+
+    def encode(self, examples: Examples) -> Encoded:
+        return encode(self.predictor.tokenizer, examples.texts, examples.labels, max_length=self.predictor.max_length)
+
+    def keep(self, suite: str, value: str, number: int, examples: Examples, logits: npt.NDArray[np.float32]) -> None:
+        """Hand one set's predictions to whoever records them."""
+        if self.record is not None:
+            self.record(suite, value, number, Predictions(examples.ids, examples.labels, logits))
+
+    def measure(
+        self,
+        suite: str,
+        value: str,
+        split: str,
+        examples: Examples,
+        logits: npt.NDArray[np.float32],
+        task: Task | None = None,
+        note: str = "",
+    ) -> Measurement:
+        """Score one set of predictions with the metrics of the task they belong to."""
+        task = task or self.data.task
+        began = time.perf_counter()
+        self.keep(suite, value, 0, examples, logits)
+        metrics = score(task.metrics, examples.labels, logits, regression=task.regression)
+        return Measurement(suite, value, split, metrics, len(examples), time.perf_counter() - began, note)
+
+    def measure_sets(self, suite: str, value: str, sets: Iterable[Encoded]) -> Measurement:
+        """Predict random versions of the dev split, each of which is dropped once it is scored.
+
+        Beside the mean of the task's metrics over the sets, a classifier's rows tell `flip_rate`, the share of
+        predictions that differ from the clean ones, and `worst_case_accuracy`, the share of rows that are right
+        in every set.
+        """
+        task, dev = self.data.task, self.data.dev
+        before = predictions(self.clean, regression=task.regression)
+        always_right = np.ones(len(dev), bool)
+        values: dict[str, list[float]] = {}
+        began = time.perf_counter()
+        for number, logits in enumerate(self.predictor.stream(sets)):
+            self.keep(suite, value, number, dev, logits)
+            scores = score(task.metrics, dev.labels, logits, regression=task.regression)
+            if not task.regression:
+                predicted = predictions(logits, regression=False)
+                scores["flip_rate"] = float(np.mean(predicted != before))
+                always_right &= predicted == dev.labels
+            for name, each in scores.items():
+                values.setdefault(name, []).append(each)
+        metrics = {name: float(np.mean(each)) for name, each in values.items()}
+        count = len(next(iter(values.values())))
+        if not task.regression:
+            metrics["worst_case_accuracy"] = float(always_right.mean())
+        return Measurement(
+            suite, value, task.dev, metrics, len(dev), time.perf_counter() - began,
+            note=f"mean of {count} sets" if count > 1 else "",
+            spread={name: tuple(each) for name, each in values.items()} if count > 1 else {},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """For a suite without settings of its own."""
+
+
+class Suite(Generic[S]):
+    """A test of one model: `check` before anything is trained, `run` on the trained model.
+
+    One file or class per suite; `Settings` is a frozen dataclass whose fields a user may give after the name
+    ("flatness:directions=5"). `acts_inside`: it needs to know the model's architecture.
+    """
+
+    Settings: ClassVar[type[Any]] = NoSettings
+    acts_inside: ClassVar[bool] = False
+
+    def __init__(self, name: str, settings: S) -> None:
+        self.name, self.settings = name, settings
+
+    @classmethod
+    def configure(cls, name: str, values: dict[str, Any]) -> Suite[S]:
+        """The suite with the given settings; UserError for an unknown or impossible one."""
+        return cls(name, make_settings(cls.Settings, values, f"suites: {name}"))
+
+    def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
+        """Raise UserError where this suite cannot run on the task or model; returns what the user should know.
+
+        `data` may come without training rows (a finished checkpoint is evaluated).
+        """
+        return []
+
+    def run(self, subject: Subject) -> Iterator[Measurement]:
+        """Measure; every measurement bears `self.name` as its suite."""
+        raise NotImplementedError

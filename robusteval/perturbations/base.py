@@ -1,0 +1,89 @@
+"""What a perturbation works on: encoded rows, their texts, and the tokens it may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robusteval.encoding import Encoded, IntArray, encode
+from robusteval.errors import UserError, unknown_name
+from robusteval.tasks.base import Examples, Task
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of one split, in the two forms that perturbations change.
+
+    encoded: the tokens; eligible: True at tokens that may change, never at special ones [T].
+    texts: one tuple of strings per text column; columns: indices of those that may change.
+    tokenise: texts of that shape to Encoded, for perturbations of characters.
+    mask_id: the mask token, or None where the tokenizer has none.
+    """
+
+    encoded: Encoded
+    eligible: npt.NDArray[np.bool_]
+    texts: tuple[tuple[str, ...], ...]
+    columns: tuple[int, ...]
+    tokenise: Callable[[Sequence[Sequence[str]]], Encoded]
+    mask_id: int | None
+
+    @property
+    def row(self) -> IntArray:
+        """The row that each token belongs to [T]."""
+        return np.repeat(np.arange(len(self.encoded)), self.encoded.lengths)
+
+    @property
+    def segment(self) -> IntArray:
+        """A number for the text that each token belongs to: another one for each column of each row [T]."""
+        return self.row * (len(self.texts) + 1) + self.encoded.column + 1
+
+    @classmethod
+    def of(
+        cls,
+        tokenizer: Any,
+        examples: Examples,
+        task: Task,
+        *,
+        max_length: int,
+        columns: Sequence[str] = (),
+        mask_token: str | None = None,
+        encoded: Encoded | None = None,
+    ) -> Source:
+        """Rows of a task as a perturbation sees them; `encoded` saves tokenising them again.
+
+        Raises UserError for a column that the task lacks or protects, and for a mask token that is no token.
+        """
+        chosen = choose_columns(task, columns)
+
+        def tokenise(texts: Sequence[Sequence[str]]) -> Encoded:
+            return encode(tokenizer, texts, examples.labels, max_length=max_length)
+
+        if encoded is None:
+            encoded = tokenise(examples.texts)
+        eligible = np.isin(encoded.column, chosen)
+        return cls(encoded, eligible, examples.texts, chosen, tokenise, mask_token_id(tokenizer, mask_token))
+
+
+def choose_columns(task: Task, columns: Sequence[str]) -> tuple[int, ...]:
+    """Indices of the text columns that may change: those asked for, else all that the task does not protect."""
+    allowed = task.perturbable or task.text_columns
+    for name in columns:
+        if name not in task.text_columns:
+            raise unknown_name("columns", name, task.text_columns)
+        if name not in allowed:
+            raise UserError(f"columns: {name!r} of {task.name!r} must stay as it is; valid: {', '.join(allowed)}")
+    return tuple(task.text_columns.index(name) for name in (columns or allowed))
+
+
+def mask_token_id(tokenizer: Any, mask_token: str | None) -> int | None:
+    """The id of the tokenizer's mask token, or of the one given by hand."""
+    if mask_token is None:
+        return None if tokenizer.mask_token_id is None else int(tokenizer.mask_token_id)
+    number = tokenizer.convert_tokens_to_ids(mask_token)
+    if number is None or (number == tokenizer.unk_token_id and mask_token != tokenizer.unk_token):
+        raise UserError(f"mask_token: {mask_token!r} is not a token of this model's tokenizer")
+    return int(number)
