@@ -107,6 +107,9 @@ NUMBERS: list[tuple[Callable[..., dict[str, Any]], dict[str, Any], dict[str, Any
     (rdrop_numbers, {"ce_scale": 0.5}, {"loss": 0.618734}),
     (rdrop_numbers, {"alpha": 0.5}, {"loss": 1.064174}),
     (rdrop_numbers, {"kl_reduction": "sum"}, {"loss": 1.121938, "of two rows": 1.121938 + 0.115529}),
+    # the released code for RoBERTa, for classes and for scores
+    (rdrop_numbers, {"ce_passes": "first", "ce_scale": 0.5, "alpha": 0.7}, {"loss": 0.237501, "of two rows": 0.237501}),
+    (rdrop_numbers, {"ce_passes": "first", "ce_scale": 0.5, "alpha": 0.8}, {"of scores": 0.5 + 0.8 * 4}),
     # a weight on the sum acts B times as strong
     (rdrop_numbers, {"kl_reduction": "sum", "alpha": 0.5}, {"of two rows": 1.121938}),
     (cutoff_numbers, {}, {"js": 0.028535, "tokens": [1, 3, 1]}),
@@ -177,6 +180,7 @@ SAME = [
     ("r3f:eps=0:shared_dropout=true", "vanilla", 1.0),
     ("rdrop", "vanilla", 2.0),
     ("rdrop:ce_scale=0.5", "vanilla", 1.0),
+    ("rdrop:ce_passes=first", "vanilla", 1.0),
     ("cutoff:ratio=0:ce_weight=0", "vanilla", 1.0),
     ("cutoff:ratio=0:mode=span:clean_ce=false", "vanilla", 1.0),
     ("cutoff:ratio=0", "vanilla", 2.0),
@@ -354,8 +358,8 @@ def test_its_page_names_every_setting(name: str) -> None:
 
 WRONG = [
     "tdt:alpha=-1", "tdt:mu0=median", "tdt:norm=l3", "tdt-hard:tau=0", "tdt-hard:neg_fill=mask:mu0=vocab_mean",
-    "r3f:eps=-1", "r3f:every=0", "rdrop:ce_scale=0", "cutoff:ratio=2", "cutoff:mode=word", "freelb:steps=0",
-    "smart:projection=cube", "groupdro:eta=-1", "groupdro:groups=mine",
+    "r3f:eps=-1", "r3f:every=0", "rdrop:ce_scale=0", "rdrop:ce_passes=second", "cutoff:ratio=2", "cutoff:mode=word",
+    "freelb:steps=0", "smart:projection=cube", "groupdro:eta=-1", "groupdro:groups=mine",
 ]  # fmt: skip
 
 

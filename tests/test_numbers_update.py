@@ -21,7 +21,7 @@ from robusteval.methods import weight_decay as prior
 from robusteval.methods.compose import build_method
 from robusteval.methods.masks import Keeper, byte_rate, random_mask, sparse_normals
 from robusteval.methods.optimizers import adam_moments, adamax_direction, with_rule
-from robusteval.methods.threshold import percentile_count, top_threshold
+from robusteval.methods.threshold import percentile_count
 
 YES, NO = True, False
 
@@ -216,17 +216,27 @@ def test_random_rates() -> None:
     assert random_mask((3, 5), 1.0, seeded()).all()
 
 
-def test_threshold_is_the_kth_largest() -> None:
-    for seed in range(60):
-        generator = seeded(seed)
-        scores = torch.randn(1 + seed * 37, generator=generator) * 10.0 ** ((seed % 13) - 6)
-        if seed % 3 == 0:
-            scores = scores.round()
-        if seed % 4 == 0:
-            scores = scores.abs().log()
-        count = 1 + seed * 37 * (seed % 5) // 5
-        expected = scores.sort(descending=True).values[count - 1]
-        assert top_threshold(list(scores.split(50)), count).item() == expected.item()
+@pytest.mark.parametrize("variant", ["ess", "perturbation", "scaling"])
+@pytest.mark.parametrize("k", [2, 3])
+def test_bidrop_ranks_at_any_scale(variant: str, k: int) -> None:
+    """Gradients of 1e-20 to 1e6 and weights down to 0: as in float64, never NaN, 0 for a zero mean alone."""
+    count, eps = 4000, 1e-12
+    scale = 10.0 ** torch.linspace(-20, 6, count).repeat(3)
+    gradients = [torch.randn(3 * count, generator=seeded(seed)) * scale for seed in range(k)]
+    weights = torch.randn(3 * count, generator=seeded(9)) * torch.tensor([1.0, 1e-6, 0.0]).repeat_interleave(count)
+    gradients[1][::7] = gradients[0][::7]
+    for gradient in gradients:
+        gradient[::11] = 0
+    mean = sum(gradients[1:], gradients[0]) / k
+    ranked = bidrop.rank_scores(mean, bidrop.deviation(gradients), weights, variant, eps)
+    assert torch.isfinite(ranked).all()
+    assert torch.equal(ranked == 0, mean == 0)
+    exact = [gradient.double() for gradient in gradients]
+    middle = mean.double()
+    f_per = middle.abs() / (sum((g - sum(exact) / k) ** 2 for g in exact).sqrt() + eps)
+    f_sca = middle.abs() / (weights.double().abs() + eps)
+    expected = {"ess": (f_per * f_sca).sqrt(), "perturbation": f_per, "scaling": f_sca}[variant]
+    torch.testing.assert_close(ranked.double(), expected, rtol=1e-5, atol=0)
 
 
 def test_own_rules_are_the_optimizers_own() -> None:
@@ -251,6 +261,18 @@ def test_own_rules_are_the_optimizers_own() -> None:
             ruled.step()
             assert two.grad is not None
         torch.testing.assert_close(one, two)
+
+
+def test_where_eps_is_added() -> None:
+    """In RecAdam to sqrt(v) before the bias correction, as in the released code, in vanilla's AdamW after it."""
+    theta = nn.Parameter(torch.ones(()))
+    theta.grad = torch.tensor(0.5)
+    method: Any = build_method(MethodConfig.parse("recadam:fun=constant"))
+    method._adamax, method._anchors = False, {theta: torch.ones(())}
+    with torch.no_grad():
+        method._step(theta, {}, {"lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-6, "weight_decay": 0.0})
+    assert theta.item() == pytest.approx(0.9000063, abs=2e-6)
+    assert adamw_numbers()["after one step"] == pytest.approx(0.9000002, abs=2e-6)
 
 
 def trained(text: str, **settings: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -16,29 +16,33 @@ from robusteval.methods.base import Method, TrainingData
 from robusteval.methods.dropout import has_dropout, late_notice
 from robusteval.methods.masks import Keeper
 from robusteval.methods.parts import block_parameters
-from robusteval.methods.threshold import top_threshold
+from robusteval.methods.threshold import pieces, top_threshold
 
 Variant = Literal["ess", "perturbation", "scaling", "random", "gavg"]
 VARIANTS = ("ess", "perturbation", "scaling", "random", "gavg")
 
 
-def log_scores(gradients: Sequence[Tensor], parameter: Tensor, variant: str = "ess", eps: float = 1e-12) -> Tensor:
-    """The logarithm of `subnet_scores`, which neither overflows nor underflows; -inf where the mean gradient is 0."""
-    mean = sum(gradients[1:], gradients[0]) / len(gradients)
-    # around the first gradient: exactly 0 where all are equal
+def deviation(gradients: Sequence[Tensor]) -> Tensor:
+    """sqrt(sum_j (g_j - mu)^2), the denominator of Eq. 7; exactly 0 where all gradients are equal."""
     shifted = [gradient - gradients[0] for gradient in gradients[1:]]
     if len(shifted) == 1:
-        spread = shifted[0].abs_() * math.sqrt(0.5)
-    else:
-        total = sum(shifted[1:], shifted[0])
-        spread = (sum(d.square() for d in shifted) - total.square() / len(gradients)).clamp_(min=0).sqrt_()
-    size = mean.abs().log_()
-    score = torch.zeros_like(size)
-    if variant in ("ess", "perturbation"):
-        score += size - (spread + eps).log_()
-    if variant in ("ess", "scaling"):
-        score += size - (parameter.detach().abs() + eps).log_()
-    return score
+        return shifted[0].abs_() * math.sqrt(0.5)
+    total = sum(shifted[1:], shifted[0])
+    return (sum(d.square() for d in shifted) - total.square() / len(gradients)).clamp_(min=0).sqrt_()
+
+
+def rank_scores(mean: Tensor, spread: Tensor, parameter: Tensor, variant: str = "ess", eps: float = 1e-12) -> Tensor:
+    """What ranks weights as F (Eq. 9) does: the factor of a variant, for both its square root.
+
+    F itself would underflow at gradients of 1e-20; a root does not. Never NaN, and 0 only where the mean is 0.
+    """
+    size = mean.abs()
+    if variant == "perturbation":
+        return size.div_(spread + eps)
+    scale = parameter.detach().abs().add_(eps)
+    if variant == "scaling":
+        return size.div_(scale)
+    return size.mul_((spread + eps).rsqrt_()).mul_(scale.rsqrt_())
 
 
 def subnet_scores(gradients: Sequence[Tensor], parameter: Tensor, variant: str = "ess", eps: float = 1e-12) -> Tensor:
@@ -47,7 +51,9 @@ def subnet_scores(gradients: Sequence[Tensor], parameter: Tensor, variant: str =
     With mu the mean gradient (Eq. 6): F_per = |mu| / sqrt(sum_j (g_j - mu)^2) (Eq. 7), variant "perturbation";
     F_sca = |mu| / |theta| (Eq. 8), variant "scaling". eps keeps both quotients finite.
     """
-    return log_scores(gradients, parameter, variant, eps).exp()
+    mean = sum(gradients[1:], gradients[0]) / len(gradients)
+    score = rank_scores(mean, deviation(gradients), parameter, variant, eps)
+    return score.square() if variant == "ess" else score
 
 
 def subnet_mask(scores: Tensor, keep: float) -> Tensor:
@@ -167,22 +173,30 @@ class BiDrop(Method[BiDropSettings]):
         for p in self._parameters():
             if p.grad is None:
                 continue
-            # an earlier pass may have overflowed where the scaler looked at the last one alone
-            gradients = [(earlier[id(p)] / self._scale).nan_to_num_(0, 0, 0) for earlier in self._earlier]
-            gradients.append(p.grad)
-            if masked and id(p) in self._eligible:
-                if settings.variant == "random":
-                    score = torch.rand(p.shape, generator=self.generator, device=p.device)
-                else:
-                    score = log_scores(gradients, p, settings.variant, settings.eps)
+            earlier = [passed[id(p)] for passed in self._earlier]
+            ranked = masked and id(p) in self._eligible
+            for parts in pieces(p.grad, p, *earlier):
+                self._average(*parts, ranked=ranked and settings.variant != "random")
+            if ranked:
                 # the gradient of the first pass is not needed again: its memory holds the scores
-                scores[id(p)] = self._earlier[0][id(p)].copy_(score)
-            for gradient in gradients[:-1]:
-                p.grad += gradient
-            p.grad /= settings.k
+                scores[id(p)] = earlier[0]
+                if settings.variant == "random":
+                    earlier[0].uniform_(generator=self.generator)
         if scores:
             self._mask(step, scores)
         self._forget()
+
+    def _average(self, gradient: Tensor, parameter: Tensor, *earlier: Tensor, ranked: bool) -> None:
+        """Make the last gradient the mean of all; put the scores, if asked for, where the first one was."""
+        settings = self.settings
+        # an earlier pass may have overflowed where the scaler looked at the last one alone
+        others = [(each / self._scale).nan_to_num_(0, 0, 0) for each in earlier]
+        spread = deviation([*others, gradient]) if ranked else None
+        for other in others:
+            gradient += other
+        gradient /= settings.k
+        if spread is not None:
+            earlier[0].copy_(rank_scores(gradient, spread, parameter, settings.variant, settings.eps))
 
     def _forget(self) -> None:
         """Make room for the passes of the next step."""
@@ -202,11 +216,12 @@ class BiDrop(Method[BiDropSettings]):
         self._keeper.clear()
         for p in self._parameters():
             if id(p) in scores and p.grad is not None:
-                mask = scores[id(p)] >= bound[id(p)]
-                p.grad *= mask
-                kept += mask.sum()
+                for gradient, mask in pieces(p.grad, scores[id(p)]):
+                    # the scores become the mask, 1 or 0: a product of floats is faster than one with booleans
+                    gradient *= mask.ge_(bound[id(p)])
+                    kept += mask.sum()
                 if settings.mask_scope == "update":
-                    self._keeper.hold(p, mask)
+                    self._keeper.hold(p, scores[id(p)].bool())
         self.logged = {"kept": kept / sum(tensor.numel() for tensor in tensors)}
 
     def after_step(self, step: int) -> None:

@@ -23,17 +23,21 @@ def r_drop_loss(
     alpha: float = 1.0,
     *,
     ce_scale: float = 1.0,
+    ce_passes: str = "both",
     kl_reduction: str = "mean",
 ) -> Tensor:
     """L = CE1 + CE2 + alpha / 2 * [KL(p1 || p2) + KL(p2 || p1)]; logits [B, K] of two dropout masks.
 
-    For scores, MSE1 + MSE2 + alpha * MSE(y1, y2) (released code for BERT). ce_scale multiplies the first two terms;
-    kl_reduction "sum" does not divide the divergence by the batch size.
+    For scores, MSE1 + MSE2 + alpha * MSE(y1, y2) (released code for BERT). ce_scale multiplies the first two terms,
+    of which ce_passes "first" leaves out the second; kl_reduction "sum" does not divide the divergence by the batch
+    size.
 
     >>> r_drop_loss(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2), torch.tensor([0]))
     tensor(1.1219)
     """
-    task = ce_scale * (task_loss(first, labels) + task_loss(second, labels))
+    task = ce_scale * task_loss(first, labels)
+    if ce_passes == "both":
+        task = task + ce_scale * task_loss(second, labels)
     if labels.is_floating_point():
         distance = (first.float() - second.float()).squeeze(-1).square()
     else:
@@ -47,16 +51,20 @@ class RDropSettings:
 
     alpha: weight of the divergence (the code multiplies the averaged KL by 0.5 for BERT, 0.7 for RoBERTa).
     ce_scale: 0.5 is the released README's form, with the step size of vanilla.
+    ce_passes: "first" takes the task loss of one pass only; with ce_scale 0.5 and alpha 0.7 (0.8 for scores) it is the
+        released code for RoBERTa.
     kl_reduction: "sum" over the batch, while the task loss stays a mean (README); alpha is then B times as strong.
     """
 
     alpha: float = 1.0
     ce_scale: float = 1.0
+    ce_passes: Literal["both", "first"] = "both"
     kl_reduction: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
         check_range("rdrop:alpha", self.alpha, 0, math.inf)
         check_range("rdrop:ce_scale", self.ce_scale, 0, math.inf, open_low=True)
+        check_choice("rdrop:ce_passes", self.ce_passes, ("both", "first"))
         check_choice("rdrop:kl_reduction", self.kl_reduction, ("mean", "sum"))
 
 
@@ -81,8 +89,15 @@ class RDrop(Method[RDropSettings]):
             if not self._random:
                 late_notice(self, f"{self.name}: the model has no dropout, so both passes agree and one is run")
         if not self._random:
-            return 2 * settings.ce_scale * super().loss(model, batch)
+            passes = 2 if settings.ce_passes == "both" else 1
+            return passes * settings.ce_scale * super().loss(model, batch)
         first, second = self.logits(model, repeated(batch.inputs, 2), batch.labels, branches=2).chunk(2)
         return r_drop_loss(
-            first, second, batch.labels, settings.alpha, ce_scale=settings.ce_scale, kl_reduction=settings.kl_reduction
+            first,
+            second,
+            batch.labels,
+            settings.alpha,
+            ce_scale=settings.ce_scale,
+            ce_passes=settings.ce_passes,
+            kl_reduction=settings.kl_reduction,
         )
