@@ -13,6 +13,8 @@ import pandas as pd
 
 from robusteval.anatomy import check_architecture
 from robusteval.attacks.runner import AttackResult, attack_examples
+from robusteval.attacks.shards import attack_checkpoint
+from robusteval.attacks.wrapper import token_ids
 from robusteval.config import DataConfig, EvalConfig, MethodConfig, TrainConfig, check_range, from_dict
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
@@ -170,6 +172,11 @@ def attack(
     out: str | Path | None = None,
     resources_dir: str | Path | None = None,
     columns: Sequence[str] | None = None,
+    parallel: int = 0,
+    workers: int = 1,
+    query_budget: int | None = None,
+    time_limit: float | None = None,
+    cache: str | Path | None = None,
     device: str = "auto",
     data: DataConfig | None = None,
     max_length: int = 128,
@@ -179,26 +186,39 @@ def attack(
 
     examples: how many dev rows to attack, drawn once for all seeds (None: all of them).
     out: a .jsonl file, one line per example; finished lines are not attacked again.
-    columns: text columns that may be changed (default: all).
+    columns: text columns that may be changed (default: all that the task leaves open).
+    parallel: examples attacked at a time, 0 for what suits the device; workers: processes, for a checkpoint's folder.
+    query_budget, time_limit: the most queries and seconds for one example.
+    cache: a file that keeps logits by checkpoint and text, for other recipes and later calls.
     """
     if examples is not None:
         check_range("attack_examples", examples, 1, math.inf)
     check_range("seed", seed, 0, 2**63 - 1)
     rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
-    loaded.model.to(pick_device(device)).eval()
+    chosen = pick_device(device)
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "out": Path(out) if out is not None else None,
+        "resources_dir": Path(resources_dir) if resources_dir is not None else None,
+        "text_columns": rows.task.text_columns,
+        "columns": columns or rows.task.perturbable or None,
+        "parallel": parallel or (1 if chosen.type == "cpu" else 16),
+        "query_budget": query_budget,
+        "time_limit": time_limit,
+        "progress": progress,
+    }
+    selected = sample(rows.dev, examples)
+    if workers != 1 or cache is not None:
+        if not isinstance(model, str | Path):
+            raise UserError("workers: processes and a cache need a checkpoint's folder, not a model in memory")
+        return attack_checkpoint(
+            locate(str(model))[0], selected, rows.task.labels, recipe, workers=workers, max_length=max_length,
+            device=device, cache=Path(cache) if cache is not None else None, **settings,
+        )  # fmt: skip
+    loaded.model.to(chosen).eval()
     predictor = Predictor(loaded.model, loaded.tokenizer, max_length)
-    return attack_examples(
-        predictor.logits,
-        sample(rows.dev, examples),
-        rows.task.labels,
-        recipe,
-        seed=seed,
-        out=Path(out) if out is not None else None,
-        resources_dir=Path(resources_dir) if resources_dir is not None else None,
-        text_columns=rows.task.text_columns,
-        columns=columns or rows.task.perturbable or None,
-        progress=progress,
-    )
+    sees = token_ids(loaded.tokenizer, max_length)
+    return attack_examples(predictor.logits, selected, rows.task.labels, recipe, sees=sees, **settings)
 
 
 def _evaluation(

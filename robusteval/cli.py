@@ -52,6 +52,9 @@ Sets = Annotated[int, option("--sets", help="Random sets per rate.", panel=TESTS
 Columns = Annotated[str, option("--columns", help="Text columns that perturbations may touch.", panel=TESTS)]
 MaskToken = Annotated[str | None, option("--mask-token", help="For a tokenizer without one.", panel=TESTS)]
 MaxLength = Annotated[int, option("--max-length", help="Tokens per input.", panel=TRAINING)]
+Parallel = Annotated[int, option("--attack-parallel", help="Examples attacked at a time; 0: what suits the device.")]
+QueryBudget = Annotated[int | None, option("--query-budget", help="Most queries for one example.", panel=TESTS)]
+TimeLimit = Annotated[float | None, option("--time-limit", help="Most seconds for one example.", panel=TESTS)]
 Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]
 
@@ -159,6 +162,10 @@ def train_and_attack(
         str, option("--attacks", help="Recipes, comma separated; '' for none.", panel=TESTS)
     ] = "deepwordbug",
     attack_examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
+    query_budget: QueryBudget = None,
+    time_limit: TimeLimit = None,
+    attack_parallel: Parallel = 0,
+    no_cache: Annotated[bool, option("--no-cache", help="Keep no logits on disk while attacking.")] = False,
     out: Annotated[Path | None, option("--out", help="Folder of the experiment [robusteval-runs/...].")] = None,
     device: Device = "auto",
     workers: Annotated[int, option("--workers", help="Runs at a time, one process each.")] = 1,
@@ -197,7 +204,8 @@ def train_and_attack(
         task=task,
         data=data,
         evaluation=EvalConfig(
-            _names(suites), _rates(rates), sets, _names(columns), mask_token, _names(attacks), attack_examples
+            _names(suites), _rates(rates), sets, _names(columns), mask_token, _names(attacks), attack_examples,
+            query_budget, time_limit,
         ),
     )
     explicit = {key: value for key, value in given.items() if value is not None}
@@ -205,8 +213,12 @@ def train_and_attack(
     folder = out or Path("robusteval-runs") / f"{task}-{content_hash(to_dict(spec))[:8]}"
     check_range("workers", workers, 1, 1024)
     check_range("checkpoint_seconds", checkpoint_seconds, 0, 1e9)
-    options = Options(folder, device, keep_models, track, _folder(resources), checkpoint_seconds, quiet)
-    console = Console()
+    check_range("attack_parallel", attack_parallel, 0, 1024)
+    options = Options(
+        folder, device, keep_models, track, _folder(resources), checkpoint_seconds, quiet,
+        attack_parallel=attack_parallel, cache=not no_cache,
+    )  # fmt: skip
+    console = Console(emoji=False)
     plan = make_plan(spec, options)
     show_plan(plan, options, console)
     if not dry_run:
@@ -252,7 +264,7 @@ def evaluate(
     )  # fmt: skip
     name = Path(checkpoint).name
     table = build_table(evaluation_rows(result, name), [name])
-    print_table(table, Console())
+    print_table(table, Console(emoji=False))
     if out is not None:
         write_table(table, out)
 
@@ -274,23 +286,37 @@ def attack(
     max_length: MaxLength = 128,
     out: Annotated[Path | None, option("--out", help="A .jsonl file, one line per example; resumable.")] = None,
     resources: Resources = None,
+    query_budget: QueryBudget = None,
+    time_limit: TimeLimit = None,
+    attack_parallel: Parallel = 0,
+    workers: Annotated[int, option("--workers", help="Processes, each with a share of the examples.")] = 1,
+    cache: Annotated[Path | None, option("--cache", help="A file that keeps logits for other recipes.")] = None,
+    max_errors: Annotated[int, option("--max-errors", help="More errors than this: exit code 1.", panel=TESTS)] = 0,
     device: Device = "auto",
 ) -> None:
     """Attack any fine-tuned checkpoint with a TextAttack recipe."""
     quiet_libraries()
     _writable(out, folder=False)
     from robusteval import api
+    from robusteval.attacks.summary import ProgressNote
+    from robusteval.config import check_range
     from robusteval.progress import ProgressBar
+
+    check_range("attack_parallel", attack_parallel, 0, 1024)
+    check_range("max_errors", max_errors, 0, float("inf"))
 
     data = _data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column,
     )  # fmt: skip
+    note = ProgressNote()
     with ProgressBar(f"attack {recipe}", examples) as bar:
         result = api.attack(
             checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, recipe, examples=examples,
             seed=seed, out=out, resources_dir=_folder(resources), columns=_names(columns) or None, device=device,
-            data=data, max_length=max_length, progress=lambda done, total, line: bar.advance(1, line["outcome"]),
+            data=data, max_length=max_length, parallel=attack_parallel, workers=workers, query_budget=query_budget,
+            time_limit=time_limit, cache=cache,
+            progress=lambda done, total, line: bar.advance(1, note(done, total, line)),
         )  # fmt: skip
     summary = result.summary
     grid = Table("measure", "value", "n", title=f"{recipe} on {Path(checkpoint).name}")
@@ -303,7 +329,9 @@ def attack(
     grid.add_row("queries per attack", f"{summary.mean_queries:.1f}", str(summary.attacked))
     grid.add_row("words changed", f"{summary.mean_words_changed_percent:.1f} %", str(summary.succeeded))
     grid.add_row("errors", str(summary.errors), str(summary.examples))
-    Console().print(grid)
+    Console(emoji=False).print(grid)
+    if summary.errors > max_errors:
+        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -325,7 +353,7 @@ def list_names(
     }  # fmt: skip
     if kind and kind not in kinds:
         raise unknown_name("list", kind, kinds)
-    console = Console()
+    console = Console(emoji=False)
     for name, registry in kinds.items():
         if kind not in ("", name):
             continue
@@ -348,7 +376,7 @@ def doctor(
     from robusteval.doctor import diagnose
 
     colours = {"ok": "green", "missing": "red", "off": "yellow"}
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     for check in diagnose(out, _folder(resources), attack):
         remedy = f" -> {check.remedy}" if check.remedy else ""
         console.print(
@@ -365,7 +393,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Show the versi
 
 def main() -> None:
     """Entry point: a user's mistake ends with one sentence and exit code 2, an interruption with 130."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     try:
         code = app(standalone_mode=False)
     except UserError as error:

@@ -127,7 +127,8 @@ class EvalConfig:
     suites: name[:key=value...] each; rates: share of tokens touched by each perturbation; sets: random sets per
     rate; columns: text columns that perturbations may touch (default: what the task allows); mask_token: for
     tokenizers that have none.
-    attacks: recipe names; attack_examples: evaluation rows attacked by each, from the start.
+    attacks: recipe names; attack_examples: evaluation rows attacked by each; query_budget, time_limit: the most
+    queries and seconds for one example.
     """
 
     suites: tuple[str, ...] = ("clean", "mask", "replace", "ood", "advglue")
@@ -137,6 +138,8 @@ class EvalConfig:
     mask_token: str | None = None
     attacks: tuple[str, ...] = ("deepwordbug",)
     attack_examples: int = 50
+    query_budget: int | None = None
+    time_limit: float | None = None
 
     def __post_init__(self) -> None:
         for rate in self.rates:
@@ -147,6 +150,10 @@ class EvalConfig:
         check_distinct("suites", [text.partition(":")[0].strip() for text in self.suites])
         check_range("sets", self.sets, 1, float("inf"))
         check_range("attack_examples", self.attack_examples, 1, float("inf"))
+        if self.query_budget is not None:
+            check_range("query_budget", self.query_budget, 1, float("inf"))
+        if self.time_limit is not None:
+            check_range("time_limit", self.time_limit, 0, float("inf"), open_low=True)
 
 
 Part = tuple[str, dict[str, Any]]

@@ -31,7 +31,7 @@ class ProgressBar:
         self._quiet = quiet
         self._start = self._last = time.monotonic()
         self._first = done
-        console = Console(file=sys.stderr)
+        console = Console(file=sys.stderr, emoji=False)
         self._bar: Progress | None = None
         if console.is_terminal and not quiet:
             self._bar = Progress(

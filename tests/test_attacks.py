@@ -21,12 +21,13 @@ import pytest
 import torch
 
 from robusteval.attacks import recipe_entry
+from robusteval.attacks.fused import FusedPredict, Predict
 from robusteval.attacks.importing import load_textattack, offline
 from robusteval.attacks.lines import AttackLine
 from robusteval.attacks.randomness import seeded
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import summarise
-from robusteval.attacks.wrapper import Predict, PredictWrapper, not_mistaken_for_probabilities
+from robusteval.attacks.wrapper import PredictWrapper, not_mistaken_for_probabilities
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.seeds import derive
@@ -297,11 +298,13 @@ def test_equal_rows_of_one_call_are_computed_once() -> None:
         asked.append(texts)
         return keyword(texts)
 
-    wrapper = PredictWrapper(recording, 2)
+    fused = FusedPredict(recording, 2)
+    wrapper = PredictWrapper(lambda texts: fused([texts])[0])
     logits = wrapper(["good", "bad", "good"])
     assert logits.tolist() == [[0, 2], [0, -2], [0, 2]]
     assert asked == [[("good",), ("bad",)]]
-    assert (wrapper.rows, wrapper.calls) == (2, 1)
+    assert (wrapper.rows, wrapper.cached_rows) == (2, 0)
+    assert (fused.rows, fused.calls) == (2, 1)
 
 
 def test_logits_that_sum_to_one_are_not_mistaken_for_probabilities() -> None:

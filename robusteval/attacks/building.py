@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.resources import needs
@@ -13,6 +17,10 @@ from robusteval.attacks.wrapper import PredictWrapper
 
 # `predict` cuts its own batches, by length; TextAttack's cut of 32 would come first and spoil them.
 QUERY_BATCH = 4096
+# For every candidate TextAttack cuts every single word of the text into words again, with regular expressions:
+# half of its time. So many answers are kept, for strings of at most so many characters.
+WORDS_KEPT = 2**14
+LONGEST_WORD_KEPT = 40
 
 
 def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[str], columns: Sequence[str]) -> Any:
@@ -40,6 +48,35 @@ def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[st
         attack.pre_transformation_constraints.append(InputColumnModification(list(text_columns), protected))
     sort_candidates(attack.transformation)
     return attack
+
+
+def twin(attack: Any, wrapper: PredictWrapper) -> Any:
+    """Another attack of the same recipe, to attack another example at the same time.
+
+    Goal function, search and caches are its own. Transformations and constraints are shared: they may hold a
+    large model or table, and keep nothing of an example from one model call to the next.
+    """
+    goal = copy.copy(attack.goal_function)
+    goal.model = wrapper
+    constraints = [*attack.constraints, *attack.pre_transformation_constraints]
+    return type(attack)(goal, constraints, attack.transformation, copy.copy(attack.search_method))
+
+
+@contextmanager
+def remembered_words() -> Iterator[None]:
+    """Inside, TextAttack's `words_from_text` remembers what it made of single words; the same results, sooner."""
+    module = importlib.import_module("textattack.shared.attacked_text")
+    cut = module.words_from_text
+
+    @functools.lru_cache(WORDS_KEPT)
+    def remembered(word: str) -> tuple[str, ...]:
+        return tuple(cut(word))
+
+    def words_from_text(text: str) -> list[str]:
+        return list(remembered(text)) if len(text) <= LONGEST_WORD_KEPT and " " not in text else cut(text)
+
+    with patch.object(module, "words_from_text", words_from_text):
+        yield
 
 
 def sort_candidates(transformation: Any) -> None:

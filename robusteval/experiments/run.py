@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import torch
 
 import robusteval
+from robusteval.attacks.cache import LogitsCache
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.summary import AttackSummary
+from robusteval.attacks.summary import AttackSummary, ProgressNote
+from robusteval.attacks.wrapper import token_ids
 from robusteval.config import RunSpec, to_dict
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
@@ -41,6 +44,8 @@ class Options:
     """How to work; nothing in here changes a result, so it is no part of a run's name.
 
     threads: CPU threads of this process, 0 for torch's own choice.
+    attack_parallel: examples attacked at a time; 0 is 16 on an accelerator, where it pays, and 1 on a CPU.
+    cache: whether logits met in attacks are kept on disk, for the other recipes and for resuming.
     """
 
     out: Path
@@ -51,6 +56,8 @@ class Options:
     checkpoint_seconds: float = 120.0
     quiet: bool = False
     threads: int = 0
+    attack_parallel: int = 0
+    cache: bool = True
 
 
 def run_facts(data: TaskData, model_sha256: str) -> dict[str, str]:
@@ -95,7 +102,7 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
         if not data.task.regression:
             for recipe in spec.evaluation.attacks:
                 if f"attack/{recipe}" not in stages:
-                    _attack(recipe, spec, options, folder, subject)
+                    _attack(recipe, spec, options, folder, subject, loaded.sha256, hooked=hook is not None)
         if hook is not None:
             hook.remove()
         folder.finish(keep_model=options.keep_models)
@@ -252,13 +259,32 @@ def _selected(spec: RunSpec) -> str:
     return "selected on dev" if spec.train.select == "best" else ""
 
 
-def _attack(recipe: str, spec: RunSpec, options: Options, folder: RunFolder, subject: Subject) -> None:
-    data = subject.data
-    examples = sample(data.dev, spec.evaluation.attack_examples)
+def _attack(
+    recipe: str,
+    spec: RunSpec,
+    options: Options,
+    folder: RunFolder,
+    subject: Subject,
+    checkpoint: str,
+    *,
+    hooked: bool,
+) -> None:
+    data, predictor, config = subject.data, subject.predictor, spec.evaluation
+    examples = sample(data.dev, config.attack_examples)
     began = time.perf_counter()
-    with ProgressBar(f"attack {recipe} on {spec.method.label}", len(examples), quiet=options.quiet) as bar:
+    note = ProgressNote()
+    device = predictor.device.type
+    # a method with a hook at evaluation answers differently from its checkpoint
+    victim = f"{checkpoint} {spec.train.max_length} {device} fp32 {spec.method.label if hooked else ''}".strip()
+    with ExitStack() as stack:
+        bar = stack.enter_context(
+            ProgressBar(f"attack {recipe} on {run_title(spec)}", len(examples), quiet=options.quiet)
+        )
+        known = None
+        if options.cache:
+            known = stack.enter_context(LogitsCache(folder.path / "attacks" / "logits.sqlite", victim))
         result = attack_examples(
-            subject.predictor.logits,
+            predictor.logits,
             examples,
             data.task.labels,
             recipe,
@@ -267,7 +293,12 @@ def _attack(recipe: str, spec: RunSpec, options: Options, folder: RunFolder, sub
             resources_dir=options.resources_dir,
             text_columns=data.task.text_columns,
             columns=data.task.perturbable or None,
-            progress=lambda done, total, line: bar.advance(1, line["outcome"]),
+            parallel=options.attack_parallel or (1 if device == "cpu" else 16),
+            query_budget=config.query_budget,
+            time_limit=config.time_limit,
+            cache=known,
+            sees=token_ids(predictor.tokenizer, predictor.max_length),
+            progress=lambda done, total, line: bar.advance(1, note(done, total, line)),
         )
     seconds = round(time.perf_counter() - began, 3)
     folder.finish_stage(f"attack/{recipe}", _attack_rows(spec, folder, recipe, result.summary, data, seconds))

@@ -69,7 +69,8 @@ class RunFolder:
     def finish(self, *, keep_model: bool) -> None:
         """Mark the run as done, then drop what only resuming needed."""
         append_lines(self.rows_path, [{"done": True}])
-        (self.path / "state.safetensors").unlink(missing_ok=True)
+        for path in (self.path / "state.safetensors", *(self.path / "attacks").glob("logits.sqlite*")):
+            path.unlink(missing_ok=True)
         if not keep_model:
             shutil.rmtree(self.model, ignore_errors=True)
 
