@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,14 @@ from robusteval.anatomy import check_architecture
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.attacks.wrapper import token_ids
-from robusteval.config import DataConfig, EvalConfig, MethodConfig, TrainConfig, check_range, from_dict
+from robusteval.config import (
+    DataConfig,
+    EvalConfig,
+    MethodConfig,
+    TrainConfig,
+    check_range,
+    from_dict,
+)
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
 from robusteval.errors import UserError
@@ -27,7 +35,9 @@ from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models import (
     LoadedModel,
+    check_head,
     check_max_length,
+    checkpoint_labels,
     load_model,
     locate,
     recommended_learning_rate,
@@ -38,6 +48,8 @@ from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData, load_evaluation, load_task, resolve, sample
 from robusteval.trainer import TrainResult
 from robusteval.trainer import train as fit
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -208,6 +220,12 @@ def attack(
         "progress": progress,
     }
     selected = sample(rows.dev, examples)
+    cut = encode(loaded.tokenizer, selected.texts, max_length=max_length).truncated
+    if cut:
+        logger.warning(
+            "%d of %d texts to attack are cut to %d tokens (max_length): no word beyond changes a prediction",
+            cut, len(selected), max_length,
+        )  # fmt: skip
     if workers != 1 or cache is not None:
         if not isinstance(model, str | Path):
             raise UserError("workers: processes and a cache need a checkpoint's folder, not a model in memory")
@@ -233,25 +251,10 @@ def _evaluation(
     elif isinstance(task, Task):
         raise UserError("dataset: not given; a Task of your own needs its rows")
     else:
-        rows = load_evaluation(task, config, _checkpoint_labels(model) if config.dev_file else ())
+        rows = load_evaluation(task, config, checkpoint_labels(model) if config.dev_file else ())
     loaded = _loaded(model, tokenizer, rows.task, seed=0, keep_head=True)
     check_max_length(loaded.model.config, loaded.tokenizer, max_length)
     return rows, loaded
-
-
-def _checkpoint_labels(model: Any) -> tuple[str, ...]:
-    """The class names a checkpoint was trained with, in order; none for a regression model."""
-    from transformers import AutoConfig
-
-    if isinstance(model, str | Path):
-        try:
-            config = AutoConfig.from_pretrained(locate(str(model))[0])
-        except (OSError, ValueError) as error:
-            raise UserError(f"model: {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}") from error
-    else:
-        config = model.config
-    named = config.id2label or {}
-    return tuple(str(named.get(i, f"LABEL_{i}")) for i in range(config.num_labels)) if config.num_labels > 1 else ()
 
 
 def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_dataset: Any) -> TaskData:
@@ -284,4 +287,6 @@ def _loaded(
         raise UserError(
             f"model: it has {model.config.num_labels} outputs but the task {task.name!r} needs {task.num_labels}"
         )
+    if keep_head:
+        check_head("model in memory", model.config, task.labels)
     return LoadedModel(model, tokenizer, {"model": type(model).__name__, "origin": "memory"}, "")

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from robusteval import __version__
+from robusteval.cli_attacks import attacks_app
 from robusteval.errors import UserError, unknown_name
 from robusteval.logs import quiet_libraries
 
@@ -204,8 +205,15 @@ def train_and_attack(
         task=task,
         data=data,
         evaluation=EvalConfig(
-            _names(suites), _rates(rates), sets, _names(columns), mask_token, _names(attacks), attack_examples,
-            query_budget, time_limit,
+            _names(suites),
+            _rates(rates),
+            sets,
+            _names(columns),
+            mask_token,
+            _names(attacks),
+            attack_examples,
+            query_budget,
+            time_limit,
         ),
     )
     explicit = {key: value for key, value in given.items() if value is not None}
@@ -382,6 +390,9 @@ def doctor(
         console.print(
             f"[{colours[check.status]}]{check.status:8}[/] {escape(check.name)}: {escape(check.detail + remedy)}"
         )
+
+
+app.add_typer(attacks_app)
 
 
 @app.callback(invoke_without_command=True)

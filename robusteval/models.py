@@ -213,7 +213,7 @@ def load_model(
     except Exception as error:  # a damaged folder fails in as many ways as there are tokenizers
         raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
     if keep_head:
-        _check_head(name, config, labels)
+        check_head(name, config, labels)
     else:
         config.num_labels = count
         if labels:
@@ -250,7 +250,22 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _check_head(name: str, config: Any, labels: tuple[str, ...]) -> None:
+def checkpoint_labels(model: Any) -> tuple[str, ...]:
+    """The class names a checkpoint was trained with, in order; none for a regression model."""
+    from transformers import AutoConfig
+
+    if isinstance(model, str | Path):
+        try:
+            config = AutoConfig.from_pretrained(locate(str(model))[0])
+        except (OSError, ValueError) as error:
+            raise UserError(f"model: {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+    else:
+        config = model.config
+    named = config.id2label or {}
+    return tuple(str(named.get(i, f"LABEL_{i}")) for i in range(config.num_labels)) if config.num_labels > 1 else ()
+
+
+def check_head(name: str, config: Any, labels: tuple[str, ...]) -> None:
     """A checkpoint's head must fit the task: same number of outputs, and where named, the same label order."""
     count = len(labels) or 1
     if config.num_labels != count:

@@ -26,9 +26,7 @@ _register(
 )
 _register("tdt", "tdt:TDT", "TDT: token confidence and a triplet loss", hook="loss", cost="9F")
 _register("tdt-hard", "tdt:TDTHard", "TDT with tokens kept or replaced whole (Gumbel-softmax)", hook="loss", cost="9F")
-_register(
-    "r3f", "r3f:R3F", "noise on word embeddings, symmetric KL", hook="loss", cost="6F", regression="as vanilla"
-)
+_register("r3f", "r3f:R3F", "noise on word embeddings, symmetric KL", hook="loss", cost="6F", regression="as vanilla")
 _register("rdrop", "rdrop:RDrop", "R-Drop: two dropout masks, symmetric KL", hook="loss", cost="6F")
 _register(
     "cutoff", "cutoff:Cutoff", "token, span or feature cutoff", hook="loss", cost="6F", regression="without divergence"

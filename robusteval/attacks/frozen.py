@@ -1,0 +1,164 @@
+"""Frozen adversarial sets: the successful examples of finished attacks, as rows that any model can be tested on."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robusteval.attacks.lines import AttackLine
+from robusteval.errors import UserError
+from robusteval.files import read_lines, write_atomic
+
+logger = logging.getLogger(__name__)
+
+# Fields of a result line without which it can be neither shown nor frozen.
+NEEDED = (
+    "id", "index", "recipe", "seed", "columns", "gold", "outcome", "original", "perturbed", "predicted_before",
+    "predicted_after", "scores_before", "scores_after", "queries", "model_rows", "words_changed", "words", "message",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which model was attacked.
+
+    name: the run's folder, or the name of a result file that lies in no run.
+    method, checkpoint: the run's method and the sha256 of the model it trained; empty where not known.
+    """
+
+    name: str
+    method: str = ""
+    checkpoint: str = ""
+
+
+def read_results(path: Path) -> list[AttackLine]:
+    """The lines of a result file by position; UserError where there is none, or it holds something else."""
+    if not path.is_file():
+        raise UserError(f"results: there is no file {str(path)!r}")
+    lines: Any = read_lines(path)
+    if not lines:
+        raise UserError(f"results: {str(path)!r} holds no line")
+    for number, line in enumerate(lines, 1):
+        lacks = [field for field in NEEDED if not isinstance(line, dict) or field not in line]
+        if lacks:
+            raise UserError(f"results: {str(path)!r}: line {number} is no attack's result, it lacks {lacks[0]!r}")
+    return sorted(lines, key=lambda line: int(line["index"]))
+
+
+def source_of(path: Path) -> Source:
+    """The run that the result file `path` (RUN/attacks/<recipe>.jsonl) lies in, or else the file itself."""
+    run = path.absolute().parent.parent
+    try:
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        method = config["spec"]["method"]["label"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return Source(path.stem)
+    try:
+        environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        environment = {}
+    return Source(run.name, method, environment.get("checkpoint_sha256", ""))
+
+
+def successes(lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines whose attack reached its recipe's goal."""
+    return [line for line in lines if line["outcome"] == "succeeded"]
+
+
+def frozen_frame(
+    lines: Sequence[Mapping[str, Any]], source: Source, text_columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """One row per successful example of one result file.
+
+    text_columns: a name for each text column, in order; by default those of the lines, which name the columns
+    that might be changed, and therefore all of them only where none was protected.
+
+    Columns: the text columns with the adversarial texts, label (name of the gold class), id, recipe, source,
+    method, checkpoint, seed, predicted (what the attacked model said), and original_<column> for each text.
+    Texts that are empty after the attack are left out with a warning: no data set may hold them.
+    UserError where no attack succeeded, or where the names do not fit.
+    """
+    hits = successes(lines)
+    if not hits:
+        raise UserError(f"results: none of the {len(lines)} attacks on {source.name!r} succeeded: nothing to freeze")
+    names = _text_columns(hits[0], source, text_columns)
+    rows = [_row(line, source, names) for line in hits if all(text.strip() for text in line["perturbed"])]
+    if len(rows) < len(hits):
+        logger.warning("%s: %d texts are empty after the attack and left out", source.name, len(hits) - len(rows))
+    if not rows:
+        raise UserError(f"results: every successful attack on {source.name!r} left empty text: nothing to freeze")
+    return pd.DataFrame(rows)
+
+
+def _text_columns(line: Mapping[str, Any], source: Source, given: Sequence[str] | None) -> list[str]:
+    number = len(line["original"])
+    names = list(given or line["columns"])
+    if len(names) != number:
+        said = f"{', '.join(names)} names {len(names)}" if given else f"the lines name {len(names)}"
+        raise UserError(f"text_columns: {said} of the {number} text columns of {source.name!r}; name all, in order")
+    taken = [*_facts(line, source), *(f"original_{name}" for name in names)]
+    for place, name in enumerate(names):
+        if name in taken or name in names[:place]:
+            raise UserError(f"text_columns: a frozen set has another column {name!r}; name the text columns otherwise")
+    return names
+
+
+def _facts(line: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    return {
+        "label": line["gold"],
+        "id": line["id"],
+        "recipe": line["recipe"],
+        "source": source.name,
+        "method": source.method,
+        "checkpoint": source.checkpoint,
+        "seed": line["seed"],
+        "predicted": line["predicted_after"],
+    }
+
+
+def _row(line: Mapping[str, Any], source: Source, names: Sequence[str]) -> dict[str, Any]:
+    originals = {f"original_{name}": text for name, text in zip(names, line["original"], strict=True)}
+    return {**dict(zip(names, line["perturbed"], strict=True)), **_facts(line, source), **originals}
+
+
+def freeze(paths: Sequence[Path], text_columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The successful examples of several result files, end to end; see `frozen_frame`.
+
+    An example that several recipes or models were attacked with has a row for each. UserError where two files
+    have the same source, recipe and seed, or where they do not have the same text columns.
+    """
+    frames: list[pd.DataFrame] = []
+    seen: dict[tuple[str, str, int], Path] = {}
+    for path in paths:
+        lines, source = read_results(path), source_of(path)
+        key = (source.name, lines[0]["recipe"], lines[0]["seed"])
+        if key in seen:
+            raise UserError(
+                f"results: {str(seen[key])!r} and {str(path)!r} are both {key[1]!r} with seed {key[2]} on "
+                f"{source.name!r}; give one of them, or files of different names"
+            )
+        seen[key] = path
+        frame = frozen_frame(lines, source, text_columns)
+        if frames and list(frame.columns) != list(frames[0].columns):
+            raise UserError(
+                f"results: {str(path)!r} has other text columns than {str(paths[0])!r}; freeze them one by one"
+            )
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_frozen(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frozen set as Parquet, whole or not at all; UserError where the file cannot be written."""
+    content = io.BytesIO()
+    frame.to_parquet(content, index=False)
+    try:
+        write_atomic(path, content.getvalue())
+    except OSError as error:
+        raise UserError(f"out: {str(path)!r} cannot be written: {error.strerror}") from error

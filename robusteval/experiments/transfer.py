@@ -1,0 +1,77 @@
+"""Every model of an experiment against the texts that fooled the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from robusteval.attacks.frozen import read_results
+from robusteval.config import ExperimentSpec, RunSpec, from_dict, from_yaml
+from robusteval.devices import pick_device
+from robusteval.errors import UserError
+from robusteval.evaluation.predict import Predictor
+from robusteval.evaluation.transfer import transfer_matrix
+from robusteval.experiments.store import RunFolder
+from robusteval.methods.base import Context
+from robusteval.methods.compose import attach, build_method
+from robusteval.models import checkpoint_labels, load_model
+
+
+def transfer(experiment: Path, device: str = "auto") -> pd.DataFrame:
+    """The successful attacks on each model of an experiment, tried on the other models of the same seed.
+
+    experiment: the folder of an experiment whose models were kept.
+    Columns: recipe, scenario, seed, and those of `robusteval.evaluation.transfer.transfer_matrix`, whose sources and
+    targets are methods. UserError where there is no such experiment, no attack or no model, or a method's run has a
+    second one with the same scenario and seed.
+    """
+    chosen = pick_device(device)
+    runs = _kept_runs(experiment)
+    frames = []
+    for (scenario, seed), members in runs.items():
+        for method, (spec, folder) in members.items():
+            labels = checkpoint_labels(folder.model)
+            loaded = load_model(str(folder.model), labels=labels, seed=seed, keep_head=True)
+            loaded.model.to(chosen)
+            built = build_method(spec.method)
+            if not built.plain_at_evaluation:
+                built.bind(Context(chosen, 0, False, seed, lambda loss: None))
+                attach(built, loaded.model)
+            predict = Predictor(loaded.model, loaded.tokenizer, spec.train.max_length).logits
+            for file in sorted((folder.path / "attacks").glob("*.jsonl")):
+                sources = {
+                    name: read_results(other.path / "attacks" / file.name) for name, (_, other) in members.items()
+                }
+                matrix = transfer_matrix(sources, {method: predict}, labels)
+                frames.append(matrix.assign(recipe=file.stem, scenario=scenario, seed=seed))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _kept_runs(out: Path) -> dict[tuple[str, int], dict[str, tuple[RunSpec, RunFolder]]]:
+    """Method -> run, for each scenario and seed of the experiment in `out`; UserError as in `transfer`."""
+    if not (out / "experiment.yaml").is_file():
+        raise UserError(f"experiment: {str(out)!r} holds no experiment.yaml")
+    experiment = from_yaml(ExperimentSpec, (out / "experiment.yaml").read_text(encoding="utf-8"))
+    columns = [method.label for method in experiment.methods]
+    kept: dict[tuple[str, int], dict[str, tuple[RunSpec, RunFolder]]] = {}
+    for folder in filter(lambda run: run.done, map(RunFolder, sorted((out / "runs").glob("*")))):
+        spec = from_dict(RunSpec, json.loads((folder.path / "config.json").read_text(encoding="utf-8"))["spec"])
+        if not list((folder.path / "attacks").glob("*.jsonl")):
+            raise UserError(f"experiment: {folder.path.name} attacked nothing, so there is nothing to transfer")
+        if not folder.model.is_dir():
+            raise UserError(
+                f"experiment: {folder.path.name} kept no model; run the experiment with --keep-models in another folder"
+            )
+        members = kept.setdefault((spec.scenario.label, spec.seed), {})
+        if spec.method.label in members:
+            other = members[spec.method.label][1].path.name
+            raise UserError(f"experiment: {other} and {folder.path.name} are the same run; remove the outdated one")
+        members[spec.method.label] = (spec, folder)
+    if not kept:
+        raise UserError(f"experiment: {str(out)!r} has no finished run")
+    return {
+        group: dict(sorted(members.items(), key=lambda item: columns.index(item[0])))
+        for group, members in sorted(kept.items())
+    }
