@@ -160,7 +160,7 @@ def train_and_attack(
     columns: Columns = "",
     mask_token: MaskToken = None,
     attacks: Annotated[
-        str, option("--attacks", help="Recipes, comma separated; '' for none.", panel=TESTS)
+        str, option("--attacks", help="Recipes or FILE.py:NAME, comma separated; '' for none.", panel=TESTS)
     ] = "deepwordbug",
     attack_examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
     query_budget: QueryBudget = None,
@@ -280,7 +280,9 @@ def evaluate(
 @app.command()
 def attack(
     checkpoint: Annotated[str, typer.Argument(help="Folder or hub id of a fine-tuned classifier.")],
-    recipe: Annotated[str, option("--attack", help="Recipe (robusteval list attacks).", panel=TESTS)] = "deepwordbug",
+    recipe: Annotated[
+        str, option("--attack", help="Recipe (robusteval list attacks) or FILE.py:NAME.", panel=TESTS)
+    ] = "deepwordbug",
     task: TaskOption = "demo-sentiment",
     examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
     columns: Annotated[str, option("--columns", help="Text columns that may be changed.", panel=TESTS)] = "",
@@ -347,7 +349,7 @@ def list_names(
     kind: Annotated[str, typer.Argument(help="models, tasks, methods, perturbations, suites or attacks.")] = "",
 ) -> None:
     """Show what is registered."""
-    from robusteval.attacks import ATTACKS
+    from robusteval.attacks import all_recipes
     from robusteval.evaluation.suites import SUITES
     from robusteval.methods import METHODS
     from robusteval.models import MODELS
@@ -357,17 +359,17 @@ def list_names(
 
     kinds: dict[str, Any] = {
         "models": MODELS, "tasks": TASKS, "methods": METHODS, "scenarios": SCENARIOS, "perturbations": PERTURBATIONS,
-        "suites": SUITES, "attacks": ATTACKS,
+        "suites": SUITES, "attacks": all_recipes(),
     }  # fmt: skip
     if kind and kind not in kinds:
         raise unknown_name("list", kind, kinds)
     console = Console(emoji=False)
-    for name, registry in kinds.items():
+    for name, entries in kinds.items():
         if kind not in ("", name):
             continue
-        facts = list(dict.fromkeys(key for entry in registry for key, _ in entry.facts))
+        facts = list(dict.fromkeys(key for entry in entries for key, _ in entry.facts))
         grid = Table("name", "what it is", *facts, title=name, title_justify="left")
-        for entry in registry:
+        for entry in entries:
             values = dict(entry.facts)
             grid.add_row(entry.name, escape(entry.summary), *(escape(values.get(fact, "")) for fact in facts))
         console.print(grid)
@@ -375,7 +377,7 @@ def list_names(
 
 @app.command()
 def doctor(
-    attack: Annotated[str | None, option("--attack", help="Only the resources of this recipe.")] = None,
+    attack: Annotated[str | None, option("--attack", help="Only the resources of this recipe or FILE.py:NAME.")] = None,
     resources: Resources = None,
     out: Annotated[Path, option("--out", help="Folder whose disk is looked at.")] = Path("robusteval-runs"),
 ) -> None:

@@ -87,15 +87,21 @@ def _disk(out: Path) -> Check:
 
 def _recipes(resources_dir: Path | None) -> list[Check]:
     """One line per attack recipe: ready, or what it lacks."""
-    from robusteval.attacks import ATTACKS
+    from robusteval.attacks import all_recipes
     from robusteval.attacks.resources import check_recipe
 
     checks = []
-    for entry in ATTACKS:
-        lacking = [status.name for status in check_recipe(entry.name, resources_dir) if not status.present]
-        detail = f"needs {', '.join(lacking)}" if lacking else "ready"
-        remedy = f"robusteval doctor --attack {entry.name}" if lacking else ""
-        checks.append(Check(f"attack {entry.name}", "missing" if lacking else "ok", detail, remedy))
+    for entry in all_recipes():
+        try:
+            lacking = [status for status in check_recipe(entry.name, resources_dir) if not status.present]
+        except UserError as error:
+            checks.append(Check(f"attack {entry.name}", "missing", str(error)))
+            continue
+        blocked = dict(entry.facts).get("blocked")
+        detail = f"cannot run: {blocked}" if blocked else f"needs {', '.join(status.name for status in lacking)}"
+        remedy = "" if blocked else f"robusteval doctor --attack {entry.name}"
+        lacks = Check(f"attack {entry.name}", "missing", detail, remedy)
+        checks.append(lacks if lacking else Check(f"attack {entry.name}", "ok", "ready"))
     return checks
 
 

@@ -44,7 +44,8 @@ def test_every_recipe_of_textattack_is_registered_or_left_out_with_a_reason() ->
         "faster-alzantot",
     }
     assert not set(ATTACKS.names()) & set(LEFT_OUT)
-    assert len(ATTACKS.names()) + len(LEFT_OUT) == 24
+    of_textattack = [name for name in ATTACKS.names() if not name.endswith(("-minilm", "-neighbours"))]
+    assert len(of_textattack) + len(LEFT_OUT) == 24
     for entry in ATTACKS:
         assert entry.summary
         assert all(need in RESOURCES for need in needs(entry.name)), entry.name

@@ -1,14 +1,16 @@
 """The attacks: every TextAttack recipe that fits a classifier, by name, with what each one needs.
 
-Importing this package imports neither torch nor textattack; `attack_examples` lives in
-`robusteval.attacks.runner`, the numbers in `robusteval.attacks.summary`.
+Recipes of your own are named "path/to/file.py:OBJECT", or by an entry point (see `custom`). Importing this package
+imports neither torch nor textattack; `attack_examples` lives in `robusteval.attacks.runner`, the numbers in
+`robusteval.attacks.summary`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from robusteval.errors import UserError
+from robusteval.attacks.custom import entry_points, file_entry, is_file_recipe
+from robusteval.errors import UserError, unknown_name
 from robusteval.registry import Entry, Registry
 
 ATTACKS: Registry[Any] = Registry("attack recipe")
@@ -21,16 +23,33 @@ LEFT_OUT = {
 
 
 def recipe_entry(name: str) -> Entry:
-    """The registered recipe; UserError with the nearest names, or with the reason it was left out."""
+    """The recipe of this name: a registered one, "path/to/file.py:OBJECT", or an entry point.
+
+    Its `name` is what results bear, and can be part of a file name; a registered name is never shadowed.
+    UserError with the nearest names, with the reason why a recipe was left out, or where there is no such file.
+    """
     if name in LEFT_OUT:
         raise UserError(f"attack recipe: {name!r} is left out: {LEFT_OUT[name]}")
-    return ATTACKS.entry(name)
+    if name in ATTACKS:
+        return ATTACKS.entry(name)
+    if is_file_recipe(name):
+        return file_entry(name)
+    offered = entry_points()
+    if name not in offered:
+        raise unknown_name(ATTACKS.kind, name, [*ATTACKS.names(), *offered])
+    return offered[name]
+
+
+def all_recipes() -> list[Entry]:
+    """The registered recipes, then those of installed packages."""
+    return [*ATTACKS, *(entry for name, entry in entry_points().items() if name not in ATTACKS)]
 
 
 def _add(name: str, recipe: str, summary: str, needs: str = "", blocked: str = "") -> None:
     """`needs`: names of `resources.RESOURCES`, comma separated; `blocked`: why nothing can make it run."""
     facts = {"needs": needs} | ({"blocked": blocked} if blocked else {})
-    ATTACKS.add(name, f"textattack.attack_recipes:{recipe}", summary, **facts)
+    target = f"robusteval.attacks.{recipe}" if ":" in recipe else f"textattack.attack_recipes:{recipe}"
+    ATTACKS.add(name, target, summary, **facts)
 
 
 _add("deepwordbug", "DeepWordBugGao2018", "swap, replace, delete or insert one character per word (Gao 2018)")
@@ -46,9 +65,9 @@ _add(
 )
 _add(
     "textbugger",
-    "TextBuggerLi2018",
+    "variants:TextBugger",
     "character bugs, look-alikes and nearest words, sentence meaning kept (Li 2018)",
-    "counter-fitted vectors, use, homoglyphs",
+    "counter-fitted vectors, use",
 )
 _add(
     "bae",
@@ -66,7 +85,7 @@ _add(
     "clare",
     "CLARE2020",
     "replace, insert and merge with a masked language model (Li 2020)",
-    "distilroberta-base, use",
+    "distilroberta-base, use, flair, flair upos",
 )
 _add(
     "checklist",
@@ -107,10 +126,9 @@ _add(
 )
 _add(
     "spanish",
-    "SpanishRecipe",
+    "variants:Spanish",
     "Spanish WordNet synonyms, other names and places",
     "wordnet, multilingual wordnet, flair, flair ner-multi",
-    blocked="TextAttack 0.3.11 asks WordNet for the language 'esp', which WordNet calls 'spa'",
 )
 _add(
     "chinese",
@@ -140,4 +158,37 @@ _add(
     "invisible characters and homoglyphs (Boucher 2021)",
     "homoglyphs",
     blocked="TextAttack 0.3.11 builds it for targeted, translation and toxicity goals only",
+)
+
+# Variants: one part of the recipe exchanged, never without saying so in the name.
+for _base, _needs in (
+    ("textfooler", "counter-fitted vectors, pos tagger"),
+    ("textbugger", "counter-fitted vectors"),
+    ("bae", "bert-base-uncased, pos tagger"),
+    ("bert-attack", "bert-base-uncased"),
+    ("clare", "distilroberta-base, flair, flair upos"),
+):
+    _add(
+        f"{_base}-minilm",
+        f"variants:{_base.replace('-', '_').upper()}_MINILM",
+        f"{_base}, sentence meaning judged by the embedded MiniLM",
+        f"{_needs}, minilm",
+    )
+_add(
+    "textfooler-minilm-neighbours",
+    "variants:TEXTFOOLER_MINILM_NEIGHBOURS",
+    "textfooler-minilm, with a list of nearest words instead of vectors",
+    "neighbour list, pos tagger, minilm",
+)
+_add(
+    "textbugger-minilm-neighbours",
+    "variants:TEXTBUGGER_MINILM_NEIGHBOURS",
+    "textbugger-minilm, with a list of nearest words instead of vectors",
+    "neighbour list, minilm",
+)
+_add(
+    "iga-neighbours",
+    "variants:IGA_NEIGHBOURS",
+    "iga, with a list of nearest words instead of vectors",
+    "neighbour list",
 )

@@ -12,8 +12,10 @@ from typing import Any
 from unittest.mock import patch
 
 from robusteval.attacks import recipe_entry
+from robusteval.attacks.importing import kept_environment
 from robusteval.attacks.resources import needs
 from robusteval.attacks.wrapper import PredictWrapper
+from robusteval.errors import UserError
 
 # `predict` cuts its own batches, by length; TextAttack's cut of 32 would come first and spoil them.
 QUERY_BATCH = 4096
@@ -26,7 +28,7 @@ LONGEST_WORD_KEPT = 40
 def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[str], columns: Sequence[str]) -> Any:
     """The `textattack.Attack` of `recipe` around `wrapper`, restricted to changing `columns`.
 
-    To be called with textattack loaded and inside `importing.offline`.
+    To be called with textattack loaded and inside `importing.offline`. UserError where it cannot be built.
     """
     import textattack
     from textattack.constraints.pre_transformation import InputColumnModification
@@ -39,7 +41,13 @@ def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[st
     # It would warn that it does not know the class of our stand-in model.
     messages.setLevel(logging.ERROR)
     try:
-        attack = recipe_entry(recipe).load().build(wrapper)
+        # Some of its parts set environment variables.
+        with kept_environment():
+            attack = recipe_entry(recipe).load().build(wrapper)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"attack recipe {recipe!r} cannot be built: {type(error).__name__}: {error}") from error
     finally:
         messages.setLevel(level)
     attack.goal_function.batch_size = QUERY_BATCH

@@ -33,7 +33,7 @@ class Attackers:
     def __init__(self, plan: AttackPlan, sees: Sees | None = None) -> None:
         self.plan, self.sees = plan, sees
         wrapper = PredictWrapper(sees=sees)
-        self._attack = build_attack(plan.recipe, wrapper, plan.text_columns, plan.columns)
+        self._attack = build_attack(plan.given, wrapper, plan.text_columns, plan.columns)
         self._free = [ExampleAttacker(plan, self._attack, wrapper)]
 
     def line(self, target: Target, routine: Routine[AttackLine]) -> AttackLine:

@@ -25,7 +25,8 @@ from typing import Any
 from unittest.mock import patch
 
 from robusteval.attacks import stopwords
-from robusteval.attacks.resources import nltk_folders, textattack_cache
+from robusteval.attacks.local import local_copies
+from robusteval.attacks.places import nltk_folders, textattack_cache
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def load_textattack(resources_dir: Path | None = None) -> types.ModuleType:
     if loaded is not None and hasattr(loaded, "Attack"):
         return loaded
     with ExitStack() as stack:
-        stack.enter_context(_kept_environment())
+        stack.enter_context(kept_environment())
         stack.enter_context(_quiet_import())
         stack.enter_context(offline(resources_dir))
         stack.enter_context(_flair_or_stand_in())
@@ -61,7 +62,7 @@ def load_textattack(resources_dir: Path | None = None) -> types.ModuleType:
 def offline(resources_dir: Path | None = None) -> Iterator[None]:
     """Inside: NLTK data is read from `resources_dir` first, nothing is downloaded, stop words exist.
 
-    TextAttack's own files come from `resources_dir`/textattack where that folder exists.
+    Local copies of what TextAttack would fetch come from `resources_dir` where they are there (see `places`).
     """
     import nltk
     from huggingface_hub import constants
@@ -75,6 +76,7 @@ def offline(resources_dir: Path | None = None) -> Iterator[None]:
             stack.enter_context(patch.object(install, "http_get", _refuse_http))
             cache = str(textattack_cache(resources_dir))
             stack.enter_context(patch.object(install, "TEXTATTACK_CACHE_DIR", cache))
+            stack.enter_context(local_copies(resources_dir))
         if not nltk_stopwords_present(resources_dir):
             _tell_stopwords()
             # The corpus object loads itself on the first missing attribute: give it this one.
@@ -94,7 +96,7 @@ def import_flair() -> types.ModuleType:
     """The flair package, without letting it reconfigure logging; whatever its import raises is raised."""
     before = set(sys.modules)
     try:
-        with _kept_environment(), _quiet_import():
+        with kept_environment(), _quiet_import():
             return importlib.import_module("flair")
     except BaseException:
         # A half-imported package would look importable to whoever asks next.
@@ -102,6 +104,21 @@ def import_flair() -> types.ModuleType:
             if name == "flair" or name.startswith("flair."):
                 del sys.modules[name]
         raise
+
+
+@contextmanager
+def kept_environment() -> Iterator[None]:
+    """Restore os.environ afterwards. TA_CACHE_DIR is hidden: TextAttack would overwrite HF_HOME with it."""
+    before = dict(os.environ)
+    os.environ.pop("TA_CACHE_DIR", None)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
 
 
 def _refuse_nltk(*_: Any, **__: Any) -> bool:
@@ -135,21 +152,6 @@ def _own_attribute(instance: Any, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         vars(instance).pop(name, None)
-
-
-@contextmanager
-def _kept_environment() -> Iterator[None]:
-    """Restore os.environ afterwards. TA_CACHE_DIR is hidden: TextAttack would overwrite HF_HOME with it."""
-    before = dict(os.environ)
-    os.environ.pop("TA_CACHE_DIR", None)
-    try:
-        yield
-    finally:
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
-        for name, value in before.items():
-            if os.environ.get(name) != value:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -30,11 +30,13 @@ class Target:
 class AttackPlan:
     """Everything besides the model that decides the result lines; can be sent to another process.
 
+    recipe: its stable name, which lines and seeds bear; given: what the user wrote, which may be a file.
     columns: those of `text_columns` that may be changed. query_budget: the most queries for one example.
     time_limit: the most seconds for one example.
     """
 
     recipe: str
+    given: str
     seed: int
     labels: tuple[str, ...]
     text_columns: tuple[str, ...]
@@ -78,7 +80,7 @@ def make_plan(
     UserError for an unknown recipe, a missing resource, a regression task, a label outside `labels`, an unknown
     column, ids that repeat, or a limit that is not positive.
     """
-    recipe_entry(recipe)
+    entry = recipe_entry(recipe)
     if not labels:
         raise UserError(f"attack recipe {recipe!r} needs a classification task, and this one has no labels")
     if query_budget is not None and query_budget < 1:
@@ -91,6 +93,7 @@ def make_plan(
     require(recipe, resources_dir)
     stopwords = "nltk" if nltk_stopwords_present(resources_dir) else "built-in"
     return AttackPlan(
+        entry.name,
         recipe,
         seed,
         tuple(labels),

@@ -6,6 +6,7 @@ that fetches it, before the first query.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -15,7 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from robusteval.attacks import recipe_entry
+from robusteval.attacks import places, recipe_entry
+from robusteval.attacks.custom import CustomEntry, try_out
+from robusteval.attacks.importing import import_flair, load_textattack
+from robusteval.attacks.places import nltk_folders, textattack_cache
 from robusteval.errors import UserError
 
 
@@ -42,24 +46,6 @@ class Resource:
     supply: str
 
 
-def nltk_folders(resources_dir: Path | None = None) -> list[str]:
-    """The folders searched for NLTK data: `resources_dir`, its nltk_data, then NLTK's own path."""
-    import nltk.data
-
-    own = [str(folder) for folder in nltk.data.path]
-    if resources_dir is None:
-        return own
-    first = [str(resources_dir), str(resources_dir / "nltk_data")]
-    return first + [folder for folder in own if folder not in first]
-
-
-def textattack_cache(resources_dir: Path | None = None) -> Path:
-    """Where TextAttack's own files lie: `resources_dir`/textattack if there, else its cache folder."""
-    if resources_dir is not None and (resources_dir / "textattack").is_dir():
-        return resources_dir / "textattack"
-    return Path(os.environ.get("TA_CACHE_DIR") or Path.home() / ".cache" / "textattack")
-
-
 def _holds(folder: Path, package: str) -> bool:
     return (folder / package).is_dir() or (folder / f"{package}.zip").is_file()
 
@@ -83,6 +69,19 @@ def _any_of(*checks: Check) -> Check:
     return check
 
 
+def _in_folder(find: Callable[[Path | None], Path | None], *names: str) -> Check:
+    """One of `names` in the --resources folder, where `find` (of `places`) finds it."""
+
+    def check(resources_dir: Path | None) -> tuple[bool, str]:
+        found = find(resources_dir)
+        if found is not None:
+            return True, str(found)
+        folder = "the --resources folder (none was given)" if resources_dir is None else str(resources_dir)
+        return False, f"{' or '.join(names)} in {folder}"
+
+    return check
+
+
 def _cached(*relative: str) -> Check:
     """Every path lies in TextAttack's cache folder."""
 
@@ -102,8 +101,6 @@ def _importable(*modules: str) -> Check:
                 if importlib.util.find_spec(module.partition(".")[0]) is None:
                     return False, f"Python packages: no {module}"
                 if module == "flair":
-                    from robusteval.attacks.importing import import_flair
-
                     import_flair()
                 else:
                     importlib.import_module(module)
@@ -130,6 +127,28 @@ def _hub_model(name: str) -> Check:
     return check
 
 
+def _model(name: str) -> Check:
+    """A transformers model: a folder of its name in --resources, else in the cache of the hub."""
+    return _any_of(_in_folder(lambda folder: places.model_folder(folder, name), name), _hub_model(name))
+
+
+def _minilm(resources_dir: Path | None) -> tuple[bool, str]:
+    """The sentence encoder itself: weights that differ from the published ones do not count."""
+    folder = places.minilm_folder(resources_dir)
+    if folder is not None:
+        return _published(folder), f"{folder} (its checksum must be the published one)"
+    found, looked = _hub_model(places.MINILM_HUB)(resources_dir)
+    own = _in_folder(places.minilm_folder, places.MINILM_FOLDER)(resources_dir)[1]
+    return found, f"{own}; or the Python package {places.MINILM_PACKAGE}; or {looked}"
+
+
+@functools.cache
+def _published(folder: Path) -> bool:
+    from robusteval.models import MINILM, weights_sha256
+
+    return weights_sha256(folder) == MINILM.sha256
+
+
 def _flair_model(folder: str) -> Check:
     def check(_: Path | None) -> tuple[bool, str]:
         root = Path(os.environ.get("FLAIR_CACHE_ROOT") or Path.home() / ".flair")
@@ -140,14 +159,17 @@ def _flair_model(folder: str) -> Check:
 
 
 def _tensorflow_hub(url: str) -> Check:
-    """The unpacked module lies under the SHA-1 of its address, as TensorFlow Hub stores it."""
+    """The unpacked module lies in --resources, or under the SHA-1 of its address, as TensorFlow Hub stores it."""
+    own = _in_folder(places.use_folder, f"{places.USE_FOLDER}/saved_model.pb")
 
-    def check(_: Path | None) -> tuple[bool, str]:
+    def check(resources_dir: Path | None) -> tuple[bool, str]:
+        given, looked = own(resources_dir)
         root = Path(os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir()) / "tfhub_modules")
         path = root / hashlib.sha1(url.encode()).hexdigest()
         installed = importlib.util.find_spec("tensorflow_hub") is not None
-        where = f"{path} and the Python package tensorflow_hub"
-        return installed and any(path.glob("saved_model.pb*")), where
+        where = looked if given else f"{looked}; or {path}"
+        found = installed and (given or any(path.glob("saved_model.pb*")))
+        return found, f"{where}; and the Python package tensorflow_hub"
 
     return check
 
@@ -165,12 +187,15 @@ def _package_file(*relative: str) -> Check:
     return check
 
 
-_USE = "https://tfhub.dev/google/universal-sentence-encoder/3"
 _S3 = "https://textattack.s3.amazonaws.com"
 
 
 def _from_s3(relative: str) -> str:
     return f"{_S3}/{relative} (unpacked if it is a zip) as textattack/{relative} in the --resources folder"
+
+
+def _fetched(url: str, name: str) -> str:
+    return f"curl -L {url} -o {name}, in the --resources folder"
 
 
 def _python(code: str) -> str:
@@ -193,8 +218,17 @@ RESOURCES: dict[str, Resource] = {
         ),
         Resource(
             "counter-fitted vectors",
-            _cached("word_embeddings/paragramcf"),
-            _from_s3("word_embeddings/paragramcf"),
+            _any_of(_in_folder(places.vectors_file, *places.VECTORS), _cached("word_embeddings/paragramcf")),
+            "github.com/nmrksic/counter-fitting, word_vectors/counter-fitted-vectors.txt.zip, unpacked as "
+            f"{places.VECTORS[1]} in the --resources folder; or {_from_s3('word_embeddings/paragramcf')}",
+        ),
+        Resource(
+            "neighbour list",
+            _in_folder(places.neighbours_file, places.NEIGHBOURS),
+            _fetched(
+                "https://raw.githubusercontent.com/robinjia/certified-word-sub/master/data/counterfitted_neighbors.json",
+                places.NEIGHBOURS,
+            ),
         ),
         Resource(
             "hownet candidates",
@@ -213,14 +247,23 @@ RESOURCES: dict[str, Resource] = {
         ),
         Resource(
             "homoglyphs",
-            _package_file("shared", "intentional_homoglyphs.txt"),
-            "textattack/shared/intentional_homoglyphs.txt of github.com/QData/TextAttack, copied there",
+            _any_of(_in_folder(places.homoglyphs_file, places.HOMOGLYPHS), _package_file("shared", places.HOMOGLYPHS)),
+            _fetched(
+                "https://raw.githubusercontent.com/QData/TextAttack/master/textattack/shared/intentional_homoglyphs.txt",
+                places.HOMOGLYPHS,
+            ),
         ),
         Resource(
             "use",
-            _tensorflow_hub(_USE),
-            "pip install tensorflow tensorflow_hub, then set TFHUB_CACHE_DIR to a folder that stays and run "
-            + _python(f"import tensorflow_hub as hub; hub.load('{_USE}')"),
+            _tensorflow_hub(places.USE_URL),
+            f"pip install tensorflow tensorflow_hub, and {places.USE_URL}?tf-hub-format=compressed unpacked into "
+            f"{places.USE_FOLDER} in the --resources folder; or the variant of the recipe that ends in -minilm",
+        ),
+        Resource(
+            "minilm",
+            _minilm,
+            f"pip install 'robusteval[minilm]'; or hf download {places.MINILM_HUB} --local-dir "
+            f"{places.MINILM_FOLDER}, in the --resources folder",
         ),
         Resource("tensorflow", _importable("tensorflow"), "pip install tensorflow"),
         Resource("torchfile", _importable("torchfile"), "pip install torchfile"),
@@ -230,8 +273,12 @@ RESOURCES: dict[str, Resource] = {
             "pip install 'flair>=0.15' 'transformers<5' (flair 0.15 does not import on transformers 5)",
         ),
         *(
-            Resource(name, _hub_model(name), f"hf download {name}")
-            for name in ("bert-base-uncased", "distilroberta-base", "xlm-roberta-base", "gpt2")
+            Resource(
+                name,
+                _model(name),
+                f"hf download {name}; or the same with --local-dir {name}, in the --resources folder",
+            )
+            for name in places.LANGUAGE_MODELS
         ),
         *(
             Resource(
@@ -251,24 +298,39 @@ RESOURCES: dict[str, Resource] = {
 
 
 def needs(recipe: str) -> list[str]:
-    """Names of the declared resources of `recipe`; UserError where the recipe is unknown."""
-    listed = dict(recipe_entry(recipe).facts)["needs"]
-    return [name.strip() for name in listed.split(",") if name.strip()]
+    """Names of the declared resources of `recipe`; UserError where the recipe is unknown, or its code broken."""
+    entry = recipe_entry(recipe)
+    if isinstance(entry, CustomEntry):
+        return list(entry.load().needs)
+    return [name.strip() for name in dict(entry.facts)["needs"].split(",") if name.strip()]
 
 
 def check_recipe(name: str, resources_dir: Path | None = None) -> list[ResourceStatus]:
     """The state of every declared resource of recipe `name`; an empty list where it needs nothing.
 
-    A recipe that cannot run whatever is supplied has one more entry, called "recipe", that says why.
+    A recipe that cannot run whatever is supplied has one more entry, called "recipe", that says why. One of the
+    user's own whose resources are there is built once, and its last entry says whether that worked.
     """
+    entry = recipe_entry(name)
+    if isinstance(entry, CustomEntry):
+        # With the folder at hand, before the recipe's own code imports it.
+        load_textattack(resources_dir)
     states = []
     for need in needs(name):
         resource = RESOURCES[need]
         present, looked = resource.check(resources_dir)
         states.append(ResourceStatus(need, present, looked, resource.supply))
-    blocked = dict(recipe_entry(name).facts).get("blocked")
+    blocked = dict(entry.facts).get("blocked")
     if blocked:
         states.append(ResourceStatus("recipe", False, f"recipe {name}", f"nothing: {blocked}"))
+    if isinstance(entry, CustomEntry) and all(state.present for state in states):
+        try:
+            try_out(name, resources_dir)
+        except UserError as error:
+            states.append(ResourceStatus("a recipe that builds", False, entry.target, f"a correction: {error}"))
+        else:
+            looked = f"{entry.target}, called {entry.name} in results"
+            states.append(ResourceStatus("a recipe that builds", True, looked, "nothing"))
     return states
 
 

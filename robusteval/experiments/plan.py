@@ -11,7 +11,7 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer
 
 from robusteval.anatomy import check_architecture
-from robusteval.attacks import ATTACKS
+from robusteval.attacks import recipe_entry
 from robusteval.attacks.resources import require
 from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig, TrainConfig
 from robusteval.devices import check_tracker, pick_device, pick_precision
@@ -71,7 +71,7 @@ def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
     Raises UserError for the first thing that cannot work.
     """
     for recipe in spec.base.evaluation.attacks:
-        ATTACKS.entry(recipe)
+        recipe_entry(recipe)
     runs = spec.runs()
     for run in runs:
         build_method(run.method)

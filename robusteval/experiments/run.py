@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import robusteval
+from robusteval.attacks import recipe_entry
 from robusteval.attacks.cache import LogitsCache
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import AttackSummary, ProgressNote
@@ -101,7 +102,7 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
                 _evaluate(text, suite, spec, folder, subject)
         if not data.task.regression:
             for recipe in spec.evaluation.attacks:
-                if f"attack/{recipe}" not in stages:
+                if f"attack/{recipe_entry(recipe).name}" not in stages:
                     _attack(recipe, spec, options, folder, subject, loaded.sha256, hooked=hook is not None)
         if hook is not None:
             hook.remove()
@@ -270,6 +271,7 @@ def _attack(
     hooked: bool,
 ) -> None:
     data, predictor, config = subject.data, subject.predictor, spec.evaluation
+    name = recipe_entry(recipe).name
     examples = sample(data.dev, config.attack_examples)
     began = time.perf_counter()
     note = ProgressNote()
@@ -278,7 +280,7 @@ def _attack(
     victim = f"{checkpoint} {spec.train.max_length} {device} fp32 {spec.method.label if hooked else ''}".strip()
     with ExitStack() as stack:
         bar = stack.enter_context(
-            ProgressBar(f"attack {recipe} on {run_title(spec)}", len(examples), quiet=options.quiet)
+            ProgressBar(f"attack {name} on {run_title(spec)}", len(examples), quiet=options.quiet)
         )
         known = None
         if options.cache:
@@ -289,7 +291,7 @@ def _attack(
             data.task.labels,
             recipe,
             seed=spec.seed,
-            out=folder.path / "attacks" / f"{recipe}.jsonl",
+            out=folder.path / "attacks" / f"{name}.jsonl",
             resources_dir=options.resources_dir,
             text_columns=data.task.text_columns,
             columns=data.task.perturbable or None,
@@ -301,7 +303,7 @@ def _attack(
             progress=lambda done, total, line: bar.advance(1, note(done, total, line)),
         )
     seconds = round(time.perf_counter() - began, 3)
-    folder.finish_stage(f"attack/{recipe}", _attack_rows(spec, folder, recipe, result.summary, data, seconds))
+    folder.finish_stage(f"attack/{name}", _attack_rows(spec, folder, name, result.summary, data, seconds))
 
 
 def _attack_rows(
