@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,23 @@ def test_a_dry_run_tells_rows_and_runs(tiny_folder: Path, csv_files: tuple[Path,
     assert "6 runs" in done.stdout
     assert "label-noise:rate=0.2: trained on 96 rows, flipped 19" in done.stdout
     assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_from_a_file_is_attacked_with_under_a_name_of_its_own(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    code = "from textattack.attack_recipes import DeepWordBugGao2018 as Mine\n"
+    (tmp_path / "recipes.py").write_text(code)
+    asked = spec(tiny_folder, csv_files, ("none",), attack_examples=3)
+    given = f"{tmp_path / 'recipes.py'}:Mine"
+    evaluation = dataclasses.replace(asked.base.evaluation, attacks=(given, "deepwordbug"))
+    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, evaluation=evaluation))
+    options = Options(tmp_path / "out", device="cpu", quiet=True)
+    plan = make_plan(asked, options)
+    folder = execute(plan.runs[0], options, plan.facts, plan.data)
+    own, known = sorted((folder.path / "attacks").glob("*.jsonl"), key=lambda path: path.stem == "deepwordbug")
+    assert own.stem.startswith("recipes.Mine.")
+    values = {row.suite_value for row in folder.rows() if row.suite == "attack"}
+    assert values == {own.stem, known.stem}
+    # the logits that both recipes met were kept for resuming alone
+    assert not list((folder.path / "attacks").glob("*.sqlite*"))
