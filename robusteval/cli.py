@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,11 +13,45 @@ from rich.table import Table
 
 from robusteval import __version__
 from robusteval.cli_attacks import attacks_app
+from robusteval.cli_options import (
+    DATA,
+    MODEL,
+    SUITE_NAMES,
+    TESTS,
+    TRAINING,
+    Columns,
+    DataDir,
+    DevFile,
+    Device,
+    DevSplit,
+    EvalLimit,
+    LabelColumn,
+    LabelType,
+    MaskToken,
+    MaxLength,
+    Parallel,
+    QueryBudget,
+    Rates,
+    Resources,
+    Revision,
+    Sets,
+    Suites,
+    TaskOption,
+    TextColumns,
+    TimeLimit,
+    TrainFile,
+    TrainLimit,
+    TrainSplit,
+    check_writable,
+    data_config,
+    existing_folder,
+    listed,
+    option,
+    parse_rates,
+    parse_seeds,
+)
 from robusteval.errors import UserError, unknown_name
 from robusteval.logs import quiet_libraries
-
-if TYPE_CHECKING:
-    from robusteval.config import DataConfig
 
 app = typer.Typer(
     name="robusteval",
@@ -27,84 +61,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-DATA, MODEL, TRAINING, TESTS, WORK = "Data", "Model and methods", "Training", "Tests", "How to work"
-
-
-def option(*names: str, help: str, panel: str = WORK) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel)
-
-
-TaskOption = Annotated[str, option("--task", help="Registered task (robusteval list tasks).", panel=DATA)]
-DataDir = Annotated[str | None, option("--data-dir", help="Folder <family>/<task>/<split>.parquet.", panel=DATA)]
-Revision = Annotated[str, option("--revision", help="Revision of a hub data set.", panel=DATA)]
-TrainSplit = Annotated[str | None, option("--train-split", help="Split to train on.", panel=DATA)]
-DevSplit = Annotated[str | None, option("--dev-split", help="Split to evaluate on.", panel=DATA)]
-TrainFile = Annotated[str | None, option("--train-file", help="CSV, TSV, JSONL or Parquet.", panel=DATA)]
-DevFile = Annotated[str | None, option("--dev-file", help="CSV, TSV, JSONL or Parquet.", panel=DATA)]
-TextColumns = Annotated[str, option("--text-columns", help="One or two columns, comma separated.", panel=DATA)]
-LabelColumn = Annotated[str, option("--label-column", help="Column of the label.", panel=DATA)]
-LabelType = Annotated[str, option("--label-type", help="auto, class or score.", panel=DATA)]
-TrainLimit = Annotated[int | None, option("--train-limit", help="Train on that many rows.", panel=DATA)]
-EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that many rows.", panel=DATA)]
-Suites = Annotated[str, option("--suites", help="Test suites, comma separated.", panel=TESTS)]
-Rates = Annotated[str, option("--rates", help="Shares of perturbed tokens.", panel=TESTS)]
-Sets = Annotated[int, option("--sets", help="Random sets per rate.", panel=TESTS)]
-Columns = Annotated[str, option("--columns", help="Text columns that perturbations may touch.", panel=TESTS)]
-MaskToken = Annotated[str | None, option("--mask-token", help="For a tokenizer without one.", panel=TESTS)]
-MaxLength = Annotated[int, option("--max-length", help="Tokens per input.", panel=TRAINING)]
-Parallel = Annotated[int, option("--attack-parallel", help="Examples attacked at a time; 0: what suits the device.")]
-QueryBudget = Annotated[int | None, option("--query-budget", help="Most queries for one example.", panel=TESTS)]
-TimeLimit = Annotated[float | None, option("--time-limit", help="Most seconds for one example.", panel=TESTS)]
-Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]
-
-SUITE_NAMES = "clean,mask,replace,ood,advglue"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _rates(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in _names(text))
-    except ValueError:
-        raise UserError(f"rates: {text!r} is not a comma-separated list of numbers") from None
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    """ "3" means seeds 0, 1, 2; "4,7" means just these."""
-    try:
-        numbers = tuple(int(part) for part in _names(text))
-    except ValueError:
-        raise UserError(f"seeds: {text!r} is neither a count nor a comma-separated list") from None
-    if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
-        raise UserError(f"seeds: {text!r} names no seed; give a count of at least 1, or numbers from 0")
-    return numbers if "," in text else tuple(range(numbers[0]))
-
-
-def _folder(resources: Path | None) -> Path | None:
-    if resources is not None and not resources.is_dir():
-        raise UserError(f"resources: there is no folder {str(resources)!r}")
-    return resources
-
-
-def _writable(path: Path | None, *, folder: bool) -> None:
-    """Raise UserError before any work where results could not be written afterwards."""
-    if path is None:
-        return
-    place = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
-    if place == path.absolute() and place.is_dir() != folder:
-        raise UserError(f"out: {str(path)!r} is a {'file' if folder else 'folder'}")
-    if place != path.absolute() and not place.is_dir():
-        raise UserError(f"out: {str(place)!r} is a file")
-
-
-def _data_config(**values: Any) -> DataConfig:
-    from robusteval.config import DataConfig
-
-    return DataConfig(**{**values, "text_columns": _names(values["text_columns"])})
 
 
 @app.command()
@@ -193,7 +149,7 @@ def train_and_attack(
         "clip_norm": clip_norm, "dropout": dropout, "precision": precision, "select": select,
         "max_length": max_length,
     }  # fmt: skip
-    data = _data_config(
+    data = data_config(
         data_dir=data_dir, revision=revision, train_split=train_split, dev_split=dev_split, train_file=train_file,
         dev_file=dev_file, text_columns=text_columns, label_column=label_column, label_type=label_type,
         train_limit=train_limit, eval_limit=eval_limit, cue=cue,
@@ -205,25 +161,25 @@ def train_and_attack(
         task=task,
         data=data,
         evaluation=EvalConfig(
-            _names(suites),
-            _rates(rates),
+            listed(suites),
+            parse_rates(rates),
             sets,
-            _names(columns),
+            listed(columns),
             mask_token,
-            _names(attacks),
+            listed(attacks),
             attack_examples,
             query_budget,
             time_limit,
         ),
     )
     explicit = {key: value for key, value in given.items() if value is not None}
-    spec = make_spec(base, _names(methods), _seeds(seeds), explicit, _names(scenario))
+    spec = make_spec(base, listed(methods), parse_seeds(seeds), explicit, listed(scenario))
     folder = out or Path("robusteval-runs") / f"{task}-{content_hash(to_dict(spec))[:8]}"
     check_range("workers", workers, 1, 1024)
     check_range("checkpoint_seconds", checkpoint_seconds, 0, 1e9)
     check_range("attack_parallel", attack_parallel, 0, 1024)
     options = Options(
-        folder, device, keep_models, track, _folder(resources), checkpoint_seconds, quiet,
+        folder, device, keep_models, track, existing_folder(resources), checkpoint_seconds, quiet,
         attack_parallel=attack_parallel, cache=not no_cache,
     )  # fmt: skip
     console = Console(emoji=False)
@@ -255,19 +211,19 @@ def evaluate(
 ) -> None:
     """Test any fine-tuned checkpoint on clean, perturbed, out-of-domain and adversarial text."""
     quiet_libraries()
-    _writable(out, folder=True)
+    check_writable(out, folder=True)
     from robusteval import api
     from robusteval.experiments.session import evaluation_rows
     from robusteval.report.render import print_table, write_table
     from robusteval.report.table import build_table
 
-    data = _data_config(
+    data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column, eval_limit=eval_limit,
     )  # fmt: skip
     result = api.evaluate(
         checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, data=data, device=device,
-        max_length=max_length, suites=_names(suites), rates=_rates(rates), sets=sets, columns=_names(columns),
+        max_length=max_length, suites=listed(suites), rates=parse_rates(rates), sets=sets, columns=listed(columns),
         mask_token=mask_token,
     )  # fmt: skip
     name = Path(checkpoint).name
@@ -275,73 +231,6 @@ def evaluate(
     print_table(table, Console(emoji=False))
     if out is not None:
         write_table(table, out)
-
-
-@app.command()
-def attack(
-    checkpoint: Annotated[str, typer.Argument(help="Folder or hub id of a fine-tuned classifier.")],
-    recipe: Annotated[
-        str, option("--attack", help="Recipe (robusteval list attacks) or FILE.py:NAME.", panel=TESTS)
-    ] = "deepwordbug",
-    task: TaskOption = "demo-sentiment",
-    examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
-    columns: Annotated[str, option("--columns", help="Text columns that may be changed.", panel=TESTS)] = "",
-    seed: Annotated[int, option("--seed", help="Seed of the attack.", panel=TESTS)] = 0,
-    data_dir: DataDir = None,
-    revision: Revision = "main",
-    dev_split: DevSplit = None,
-    dev_file: DevFile = None,
-    text_columns: TextColumns = "",
-    label_column: LabelColumn = "label",
-    max_length: MaxLength = 128,
-    out: Annotated[Path | None, option("--out", help="A .jsonl file, one line per example; resumable.")] = None,
-    resources: Resources = None,
-    query_budget: QueryBudget = None,
-    time_limit: TimeLimit = None,
-    attack_parallel: Parallel = 0,
-    workers: Annotated[int, option("--workers", help="Processes, each with a share of the examples.")] = 1,
-    cache: Annotated[Path | None, option("--cache", help="A file that keeps logits for other recipes.")] = None,
-    max_errors: Annotated[int, option("--max-errors", help="More errors than this: exit code 1.", panel=TESTS)] = 0,
-    device: Device = "auto",
-) -> None:
-    """Attack any fine-tuned checkpoint with a TextAttack recipe."""
-    quiet_libraries()
-    _writable(out, folder=False)
-    from robusteval import api
-    from robusteval.attacks.summary import ProgressNote
-    from robusteval.config import check_range
-    from robusteval.progress import ProgressBar
-
-    check_range("attack_parallel", attack_parallel, 0, 1024)
-    check_range("max_errors", max_errors, 0, float("inf"))
-
-    data = _data_config(
-        data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
-        label_column=label_column,
-    )  # fmt: skip
-    note = ProgressNote()
-    with ProgressBar(f"attack {recipe}", examples) as bar:
-        result = api.attack(
-            checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, recipe, examples=examples,
-            seed=seed, out=out, resources_dir=_folder(resources), columns=_names(columns) or None, device=device,
-            data=data, max_length=max_length, parallel=attack_parallel, workers=workers, query_budget=query_budget,
-            time_limit=time_limit, cache=cache,
-            progress=lambda done, total, line: bar.advance(1, note(done, total, line)),
-        )  # fmt: skip
-    summary = result.summary
-    grid = Table("measure", "value", "n", title=f"{recipe} on {Path(checkpoint).name}")
-    for name, value, n in (
-        ("accuracy before", summary.clean_accuracy, summary.evaluated),
-        ("accuracy under attack", summary.accuracy_under_attack, summary.evaluated),
-        ("attack success rate", summary.attack_success_rate, summary.attacked),
-    ):
-        grid.add_row(name, f"{100 * value:.2f} %", str(n))
-    grid.add_row("queries per attack", f"{summary.mean_queries:.1f}", str(summary.attacked))
-    grid.add_row("words changed", f"{summary.mean_words_changed_percent:.1f} %", str(summary.succeeded))
-    grid.add_row("errors", str(summary.errors), str(summary.examples))
-    Console(emoji=False).print(grid)
-    if summary.errors > max_errors:
-        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -387,7 +276,7 @@ def doctor(
 
     colours = {"ok": "green", "missing": "red", "off": "yellow"}
     console = Console(soft_wrap=True, emoji=False)
-    for check in diagnose(out, _folder(resources), attack):
+    for check in diagnose(out, existing_folder(resources), attack):
         remedy = f" -> {check.remedy}" if check.remedy else ""
         console.print(
             f"[{colours[check.status]}]{check.status:8}[/] {escape(check.name)}: {escape(check.detail + remedy)}"

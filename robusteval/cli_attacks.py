@@ -1,4 +1,4 @@
-"""Commands on finished attacks: show them, freeze what succeeded, try it on other models."""
+"""Commands on attacks: attack a checkpoint, show what changed, freeze what succeeded, try it on other models."""
 
 from __future__ import annotations
 
@@ -10,10 +10,98 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from robusteval.cli_options import (
+    TESTS,
+    DataDir,
+    DevFile,
+    Device,
+    DevSplit,
+    LabelColumn,
+    MaxLength,
+    Parallel,
+    QueryBudget,
+    Resources,
+    Revision,
+    TaskOption,
+    TextColumns,
+    TimeLimit,
+    check_writable,
+    data_config,
+    existing_folder,
+    listed,
+    option,
+)
 from robusteval.errors import UserError
 from robusteval.logs import quiet_libraries
 
 attacks_app = typer.Typer()
+
+
+@attacks_app.command()
+def attack(
+    checkpoint: Annotated[str, typer.Argument(help="Folder or hub id of a fine-tuned classifier.")],
+    recipe: Annotated[
+        str, option("--attack", help="Recipe (robusteval list attacks) or FILE.py:NAME.", panel=TESTS)
+    ] = "deepwordbug",
+    task: TaskOption = "demo-sentiment",
+    examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
+    columns: Annotated[str, option("--columns", help="Text columns that may be changed.", panel=TESTS)] = "",
+    seed: Annotated[int, option("--seed", help="Seed of the attack.", panel=TESTS)] = 0,
+    data_dir: DataDir = None,
+    revision: Revision = "main",
+    dev_split: DevSplit = None,
+    dev_file: DevFile = None,
+    text_columns: TextColumns = "",
+    label_column: LabelColumn = "label",
+    max_length: MaxLength = 128,
+    out: Annotated[Path | None, option("--out", help="A .jsonl file, one line per example; resumable.")] = None,
+    resources: Resources = None,
+    query_budget: QueryBudget = None,
+    time_limit: TimeLimit = None,
+    attack_parallel: Parallel = 0,
+    workers: Annotated[int, option("--workers", help="Processes, each with a share of the examples.")] = 1,
+    cache: Annotated[Path | None, option("--cache", help="A file that keeps logits for other recipes.")] = None,
+    max_errors: Annotated[int, option("--max-errors", help="More errors than this: exit code 1.", panel=TESTS)] = 0,
+    device: Device = "auto",
+) -> None:
+    """Attack any fine-tuned checkpoint with a TextAttack recipe."""
+    quiet_libraries()
+    check_writable(out, folder=False)
+    from robusteval import api
+    from robusteval.attacks.summary import ProgressNote
+    from robusteval.config import check_range
+    from robusteval.progress import ProgressBar
+
+    check_range("attack_parallel", attack_parallel, 0, 1024)
+    check_range("max_errors", max_errors, 0, float("inf"))
+
+    data = data_config(
+        data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
+        label_column=label_column,
+    )  # fmt: skip
+    note = ProgressNote()
+    with ProgressBar(f"attack {recipe}", examples) as bar:
+        result = api.attack(
+            checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, recipe, examples=examples,
+            seed=seed, out=out, resources_dir=existing_folder(resources), columns=listed(columns) or None,
+            device=device, data=data, max_length=max_length, parallel=attack_parallel, workers=workers, query_budget=query_budget,
+            time_limit=time_limit, cache=cache,
+            progress=lambda done, total, line: bar.advance(1, note(done, total, line)),
+        )  # fmt: skip
+    summary = result.summary
+    grid = Table("measure", "value", "n", title=f"{recipe} on {Path(checkpoint).name}")
+    for name, value, n in (
+        ("accuracy before", summary.clean_accuracy, summary.evaluated),
+        ("accuracy under attack", summary.accuracy_under_attack, summary.evaluated),
+        ("attack success rate", summary.attack_success_rate, summary.attacked),
+    ):
+        grid.add_row(name, f"{100 * value:.2f} %", str(n))
+    grid.add_row("queries per attack", f"{summary.mean_queries:.1f}", str(summary.attacked))
+    grid.add_row("words changed", f"{summary.mean_words_changed_percent:.1f} %", str(summary.succeeded))
+    grid.add_row("errors", str(summary.errors), str(summary.examples))
+    Console(emoji=False).print(grid)
+    if summary.errors > max_errors:
+        raise typer.Exit(1)
 
 
 @attacks_app.command()

@@ -350,26 +350,25 @@ def from_dict(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
 
     Raises UserError for an unknown field (with the nearest valid one) or a value of the wrong type.
     """
-    hints = typing.get_type_hints(kind)
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    arguments = {}
-    for key, value in values.items():
-        if key not in known:
-            raise unknown_name(f"{path}field", key, known)
-        arguments[key] = convert(hints[key], value, f"{path}{key}")
-    return kind(**arguments)
+    return _record(kind, values, path, f"{path}field")
 
 
 def settings(kind: type[T], values: Mapping[str, Any], name: str) -> T:
     """The settings record of the method, suite or scenario `name`; UserError for an unknown or ill-typed one."""
-    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    if values and not fields(kind):  # type: ignore[arg-type]
+        raise UserError(f"{name}: it has no settings, so {next(iter(values))!r} cannot be set")
+    return _record(kind, values, f"{name}:", f"{name} setting")
+
+
+def _record(kind: type[T], values: Mapping[str, Any], path: str, what: str) -> T:
     hints = typing.get_type_hints(kind)
-    for key in values:
-        if not known:
-            raise UserError(f"{name}: it has no settings, so {key!r} cannot be set")
+    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    arguments = {}
+    for key, value in values.items():
         if key not in known:
-            raise unknown_name(f"{name} setting", key, known)
-    return kind(**{key: convert(hints[key], value, f"{name}:{key}") for key, value in values.items()})
+            raise unknown_name(what, key, known)
+        arguments[key] = convert(hints[key], value, f"{path}{key}")
+    return kind(**arguments)
 
 
 def convert(hint: Any, value: Any, path: str) -> Any:

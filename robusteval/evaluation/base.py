@@ -15,6 +15,7 @@ import pandas as pd
 from robusteval.config import EvalConfig
 from robusteval.config import settings as make_settings
 from robusteval.encoding import Encoded, encode
+from robusteval.errors import UserError
 from robusteval.evaluation.metrics import predictions, score
 from robusteval.evaluation.predict import Predictor
 from robusteval.perturbations import Source
@@ -179,6 +180,15 @@ class Suite(Generic[S]):
         `data` may come without training rows (a finished checkpoint is evaluated).
         """
         return []
+
+    def trial(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> Source:
+        """One dev row as perturbations see it, to meet what is missing; UserError where no rates are given."""
+        if not config.rates:
+            raise UserError(f"rates: none given, and the suite {self.name!r} needs at least one")
+        return Source.of(
+            tokenizer, data.dev.take([0]), data.task, max_length=128, columns=config.columns,
+            mask_token=config.mask_token,
+        )  # fmt: skip
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         """Measure; every measurement bears `self.name` as its suite."""

@@ -232,13 +232,7 @@ class OrderedDrop(Suite[OrderedDropSettings]):
     acts_inside = True
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
-        if not config.rates:
-            raise UserError(f"rates: none given, and the suite {self.name!r} needs at least one")
-        # one row is enough to meet what is missing
-        source = Source.of(
-            tokenizer, data.dev.take([0]), data.task, max_length=128, columns=config.columns,
-            mask_token=config.mask_token,
-        )  # fmt: skip
+        source = self.trial(data, tokenizer, config)
         drop(source, np.zeros(len(source.eligible)), 0.5, by=self.settings.drop)
         if "confidence" in self.settings.names and self.settings.scores is not None:
             Scorer.load(self.settings.scores, data.task.labels, tokenizer)

@@ -9,7 +9,6 @@ import numpy as np
 
 from robusteval.config import EvalConfig, parse_part
 from robusteval.encoding import Encoded
-from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
 from robusteval.perturbations import PERTURBATIONS, Source
 from robusteval.registry import Registry
@@ -66,14 +65,7 @@ class Perturbed(Suite[NoSettings]):
     """One measurement per rate: `sets` random versions of the dev split, the same for every model (TDT, Figure 5)."""
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
-        if not config.rates:
-            raise UserError(f"rates: none given, and the suite {self.name!r} needs at least one")
-        # one row is enough to meet what is missing
-        source = Source.of(
-            tokenizer, data.dev.take([0]), data.task, max_length=128, columns=config.columns,
-            mask_token=config.mask_token,
-        )  # fmt: skip
-        PERTURBATIONS[self.name](source, 0.5, np.random.default_rng(0))
+        PERTURBATIONS[self.name](self.trial(data, tokenizer, config), 0.5, np.random.default_rng(0))
         return []
 
     def run(self, subject: Subject) -> Iterator[Measurement]:

@@ -1,0 +1,91 @@
+"""The options that several commands share, the panels that --help groups them in, and reading what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robusteval.errors import UserError
+
+if TYPE_CHECKING:
+    from robusteval.config import DataConfig
+
+DATA, MODEL, TRAINING, TESTS, WORK = "Data", "Model and methods", "Training", "Tests", "How to work"
+
+
+def option(*names: str, help: str, panel: str = WORK) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel)
+
+
+TaskOption = Annotated[str, option("--task", help="Registered task (robusteval list tasks).", panel=DATA)]
+DataDir = Annotated[str | None, option("--data-dir", help="Folder <family>/<task>/<split>.parquet.", panel=DATA)]
+Revision = Annotated[str, option("--revision", help="Revision of a hub data set.", panel=DATA)]
+TrainSplit = Annotated[str | None, option("--train-split", help="Split to train on.", panel=DATA)]
+DevSplit = Annotated[str | None, option("--dev-split", help="Split to evaluate on.", panel=DATA)]
+TrainFile = Annotated[str | None, option("--train-file", help="CSV, TSV, JSONL or Parquet.", panel=DATA)]
+DevFile = Annotated[str | None, option("--dev-file", help="CSV, TSV, JSONL or Parquet.", panel=DATA)]
+TextColumns = Annotated[str, option("--text-columns", help="One or two columns, comma separated.", panel=DATA)]
+LabelColumn = Annotated[str, option("--label-column", help="Column of the label.", panel=DATA)]
+LabelType = Annotated[str, option("--label-type", help="auto, class or score.", panel=DATA)]
+TrainLimit = Annotated[int | None, option("--train-limit", help="Train on that many rows.", panel=DATA)]
+EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that many rows.", panel=DATA)]
+Suites = Annotated[str, option("--suites", help="Test suites, comma separated.", panel=TESTS)]
+Rates = Annotated[str, option("--rates", help="Shares of perturbed tokens.", panel=TESTS)]
+Sets = Annotated[int, option("--sets", help="Random sets per rate.", panel=TESTS)]
+Columns = Annotated[str, option("--columns", help="Text columns that perturbations may touch.", panel=TESTS)]
+MaskToken = Annotated[str | None, option("--mask-token", help="For a tokenizer without one.", panel=TESTS)]
+MaxLength = Annotated[int, option("--max-length", help="Tokens per input.", panel=TRAINING)]
+Parallel = Annotated[int, option("--attack-parallel", help="Examples attacked at a time; 0: what suits the device.")]
+QueryBudget = Annotated[int | None, option("--query-budget", help="Most queries for one example.", panel=TESTS)]
+TimeLimit = Annotated[float | None, option("--time-limit", help="Most seconds for one example.", panel=TESTS)]
+Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]
+
+SUITE_NAMES = "clean,mask,replace,ood,advglue"
+
+
+def listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_rates(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in listed(text))
+    except ValueError:
+        raise UserError(f"rates: {text!r} is not a comma-separated list of numbers") from None
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """ "3" means seeds 0, 1, 2; "4,7" means just these."""
+    try:
+        numbers = tuple(int(part) for part in listed(text))
+    except ValueError:
+        raise UserError(f"seeds: {text!r} is neither a count nor a comma-separated list") from None
+    if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
+        raise UserError(f"seeds: {text!r} names no seed; give a count of at least 1, or numbers from 0")
+    return numbers if "," in text else tuple(range(numbers[0]))
+
+
+def existing_folder(resources: Path | None) -> Path | None:
+    if resources is not None and not resources.is_dir():
+        raise UserError(f"resources: there is no folder {str(resources)!r}")
+    return resources
+
+
+def check_writable(path: Path | None, *, folder: bool) -> None:
+    """Raise UserError before any work where results could not be written afterwards."""
+    if path is None:
+        return
+    place = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    if place == path.absolute() and place.is_dir() != folder:
+        raise UserError(f"out: {str(path)!r} is a {'file' if folder else 'folder'}")
+    if place != path.absolute() and not place.is_dir():
+        raise UserError(f"out: {str(place)!r} is a file")
+
+
+def data_config(**values: Any) -> DataConfig:
+    from robusteval.config import DataConfig
+
+    return DataConfig(**{**values, "text_columns": listed(values["text_columns"])})
