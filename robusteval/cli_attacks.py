@@ -84,8 +84,8 @@ def attack(
         result = api.attack(
             checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, recipe, examples=examples,
             seed=seed, out=out, resources_dir=existing_folder(resources), columns=listed(columns) or None,
-            device=device, data=data, max_length=max_length, parallel=attack_parallel, workers=workers, query_budget=query_budget,
-            time_limit=time_limit, cache=cache,
+            device=device, data=data, max_length=max_length, parallel=attack_parallel, workers=workers,
+            query_budget=query_budget, time_limit=time_limit, cache=cache,
             progress=lambda done, total, line: bar.advance(1, note(done, total, line)),
         )  # fmt: skip
     summary = result.summary
