@@ -213,7 +213,7 @@ def attack(
         "out": Path(out) if out is not None else None,
         "resources_dir": Path(resources_dir) if resources_dir is not None else None,
         "text_columns": rows.task.text_columns,
-        "columns": columns or rows.task.perturbable or None,
+        "columns": rows.task.changeable(columns or ()),
         "parallel": parallel or (1 if chosen.type == "cpu" else 16),
         "query_budget": query_budget,
         "time_limit": time_limit,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from robusteval.errors import UserError
 
@@ -16,7 +17,7 @@ DATA, MODEL, TRAINING, TESTS, WORK = "Data", "Model and methods", "Training", "T
 
 
 def option(*names: str, help: str, panel: str = WORK) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel)
+    return typer.Option(*names, help=escape(help), rich_help_panel=panel)
 
 
 TaskOption = Annotated[str, option("--task", help="Registered task (robusteval list tasks).", panel=DATA)]
@@ -34,7 +35,9 @@ EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that 
 Suites = Annotated[str, option("--suites", help="Test suites, comma separated.", panel=TESTS)]
 Rates = Annotated[str, option("--rates", help="Shares of perturbed tokens.", panel=TESTS)]
 Sets = Annotated[int, option("--sets", help="Random sets per rate.", panel=TESTS)]
-Columns = Annotated[str, option("--columns", help="Text columns that perturbations may touch.", panel=TESTS)]
+Columns = Annotated[
+    str, option("--columns", help="Text columns that perturbations and attacks may change.", panel=TESTS)
+]
 MaskToken = Annotated[str | None, option("--mask-token", help="For a tokenizer without one.", panel=TESTS)]
 MaxLength = Annotated[int, option("--max-length", help="Tokens per input.", panel=TRAINING)]
 Parallel = Annotated[int, option("--attack-parallel", help="Examples attacked at a time; 0: what suits the device.")]

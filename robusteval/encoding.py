@@ -49,10 +49,10 @@ class Encoded:
         return self.column < 0
 
     def fingerprint(self) -> str:
-        """sha256 over tokens, row lengths and labels."""
+        """sha256 over all that training sees: tokens, token types, row lengths, labels, groups, weights."""
         digest = hashlib.sha256()
-        for array in (self.ids, self.offsets, self.labels):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        for array in (self.ids, self.types, self.offsets, self.labels, self.groups, self.weights):
+            digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
     def with_ids(self, ids: IntArray) -> Encoded:

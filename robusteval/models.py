@@ -327,11 +327,8 @@ def save_checkpoint(
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     for name, module in (modules or {}).items():
-        # of several composed methods, each module bears its method's name before its own
-        path = temporary / f"{name.rpartition('-')[2]}.safetensors"
-        save_file(
-            {key: value.cpu().contiguous() for key, value in module.state_dict().items()}, path, dict(facts or {})
-        )
+        state = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
+        save_file(state, temporary / f"{name}.safetensors", dict(facts or {}))
     if folder.exists():
         shutil.rmtree(folder)
     os.replace(temporary, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
@@ -21,7 +22,7 @@ from robusteval.attacks.building import build_attack
 from robusteval.attacks.fused import Predict
 from robusteval.attacks.importing import load_textattack, offline
 from robusteval.attacks.randomness import seeded
-from robusteval.attacks.resources import RESOURCES, Resource, check_recipe, require
+from robusteval.attacks.resources import RESOURCES, Found, Resource, check_recipe, require
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.wrapper import PredictWrapper
 from robusteval.doctor import diagnose
@@ -154,7 +155,7 @@ def test_clare_needs_a_tagger_and_nothing_else_beyond_the_masked_model(
     if not lacking <= {"flair", "flair upos"}:
         pytest.skip(f"no {lacking}")
     for name in lacking:
-        monkeypatch.setitem(RESOURCES, name, Resource(name, lambda _: (True, "a stand-in"), ""))
+        monkeypatch.setitem(RESOURCES, name, Resource(name, lambda _: Found(True, "a stand-in"), ""))
     text = load_textattack(resources).shared.AttackedText
     monkeypatch.setattr(text, "pos_of_word_index", lambda self, index: ("NOUN", "ADJ")[index % 2])
     few = examples.take([0, 1])
@@ -287,6 +288,28 @@ def test_damaged_files_end_an_attack_before_its_first_query(examples: Examples, 
     for name, message in (("iga", "line 1: not a word"), ("iga-neighbours", "word -> list of words")):
         with pytest.raises(UserError, match=message):
             attack_examples(lambda texts: 1 / 0, examples, LABELS, name, resources_dir=tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_resume_with_another_list_of_words_is_refused(examples: Examples, predict: Predict, tmp_path: Path) -> None:
+    out = tmp_path / "lines.jsonl"
+
+    def attack(folder: Path) -> Any:
+        return attack_examples(
+            predict, examples, LABELS, "iga-neighbours", query_budget=9, resources_dir=folder, out=out
+        )  # fmt: skip
+
+    here, copy = tmp_path / "here" / places.NEIGHBOURS, tmp_path / "copy" / "embeddings" / places.NEIGHBOURS
+    for path in (here, copy):
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(NEAREST))
+    digits = hashlib.sha256(here.read_bytes()).hexdigest()[:16]
+    lines = attack(tmp_path / "here").lines
+    assert all(line["resources"] == {"neighbour list": f"{places.NEIGHBOURS} sha256:{digits}"} for line in lines)
+    # where the list lies, and when it was written, does not matter
+    assert attack(tmp_path / "copy").resumed == COUNT
+    here.write_text(json.dumps({**NEAREST, "film": ["story"]}))
+    with pytest.raises(UserError, match=rf"lines\.jsonl: the line of id 'row-0' has resources .*{digits}.*delete this"):
+        attack(tmp_path / "here")
 
 
 def test_textbugger_does_without_the_table_and_others_find_it_in_the_folder(resources: Path, tmp_path: Path) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from robusteval.attacks import ATTACKS, LEFT_OUT, recipe_entry, stopwords
+from robusteval.attacks.contents import described
+from robusteval.attacks.lines import finished
+from robusteval.attacks.plan import make_plan
 from robusteval.attacks.resources import RESOURCES, check_recipe, needs, require
+from robusteval.doctor import diagnose
 from robusteval.errors import UserError
+from robusteval.tasks.base import Examples
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -95,6 +104,109 @@ def test_textattack_files_are_found_in_the_given_folder(tmp_path: Path) -> None:
     assert not check_recipe("iga", tmp_path)[0].present
     vectors.mkdir(parents=True)
     assert check_recipe("iga", tmp_path)[0].present
+
+
+EXAMPLES = Examples((("a good film",),), np.array([1]), ("row-0",), "")
+
+
+def planned(recipe: str, folder: Path) -> dict[str, str]:
+    """What the result lines of `recipe` would say of its resources."""
+    return make_plan(EXAMPLES, ("bad", "good"), recipe, resources_dir=folder).resources
+
+
+def digits(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@pytest.fixture
+def nltk_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A --resources folder with something called WordNet, and no other place where NLTK would look."""
+    import nltk.data
+
+    monkeypatch.setattr(nltk.data, "path", [])
+    wordnet = tmp_path / "resources" / "corpora" / "wordnet"
+    (wordnet / "lexnames").mkdir(parents=True)
+    (wordnet / "data.noun").write_text("good")
+    (wordnet / "lexnames" / "names").write_text("film")
+    return tmp_path / "resources"
+
+
+def test_a_resume_with_another_wordnet_is_refused(nltk_folder: Path, tmp_path: Path) -> None:
+    plan = make_plan(EXAMPLES, ("bad", "good"), "pwws", resources_dir=nltk_folder)
+    (expected,) = [plan.facts(target) for target in plan.targets]
+    out = tmp_path / "lines.jsonl"
+    out.write_text(json.dumps(expected) + "\n")
+    assert list(finished(out, [expected])) == ["row-0"]
+    (nltk_folder / "corpora" / "wordnet" / "data.noun").write_text("goods")
+    again = make_plan(EXAMPLES, ("bad", "good"), "pwws", resources_dir=nltk_folder)
+    with pytest.raises(UserError, match=r"lines\.jsonl: the line of id 'row-0' has resources .* delete this one"):
+        finished(out, [again.facts(target) for target in again.targets])
+
+
+def test_a_folder_is_known_by_its_names_and_contents(nltk_folder: Path) -> None:
+    wordnet = nltk_folder / "corpora" / "wordnet"
+    listed = "".join(
+        f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n"
+        for name, text in (("data.noun", "good"), ("lexnames/names", "film"))
+    )
+    plain = {"wordnet": f"wordnet sha256:{digits(listed)}"}
+    assert planned("pwws", nltk_folder) == plain
+    # notes of a downloader, weights for other frameworks and dates say nothing about the content
+    (wordnet / ".cache").mkdir()
+    (wordnet / ".cache" / "note").write_text("downloaded today")
+    (wordnet / "tf_model.h5").write_text("weights")
+    os.utime(wordnet / "data.noun", (1, 1))
+    assert planned("pwws", nltk_folder) == plain
+    (wordnet / "data.noun").rename(wordnet / "data.verb")
+    assert planned("pwws", nltk_folder) != plain
+    (wordnet / "lexnames" / "names").unlink()
+    (wordnet / "lexnames" / "names").symlink_to(wordnet / "nowhere")
+    with pytest.raises(UserError, match="resources: .*names' cannot be read"):
+        planned("pwws", nltk_folder)
+
+
+def test_the_files_that_an_attack_reads_are_the_ones_named(
+    nltk_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert planned("deepwordbug", nltk_folder) == {}
+    for name in ("averaged_perceptron_tagger_eng", "universal_tagset"):
+        (nltk_folder / "taggers" / name).mkdir(parents=True)
+    (nltk_folder / "taggers" / "universal_tagset.zip").write_text("zipped")
+    empty = f"sha256:{digits('')}"
+    found = {state.name: state for state in check_recipe("textfooler", nltk_folder)}
+    assert described(found["pos tagger"].paths) == f"averaged_perceptron_tagger_eng {empty}, universal_tagset {empty}"
+    # NLTK reads what is unpacked, in whatever folder, before what is zipped
+    import nltk.data
+
+    zipped = tmp_path / "zipped" / "corpora" / "wordnet.zip"
+    zipped.parent.mkdir(parents=True)
+    zipped.write_text("zipped")
+    assert planned("pwws", tmp_path / "zipped") == {"wordnet": f"wordnet.zip sha256:{digits('zipped')}"}
+    monkeypatch.setattr(nltk.data, "path", [str(nltk_folder)])
+    assert planned("pwws", tmp_path / "zipped") == planned("pwws", nltk_folder)
+    # of two that would do, the one in the folder comes first
+    vectors, cached = nltk_folder / "counter-fitted-vectors.txt", nltk_folder / "textattack" / "word_embeddings"
+    (cached / "paragramcf").mkdir(parents=True)
+    assert planned("iga", nltk_folder) == {"counter-fitted vectors": f"paragramcf {empty}"}
+    vectors.write_text("good 1 2")
+    assert planned("iga", nltk_folder) == {"counter-fitted vectors": f"{vectors.name} sha256:{digits('good 1 2')}"}
+
+
+def test_contents_are_read_for_a_plan_once_and_not_for_a_check(
+    nltk_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = Path.open
+
+    def opened(path: Path, *arguments: Any, **options: Any) -> Any:
+        read.append(path.name)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    assert check_recipe("pwws", nltk_folder)[0].present and diagnose(nltk_folder, nltk_folder, "pwws")
+    assert read == []
+    assert planned("pwws", nltk_folder) == planned("pwws", nltk_folder)
+    assert sorted(read) == ["data.noun", "names"]
 
 
 def test_the_built_in_stop_words_are_distinct_lower_case_words() -> None:

@@ -203,6 +203,8 @@ def test_a_file_of_something_else_is_refused(predict: Predict, examples: Example
     ):
         with pytest.raises(UserError, match=rf"lines\.jsonl: .*'row-0' has {field}"):
             attack_examples(predict, changed, label_names, "deepwordbug", count=1, seed=seed, out=out)
+    with pytest.raises(UserError, match=r"'row-0' has text_columns \['text'\], but this run has \['review'\]"):
+        attack_examples(predict, examples, LABELS, "deepwordbug", count=1, text_columns=("review",), out=out)
     out.write_text("no json\n")
     with pytest.raises(UserError, match=r"lines\.jsonl: line 1 is not JSON"):
         attack_examples(predict, examples, LABELS, "deepwordbug", out=out)
@@ -253,6 +255,7 @@ def test_only_the_chosen_columns_change(columns: list[str] | None, changed: int 
     lines = attack_examples(pair, pairs, LABELS, "deepwordbug", text_columns=("first", "second"), columns=columns).lines
     assert [line["outcome"] for line in lines] == ["succeeded"] * 2
     assert [line["columns"] for line in lines] == [columns or ["first", "second"]] * 2
+    assert [(line["text_columns"], line["resources"]) for line in lines] == [(["first", "second"], {})] * 2
     for line in lines:
         assert line["perturbed"] is not None
         assert line["perturbed"] != line["original"]

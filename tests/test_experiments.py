@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -175,6 +176,8 @@ def test_the_spec_is_kept_and_readable(tiny_folder: Path, csv_files: tuple[Path,
     dry = run(command(tiny_folder, csv_files, tmp_path / "out", *SHORT, "--dry-run"))
     assert dry.returncode == 0, dry.stderr
     assert "2 runs: methods vanilla, match; seeds 0; 0 finished before" in dry.stdout
+    assert "\ntest clean\n" in dry.stdout
+    assert re.search(r"\nattack deepwordbug: \d+ rows\n", dry.stdout)
     assert not (tmp_path / "out").exists()
     short = ("--max-steps", "2", "--attacks", "", "--suites", "clean", "--seeds", "1", "--methods", "vanilla",
              "--select", "best")  # fmt: skip

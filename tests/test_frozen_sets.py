@@ -74,17 +74,34 @@ def test_only_successes_are_frozen_with_all_that_says_where_they_come_from() -> 
     ]  # fmt: skip
 
 
-def test_pairs_need_a_name_for_each_column() -> None:
-    pair = line(columns=["hypothesis"], original=["one", "two"], perturbed=["one", "tow"])
-    with pytest.raises(UserError, match="text_columns: the lines name 1 of the 2 text columns of 'lines'; name all"):
-        frozen_frame([pair], MODEL)
-    with pytest.raises(UserError, match="text_columns: a, b, c names 3 of the 2 text columns"):
-        frozen_frame([pair], MODEL, ["a", "b", "c"])
+SIDES: dict[str, Any] = {"text_columns": ["premise", "hypothesis"], "original": ["one", "two"]}
+PAIR = line(columns=["hypothesis"], perturbed=["one", "tow"], **SIDES)
+
+
+def test_a_pair_with_a_protected_side_is_frozen_under_its_names(tmp_path: Path) -> None:
+    out = tmp_path / "set.parquet"
+    code, said, errors = call("freeze", str(write_lines(tmp_path / "lines.jsonl", PAIR)), "--out", str(out))
+    assert code == 0, errors
+    assert "--text-columns premise,hypothesis --label-column label" in said
+    frame = pd.read_parquet(out)
+    assert list(frame.columns[:3]) == ["premise", "hypothesis", "label"]
+    assert frame[["premise", "hypothesis", "original_hypothesis"]].values.tolist() == [["one", "tow", "two"]]
+
+
+def test_text_columns_may_be_given_other_names() -> None:
+    frame = frozen_frame([PAIR], MODEL, ["a", "b"])
+    assert frame[["a", "b", "original_b"]].values.tolist() == [["one", "tow", "two"]]
+    with pytest.raises(UserError, match="text_columns: a, b, c names 3 of the 2 text columns of 'lines'; name all"):
+        frozen_frame([PAIR], MODEL, ["a", "b", "c"])
     for names in (["premise", "label"], ["original_b", "b"], ["b", "b"]):
         with pytest.raises(UserError, match="text_columns: a frozen set has another column"):
-            frozen_frame([pair], MODEL, names)
-    frame = frozen_frame([pair], MODEL, ["premise", "hypothesis"])
-    assert frame[["premise", "hypothesis", "original_hypothesis"]].values.tolist() == [["one", "tow", "two"]]
+            frozen_frame([PAIR], MODEL, names)
+
+
+def test_lines_without_the_names_of_their_columns_are_refused(tmp_path: Path) -> None:
+    old = {key: value for key, value in line().items() if key != "text_columns"}
+    with pytest.raises(UserError, match="line 1 is no attack's result, it lacks 'text_columns'"):
+        read_results(write_lines(tmp_path / "lines.jsonl", old))
 
 
 def test_nothing_to_freeze_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
@@ -108,7 +125,7 @@ def test_an_example_has_a_row_for_each_recipe_and_source(tmp_path: Path) -> None
         freeze([first, write_lines(tmp_path / "other" / "a.jsonl", line())])
     assert len(freeze([first, write_lines(tmp_path / "other" / "a.jsonl", line(seed=4))])) == 2
     with pytest.raises(UserError, match=r"b\.jsonl' has other text columns"):
-        freeze([first, write_lines(tmp_path / "b.jsonl", line(columns=["review"]))])
+        freeze([first, write_lines(tmp_path / "b.jsonl", line(text_columns=["review"]))])
 
 
 def test_a_run_is_named_as_the_source(tmp_path: Path) -> None:

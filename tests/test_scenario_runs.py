@@ -58,6 +58,9 @@ def test_scenarios_and_suites_from_plan_to_table(
     plan = make_plan(spec(tiny_folder, csv_files, scenarios, suites=SUITES), options)
     assert len(plan.runs) == 4
     assert any("label-noise:rate=0.125" in notice and "flipped 12" in notice for notice in plan.notices)
+    assert plan.tests[:2] == ["clean", "delete: at 0.3, 2 sets each"]
+    assert "ordered-drop: confidence, gradient, random at 0.3, 2 sets each" in plan.tests
+    assert plan.tests[-1] == "classes"
     folders = [execute(run, options, plan.facts, plan.data) for run in plan.runs]
     rows = by_key([row for folder in folders for row in folder.rows()])
     assert rows["label-noise:rate=0.25", "scenario", "flipped", "rows"].value == 24
@@ -111,6 +114,7 @@ def test_the_confidence_layer_lies_beside_the_checkpoint(
         (("none",), ("generalisation:tasks=colla",), {}, "did you mean 'cola'"),
         (("none",), ("mask", "mask"), {}, "given twice"),
         (("none",), ("mask",), {"columns": ("verdict",)}, "columns"),
+        (("none",), ("clean", "ordered-drop:orders=confidence"), {}, "'vanilla' trains none; give scores=FOLDER"),
     ],
 )
 def test_mistakes_are_found_before_training(

@@ -17,7 +17,6 @@ import pytest
 from robusteval.config import DataConfig
 from robusteval.errors import UserError
 from robusteval.evaluation.ood import class_map
-from robusteval.perturbations.base import choose_columns
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task, Transfer
 from robusteval.tasks.examples import examples_from_frame
@@ -83,9 +82,9 @@ def csl(**changes: Any) -> pd.DataFrame:
 def test_a_list_of_keywords_is_joined_and_protected(tmp_path: Path) -> None:
     examples = examples_from_frame(csl(), CSL, "train")
     assert examples.texts[1] == ("波束形成;H1N1亚型,A型", "声呐")
-    assert choose_columns(CSL, ()) == (0,)
+    assert CSL.changeable() == ("abst",)
     with pytest.raises(UserError, match="columns: 'keyword' of 'csl' must stay as it is; valid: abst"):
-        choose_columns(CSL, ("keyword",))
+        CSL.changeable(("keyword",))
     with pytest.raises(UserError, match="row 1 is empty text"):
         examples_from_frame(csl(keyword=[["a"], []]), CSL, "train")
     with pytest.raises(UserError, match=r"row 0 holds \[1\], which is not text"):

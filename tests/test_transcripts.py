@@ -34,11 +34,11 @@ HOSTILE = (
 def line(**changes: Any) -> AttackLine:
     """A successful attack on one text, with the given fields changed."""
     made: Any = {
-        "id": "row-0", "index": 0, "recipe": "deepwordbug", "seed": 3, "stopwords": "nltk", "columns": ["text"],
-        "query_budget": None, "gold": "good", "outcome": "succeeded", "original": ["a fine film"],
-        "perturbed": ["a fnie film"], "predicted_before": "good", "predicted_after": "bad",
-        "scores_before": [0.125, 0.875], "scores_after": [0.75, 0.25], "queries": 21, "model_rows": 20,
-        "cached_rows": 0, "words_changed": 1, "words": 3, "seconds": 0.5, "message": "",
+        "id": "row-0", "index": 0, "recipe": "deepwordbug", "seed": 3, "stopwords": "nltk", "resources": {},
+        "text_columns": ["text"], "columns": ["text"], "query_budget": None, "gold": "good", "outcome": "succeeded",
+        "original": ["a fine film"], "perturbed": ["a fnie film"], "predicted_before": "good",
+        "predicted_after": "bad", "scores_before": [0.125, 0.875], "scores_after": [0.75, 0.25], "queries": 21,
+        "model_rows": 20, "cached_rows": 0, "words_changed": 1, "words": 3, "seconds": 0.5, "message": "",
     }  # fmt: skip
     made.update(changes)
     return made  # type: ignore[no-any-return]
@@ -136,12 +136,12 @@ def test_the_terminal_takes_nothing_in_a_text_for_markup_or_control() -> None:
     assert not {"\x1b", "\x07", "\x9b", "\x00", "\u202e"} & set(shown)
 
 
-def test_columns_are_named_where_the_line_names_them() -> None:
-    pair: dict[str, Any] = {"original": ["one", "two"], "perturbed": ["one", "tow"]}
-    named = line(columns=["premise", "hypothesis"], **pair)
-    assert [name for name, _ in transcripts([named])[0].columns] == ["premise", "hypothesis"]
-    protected = line(columns=["hypothesis"], **pair)
-    assert [name for name, _ in transcripts([protected])[0].columns] == ["text 1", "text 2"]
+def test_columns_have_their_names_where_one_of_a_pair_is_protected() -> None:
+    sides: dict[str, Any] = {"text_columns": ["premise", "hypothesis"], "original": ["one", "two"]}
+    pair = line(columns=["hypothesis"], perturbed=["one", "tow"], **sides)
+    assert [name for name, _ in transcripts([pair])[0].columns] == ["premise", "hypothesis"]
+    assert printed([pair]).splitlines()[1:] == ["  premise: one", "  hypothesis: [-two-]{+tow+}", ""]
+    assert "premisehypothesis" in "".join(Page(html_page([pair], "pair")).text("bdi").split())
 
 
 def test_choosing_what_is_shown() -> None:
@@ -156,7 +156,7 @@ def test_choosing_what_is_shown() -> None:
 def hostile_page() -> str:
     """A page with hostile text wherever a result file can hold text."""
     lines = [
-        line(id=text, index=number, gold=text, original=[text], perturbed=[f"{text} more"], columns=[text],
+        line(id=text, index=number, gold=text, original=[text], perturbed=[f"{text} more"], text_columns=[text],
              predicted_before=text, predicted_after=text, message=text)
         for number, text in enumerate(HOSTILE)
     ]  # fmt: skip

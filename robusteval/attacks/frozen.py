@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # Fields of a result line without which it can be neither shown nor frozen.
 NEEDED = (
-    "id", "index", "recipe", "seed", "columns", "gold", "outcome", "original", "perturbed", "predicted_before",
+    "id", "index", "recipe", "seed", "text_columns", "gold", "outcome", "original", "perturbed", "predicted_before",
     "predicted_after", "scores_before", "scores_after", "queries", "model_rows", "words_changed", "words", "message",
 )  # fmt: skip
 
@@ -77,8 +77,7 @@ def frozen_frame(
 ) -> pd.DataFrame:
     """One row per successful example of one result file.
 
-    text_columns: a name for each text column, in order; by default those of the lines, which name the columns
-    that might be changed, and therefore all of them only where none was protected.
+    text_columns: other names for the text columns than those of the lines, one for each, in order.
 
     Columns: the text columns with the adversarial texts, label (name of the gold class), id, recipe, source,
     method, checkpoint, seed, predicted (what the attacked model said), and original_<column> for each text.
@@ -99,10 +98,10 @@ def frozen_frame(
 
 def _text_columns(line: Mapping[str, Any], source: Source, given: Sequence[str] | None) -> list[str]:
     number = len(line["original"])
-    names = list(given or line["columns"])
+    names = list(given or line["text_columns"])
     if len(names) != number:
-        said = f"{', '.join(names)} names {len(names)}" if given else f"the lines name {len(names)}"
-        raise UserError(f"text_columns: {said} of the {number} text columns of {source.name!r}; name all, in order")
+        said = f"{', '.join(names)} names {len(names)} of the {number} text columns of {source.name!r}"
+        raise UserError(f"text_columns: {said}; name all, in order")
     taken = [*_facts(line, source), *(f"original_{name}" for name in names)]
     for place, name in enumerate(names):
         if name in taken or name in names[:place]:

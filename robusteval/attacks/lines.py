@@ -18,7 +18,8 @@ class AttackLine(TypedDict):
 
     id, index: its name and its position in the split. gold, predicted_*: label names.
     stopwords: whose list protected stop words, "nltk" or "built-in".
-    columns: the text columns that the attack might change.
+    resources: what was found of each resource that is made of files, "<name> sha256:<16 digits>" (`contents`).
+    text_columns: all text columns, in order; columns: those that the attack might change.
     original, perturbed: one string per text column; for a failed attack the best attempt, for a skipped one
     the original. words_changed: word edits between the two; words: words of the original.
     scores_*: probabilities, one per label. queries: as TextAttack counts them, cache hits included;
@@ -34,6 +35,8 @@ class AttackLine(TypedDict):
     recipe: str
     seed: int
     stopwords: str
+    resources: dict[str, str]
+    text_columns: list[str]
     columns: list[str]
     query_budget: int | None
     gold: str
@@ -54,14 +57,17 @@ class AttackLine(TypedDict):
 
 
 # What a finished line must agree on with the example that would be attacked again.
-IDENTITY = ("recipe", "seed", "stopwords", "columns", "query_budget", "gold", "original")
+IDENTITY = (
+    "recipe", "seed", "stopwords", "resources", "text_columns", "columns", "query_budget", "gold", "original",
+)  # fmt: skip
 
 
 def finished(path: Path, expected: Sequence[Mapping[str, Any]]) -> dict[str, AttackLine]:
     """The lines of `path` by id, checked against `expected` (id and the IDENTITY fields of each example).
 
     A torn last line is not there; an absent file has no lines. UserError, naming the file, where a line
-    is no JSON, or comes from another text, label, recipe, seed, stop-word list, choice of columns or budget.
+    is no JSON, or comes from another text, label, recipe, seed, stop-word list, WordNet or other resource, other
+    columns or another budget.
     """
     try:
         lines: dict[str, Any] = {line["id"]: line for line in read_lines(path)}

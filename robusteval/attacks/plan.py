@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from robusteval.attacks import recipe_entry
+from robusteval.attacks.contents import described
 from robusteval.attacks.importing import nltk_stopwords_present
 from robusteval.attacks.resources import require
 from robusteval.errors import UserError, unknown_name
@@ -31,8 +32,8 @@ class AttackPlan:
     """Everything besides the model that decides the result lines; can be sent to another process.
 
     recipe: its stable name, which lines and seeds bear; given: what the user wrote, which may be a file.
-    columns: those of `text_columns` that may be changed. query_budget: the most queries for one example.
-    time_limit: the most seconds for one example.
+    columns: those of `text_columns` that may be changed. resources: what each resource that is made of files holds.
+    query_budget: the most queries for one example. time_limit: the most seconds for one example.
     """
 
     recipe: str
@@ -42,6 +43,7 @@ class AttackPlan:
     text_columns: tuple[str, ...]
     columns: tuple[str, ...]
     stopwords: str
+    resources: dict[str, str]
     targets: tuple[Target, ...]
     query_budget: int | None
     time_limit: float | None
@@ -55,6 +57,8 @@ class AttackPlan:
             "recipe": self.recipe,
             "seed": self.seed,
             "stopwords": self.stopwords,
+            "resources": dict(self.resources),
+            "text_columns": list(self.text_columns),
             "columns": list(self.columns),
             "query_budget": self.query_budget,
             "gold": self.labels[target.gold],
@@ -78,7 +82,7 @@ def make_plan(
     """The plan to attack the first `count` of `examples` (all if None); arguments as in `attack_examples`.
 
     UserError for an unknown recipe, a missing resource, a regression task, a label outside `labels`, an unknown
-    column, ids that repeat, or a limit that is not positive.
+    column, ids that repeat, a limit that is not positive, or a resource that cannot be read.
     """
     entry = recipe_entry(recipe)
     if not labels:
@@ -90,7 +94,7 @@ def make_plan(
     names = _column_names(examples, text_columns)
     changeable = _changeable(names, columns)
     targets = _targets(examples, labels, count)
-    require(recipe, resources_dir)
+    found = require(recipe, resources_dir)
     stopwords = "nltk" if nltk_stopwords_present(resources_dir) else "built-in"
     return AttackPlan(
         entry.name,
@@ -100,6 +104,7 @@ def make_plan(
         tuple(names),
         tuple(changeable),
         stopwords,
+        {state.name: described(state.paths) for state in found if state.paths},
         tuple(targets),
         query_budget,
         time_limit,

@@ -1,7 +1,7 @@
 """The files and packages that recipes need beyond the model: where they are looked for, who supplies them.
 
-Every check reads the disk only. Nothing is ever downloaded: a missing resource is reported with the command
-that fetches it, before the first query.
+Every check reads the disk only, and says which files an attack would read; `contents` says what they hold. Nothing is
+ever downloaded: a missing resource is reported with the command that fetches it, before the first query.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,17 +24,31 @@ from robusteval.errors import UserError
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a check has to say.
+
+    looked: where it looked. paths: the files and folders that an attack will read, which are there if `present`;
+    none for a Python package.
+    """
+
+    present: bool
+    looked: str
+    paths: tuple[Path, ...] = ()
+
+
+Check = Callable[[Path | None], Found]
+"""(resources folder) -> what was found."""
+
+
+@dataclass(frozen=True)
 class ResourceStatus:
-    """One declared resource: is it there, where was it looked for, and what supplies it if not."""
+    """One declared resource: is it there, where was it looked for, what supplies it if not, which files it has."""
 
     name: str
     present: bool
     looked: str
     supply: str
-
-
-Check = Callable[[Path | None], tuple[bool, str]]
-"""(resources folder) -> (present, where it was looked for)."""
+    paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,25 +60,33 @@ class Resource:
     supply: str
 
 
-def _holds(folder: Path, package: str) -> bool:
-    return (folder / package).is_dir() or (folder / f"{package}.zip").is_file()
-
-
 def _nltk(*packages: str) -> Check:
     """All `packages` ("corpora/wordnet") lie in the searched folders, unpacked or zipped."""
 
-    def check(resources_dir: Path | None) -> tuple[bool, str]:
-        folders = nltk_folders(resources_dir)
-        found = all(any(_holds(Path(folder), package) for folder in folders) for package in packages)
-        return found, " and ".join(packages) + " in " + ", ".join(folders)
+    def check(resources_dir: Path | None) -> Found:
+        folders = [Path(folder) for folder in nltk_folders(resources_dir)]
+        found = [path for path in (_nltk_package(folders, package) for package in packages) if path is not None]
+        looked = f"{' and '.join(packages)} in {', '.join(map(str, folders))}"
+        return Found(len(found) == len(packages), looked, tuple(found))
 
     return check
 
 
+def _nltk_package(folders: Sequence[Path], package: str) -> Path | None:
+    """Where NLTK reads it: it looks for an unpacked one in all folders, before it takes a zipped one."""
+    unpacked = [folder / package for folder in folders]
+    zipped = [folder / f"{package}.zip" for folder in folders]
+    found = [*filter(Path.is_dir, unpacked), *filter(Path.is_file, zipped)]
+    return found[0] if found else None
+
+
 def _any_of(*checks: Check) -> Check:
-    def check(resources_dir: Path | None) -> tuple[bool, str]:
+    """The first that is there, in the order in which an attack looks."""
+
+    def check(resources_dir: Path | None) -> Found:
         answers = [check(resources_dir) for check in checks]
-        return any(found for found, _ in answers), "; or ".join(looked for _, looked in answers)
+        first = next((answer for answer in answers if answer.present), answers[0])
+        return Found(first.present, "; or ".join(answer.looked for answer in answers), first.paths)
 
     return check
 
@@ -72,22 +94,22 @@ def _any_of(*checks: Check) -> Check:
 def _in_folder(find: Callable[[Path | None], Path | None], *names: str) -> Check:
     """One of `names` in the --resources folder, where `find` (of `places`) finds it."""
 
-    def check(resources_dir: Path | None) -> tuple[bool, str]:
+    def check(resources_dir: Path | None) -> Found:
         found = find(resources_dir)
         if found is not None:
-            return True, str(found)
+            return Found(True, str(found), (found,))
         folder = "the --resources folder (none was given)" if resources_dir is None else str(resources_dir)
-        return False, f"{' or '.join(names)} in {folder}"
+        return Found(False, f"{' or '.join(names)} in {folder}")
 
     return check
 
 
-def _cached(*relative: str) -> Check:
-    """Every path lies in TextAttack's cache folder."""
+def _cached(relative: str) -> Check:
+    """The path lies in TextAttack's cache folder."""
 
-    def check(resources_dir: Path | None) -> tuple[bool, str]:
-        paths = [textattack_cache(resources_dir) / path for path in relative]
-        return all(path.exists() for path in paths), ", ".join(str(path) for path in paths)
+    def check(resources_dir: Path | None) -> Found:
+        path = textattack_cache(resources_dir) / relative
+        return Found(path.exists(), str(path), (path,))
 
     return check
 
@@ -95,18 +117,18 @@ def _cached(*relative: str) -> Check:
 def _importable(*modules: str) -> Check:
     """The modules really import: an installed package may fail on the versions beside it."""
 
-    def check(_: Path | None) -> tuple[bool, str]:
+    def check(_: Path | None) -> Found:
         try:
             for module in modules:
                 if importlib.util.find_spec(module.partition(".")[0]) is None:
-                    return False, f"Python packages: no {module}"
+                    return Found(False, f"Python packages: no {module}")
                 if module == "flair":
                     import_flair()
                 else:
                     importlib.import_module(module)
         except Exception as error:
-            return False, f"Python packages: {module} does not import ({type(error).__name__}: {error})"
-        return True, f"Python packages: {', '.join(modules)}"
+            return Found(False, f"Python packages: {module} does not import ({type(error).__name__}: {error})")
+        return Found(True, f"Python packages: {', '.join(modules)}")
 
     return check
 
@@ -114,15 +136,17 @@ def _importable(*modules: str) -> Check:
 def _hub_model(name: str) -> Check:
     """A model of the Hugging Face hub: its config and weights lie in the local cache."""
 
-    def check(_: Path | None) -> tuple[bool, str]:
+    def check(_: Path | None) -> Found:
         from huggingface_hub import constants, try_to_load_from_cache
 
-        def cached(file: str) -> bool:
-            return isinstance(try_to_load_from_cache(name, file), str)
+        def cached(file: str) -> list[Path]:
+            path = try_to_load_from_cache(name, file)
+            return [Path(path)] if isinstance(path, str) else []
 
-        weights = ("model.safetensors", "pytorch_model.bin")
-        found = cached("config.json") and any(cached(file) for file in weights)
-        return found, f"{name} in {constants.HF_HUB_CACHE}"
+        config, weights = cached("config.json"), cached("model.safetensors") or cached("pytorch_model.bin")
+        looked = f"{name} in {constants.HF_HUB_CACHE}"
+        # They lie in the folder of one revision, beside the tokenizer.
+        return Found(bool(config and weights), looked, tuple(path.parent for path in config))
 
     return check
 
@@ -132,14 +156,15 @@ def _model(name: str) -> Check:
     return _any_of(_in_folder(lambda folder: places.model_folder(folder, name), name), _hub_model(name))
 
 
-def _minilm(resources_dir: Path | None) -> tuple[bool, str]:
+def _minilm(resources_dir: Path | None) -> Found:
     """The sentence encoder itself: weights that differ from the published ones do not count."""
     folder = places.minilm_folder(resources_dir)
     if folder is not None:
-        return _published(folder), f"{folder} (its checksum must be the published one)"
-    found, looked = _hub_model(places.MINILM_HUB)(resources_dir)
-    own = _in_folder(places.minilm_folder, places.MINILM_FOLDER)(resources_dir)[1]
-    return found, f"{own}; or the Python package {places.MINILM_PACKAGE}; or {looked}"
+        return Found(_published(folder), f"{folder} (its checksum must be the published one)", (folder,))
+    hub = _hub_model(places.MINILM_HUB)(resources_dir)
+    own = _in_folder(places.minilm_folder, places.MINILM_FOLDER)(resources_dir).looked
+    looked = f"{own}; or the Python package {places.MINILM_PACKAGE}; or {hub.looked}"
+    return Found(hub.present, looked, hub.paths)
 
 
 @functools.cache
@@ -150,10 +175,11 @@ def _published(folder: Path) -> bool:
 
 
 def _flair_model(folder: str) -> Check:
-    def check(_: Path | None) -> tuple[bool, str]:
+    def check(_: Path | None) -> Found:
         root = Path(os.environ.get("FLAIR_CACHE_ROOT") or Path.home() / ".flair")
         path = root / "models" / folder
-        return any(path.rglob("pytorch_model.bin")), str(path)
+        weights = tuple(sorted(path.rglob("pytorch_model.bin")))
+        return Found(bool(weights), str(path), weights)
 
     return check
 
@@ -162,14 +188,14 @@ def _tensorflow_hub(url: str) -> Check:
     """The unpacked module lies in --resources, or under the SHA-1 of its address, as TensorFlow Hub stores it."""
     own = _in_folder(places.use_folder, f"{places.USE_FOLDER}/saved_model.pb")
 
-    def check(resources_dir: Path | None) -> tuple[bool, str]:
-        given, looked = own(resources_dir)
+    def check(resources_dir: Path | None) -> Found:
+        given = own(resources_dir)
         root = Path(os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir()) / "tfhub_modules")
         path = root / hashlib.sha1(url.encode()).hexdigest()
         installed = importlib.util.find_spec("tensorflow_hub") is not None
-        where = looked if given else f"{looked}; or {path}"
-        found = installed and (given or any(path.glob("saved_model.pb*")))
-        return found, f"{where}; and the Python package tensorflow_hub"
+        where = given.looked if given.present else f"{given.looked}; or {path}"
+        found = installed and (given.present or any(path.glob("saved_model.pb*")))
+        return Found(found, f"{where}; and the Python package tensorflow_hub", given.paths or (path,))
 
     return check
 
@@ -177,12 +203,13 @@ def _tensorflow_hub(url: str) -> Check:
 def _package_file(*relative: str) -> Check:
     """A file inside the installed textattack package."""
 
-    def check(_: Path | None) -> tuple[bool, str]:
+    def check(_: Path | None) -> Found:
         spec = importlib.util.find_spec("textattack")
         folders = list(spec.submodule_search_locations or ()) if spec else []
         paths = [Path(folder, *relative) for folder in folders]
         where = ", ".join(map(str, paths)) or "the package textattack, which is not installed"
-        return any(path.is_file() for path in paths), where
+        found = tuple(path for path in paths if path.is_file())
+        return Found(bool(found), where, found[:1])
 
     return check
 
@@ -318,8 +345,8 @@ def check_recipe(name: str, resources_dir: Path | None = None) -> list[ResourceS
     states = []
     for need in needs(name):
         resource = RESOURCES[need]
-        present, looked = resource.check(resources_dir)
-        states.append(ResourceStatus(need, present, looked, resource.supply))
+        found = resource.check(resources_dir)
+        states.append(ResourceStatus(need, found.present, found.looked, resource.supply, found.paths))
     blocked = dict(entry.facts).get("blocked")
     if blocked:
         states.append(ResourceStatus("recipe", False, f"recipe {name}", f"nothing: {blocked}"))
@@ -334,9 +361,11 @@ def check_recipe(name: str, resources_dir: Path | None = None) -> list[ResourceS
     return states
 
 
-def require(name: str, resources_dir: Path | None = None) -> None:
-    """Raise UserError naming every missing resource of recipe `name`."""
-    missing = [state for state in check_recipe(name, resources_dir) if not state.present]
+def require(name: str, resources_dir: Path | None = None) -> list[ResourceStatus]:
+    """The state of every declared resource of recipe `name`; UserError naming all that are missing."""
+    states = check_recipe(name, resources_dir)
+    missing = [state for state in states if not state.present]
     if missing:
         lines = [f"  {one.name}: looked for {one.looked}\n    supply: {one.supply}" for one in missing]
         raise UserError(f"attack recipe {name!r}: missing resources\n" + "\n".join(lines))
+    return states

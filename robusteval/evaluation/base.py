@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -156,6 +156,12 @@ class NoSettings:
     """For a suite without settings of its own."""
 
 
+def random_sets(config: EvalConfig) -> str:
+    """The rates and the number of sets, in words."""
+    rates = ", ".join(f"{rate:g}" for rate in config.rates)
+    return f"at {rates}, {config.sets} set{'' if config.sets == 1 else 's'} each"
+
+
 class Suite(Generic[S]):
     """A test of one model: `check` before anything is trained, `run` on the trained model.
 
@@ -174,12 +180,19 @@ class Suite(Generic[S]):
         """The suite with the given settings; UserError for an unknown or impossible one."""
         return cls(name, make_settings(cls.Settings, values, f"suites: {name}"))
 
+    def check_method(self, label: str, kept: Sequence[str]) -> None:
+        """Raise UserError where the method called `label` does not keep (`Method.keeps`) a module that is needed."""
+
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         """Raise UserError where this suite cannot run on the task or model; returns what the user should know.
 
         `data` may come without training rows (a finished checkpoint is evaluated).
         """
         return []
+
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        """What `run` will go through, for the plan: sets with their row counts, rates; called after `check`."""
+        return ""
 
     def trial(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> Source:
         """One dev row as perturbations see it, to meet what is missing; UserError where no rates are given."""

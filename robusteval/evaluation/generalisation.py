@@ -119,6 +119,10 @@ class Generalisation(Suite[GeneralisationSettings]):
             self._target(name, data)
         return []
 
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        targets = (self._target(name, data) for name in self.settings.names)
+        return ", ".join(f"{task.name} {len(dev)} (classifier of {len(train)})" for task, train, dev in targets)
+
     def run(self, subject: Subject) -> Iterator[Measurement]:
         for name in self.settings.names:
             began = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,6 +113,13 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
             notices.append(f"no {self.name} average: it is over {', '.join(averaged)}, without {', '.join(lacking)}")
         return notices
 
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        counts = [] if data.ood is None else [f"{data.task.out_of_domain} {len(data.ood)}"]
+        for transfer in self._chosen(data.task):
+            with suppress(RowsMissing):
+                counts.append(f"{transfer.task} {len(load_transfer(transfer, data))}")
+        return ", ".join(counts) or "no rows"
+
     def run(self, subject: Subject) -> Iterator[Measurement]:
         data = subject.data
         if data.ood is not None and data.task.out_of_domain is not None:
@@ -188,6 +196,9 @@ class AdvGlue(Suite[NoSettings]):
             if TASKS[name].labels != data.task.labels:
                 raise UserError(f"suites: {name!r} has other labels than {data.task.name!r}")
         return []
+
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        return ", ".join(f"{name} {len(rows)}" for name, rows in data.adversarial.items()) or "no rows"
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         measured = []

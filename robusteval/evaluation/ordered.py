@@ -5,7 +5,7 @@ If it does, a model loses more when the highest scored tokens go first than when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from robusteval.config import EvalConfig, check_choice, check_distinct
 from robusteval.encoding import Batch, Collator, Encoded, IntArray, encode
 from robusteval.errors import UserError
-from robusteval.evaluation.base import Measurement, Subject, Suite
+from robusteval.evaluation.base import Measurement, Subject, Suite, random_sets
 from robusteval.methods.embeddings import edit_embeddings
 from robusteval.methods.tdt import confidence_scores
 from robusteval.models import check_max_length, load_model
@@ -188,6 +188,13 @@ class Scorer:
         return token_scores(encoded, self.tokenizer, device, score)
 
 
+def _no_layer(reason: str) -> UserError:
+    return UserError(
+        f"ordered-drop:orders: 'confidence' needs a trained confidence layer, and {reason}; give scores=FOLDER of a "
+        "tdt checkpoint, or orders=gradient|random"
+    )
+
+
 def _other_tokens(folder: str) -> UserError:
     return UserError(
         f"ordered-drop:scores: the tokenizer of {folder!r} is not the tested model's; a checkpoint that scores "
@@ -231,12 +238,20 @@ class OrderedDrop(Suite[OrderedDropSettings]):
     Settings: ClassVar[type[Any]] = OrderedDropSettings
     acts_inside = True
 
+    def check_method(self, label: str, kept: Sequence[str]) -> None:
+        by_name = self.settings.orders != OrderedDropSettings.orders and "confidence" in self.settings.names
+        if by_name and self.settings.scores is None and "confidence" not in kept:
+            raise _no_layer(f"the method {label!r} trains none")
+
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         source = self.trial(data, tokenizer, config)
         drop(source, np.zeros(len(source.eligible)), 0.5, by=self.settings.drop)
         if "confidence" in self.settings.names and self.settings.scores is not None:
             Scorer.load(self.settings.scores, data.task.labels, tokenizer)
         return []
+
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        return f"{', '.join(self.settings.names)} {random_sets(config)}"
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         note = ""
@@ -300,7 +315,4 @@ class OrderedDrop(Suite[OrderedDropSettings]):
             return scorer.scores(subject.dev, predictor.device)
         if self.settings.orders == OrderedDropSettings.orders:
             return None
-        raise UserError(
-            f"ordered-drop:orders: 'confidence' needs a trained confidence layer, and the checkpoint has no "
-            f"{CONFIDENCE_FILE}; give scores=FOLDER of a tdt checkpoint, or orders=gradient|random"
-        )
+        raise _no_layer(f"the checkpoint has no {CONFIDENCE_FILE}")

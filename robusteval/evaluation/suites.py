@@ -9,7 +9,7 @@ import numpy as np
 
 from robusteval.config import EvalConfig, parse_part
 from robusteval.encoding import Encoded
-from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
+from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite, random_sets
 from robusteval.perturbations import PERTURBATIONS, Source
 from robusteval.registry import Registry
 from robusteval.seeds import derive
@@ -67,6 +67,9 @@ class Perturbed(Suite[NoSettings]):
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         PERTURBATIONS[self.name](self.trial(data, tokenizer, config), 0.5, np.random.default_rng(0))
         return []
+
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        return random_sets(config)
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         for rate in subject.config.rates:

@@ -17,6 +17,7 @@ from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioCon
 from robusteval.devices import check_tracker, pick_device, pick_precision
 from robusteval.encoding import encode
 from robusteval.errors import UserError
+from robusteval.evaluation.base import Suite
 from robusteval.experiments.run import Options, run_facts, suites_of
 from robusteval.experiments.store import RunFolder, check_output, claim_output
 from robusteval.methods import METHODS
@@ -28,13 +29,17 @@ from robusteval.tasks.load import TaskData, load_task
 
 @dataclass(frozen=True)
 class Plan:
-    """Runs that are ready to start, with their rows in memory and what the user should know."""
+    """Runs that are ready to start, with their rows in memory and what the user should know.
+
+    tests: every suite of any run and what it goes through, in words.
+    """
 
     spec: ExperimentSpec
     runs: list[RunSpec]
     data: TaskData
     facts: dict[str, str]
     notices: list[str]
+    tests: list[str]
 
     def folder(self, run: RunSpec, out: Path) -> RunFolder:
         return RunFolder(out / "runs" / run.name(**self.facts))
@@ -74,8 +79,9 @@ def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
         recipe_entry(recipe)
     runs = spec.runs()
     for run in runs:
-        build_method(run.method)
-        suites_of(run)
+        kept = build_method(run.method).keeps
+        for suite in suites_of(run).values():
+            suite.check_method(run.method.label, kept)
     check_tracker(options.track)
     device = pick_device(options.device)
     for run in runs:
@@ -86,13 +92,17 @@ def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
     facts = run_facts(data, weights_sha256(folder))
     notices = [*data.notices, *(f"no {name}: {reason}" for name, reason in data.missing.items())]
     notices += _check_scenarios(spec, data)
-    notices += _check_model(spec, folder, data)
+    suites = {text: suite for run in runs for text, suite in suites_of(run).items()}
+    notices += _check_model(spec, folder, data, list(suites.values()))
+    outlines = ((text, suite.outline(data, spec.base.evaluation)) for text, suite in suites.items())
+    tests = [f"{text}: {outline}" if outline else text for text, outline in outlines]
     if data.task.regression and spec.base.evaluation.attacks:
         notices.append(f"not attacked: {data.task.name} is a regression task, and an attack needs classes")
     elif spec.base.evaluation.attacks:
+        data.task.changeable(spec.base.evaluation.columns)
         for recipe in spec.base.evaluation.attacks:
             require(recipe, options.resources_dir)
-    return Plan(spec, runs, data, facts, notices)
+    return Plan(spec, runs, data, facts, notices, tests)
 
 
 def _check_scenarios(spec: ExperimentSpec, data: TaskData) -> list[str]:
@@ -109,7 +119,7 @@ def _check_scenarios(spec: ExperimentSpec, data: TaskData) -> list[str]:
     return notices
 
 
-def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData) -> list[str]:
+def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData, suites: Sequence[Suite[Any]]) -> list[str]:
     """What can be known of the model from its configuration and tokenizer alone."""
     trust = spec.base.trust_remote_code
     try:
@@ -125,8 +135,7 @@ def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData) -> list[str
             check_architecture(config.model_type)
     length = spec.base.train.max_length
     notices = []
-    suites = {text: suite for run in spec.runs() for text, suite in suites_of(run).items()}
-    for suite in suites.values():
+    for suite in suites:
         if suite.acts_inside:
             check_architecture(config.model_type)
         notices += suite.check(data, tokenizer, spec.base.evaluation)

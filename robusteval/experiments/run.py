@@ -294,7 +294,7 @@ def _attack(
             out=folder.path / "attacks" / f"{name}.jsonl",
             resources_dir=options.resources_dir,
             text_columns=data.task.text_columns,
-            columns=data.task.perturbable or None,
+            columns=data.task.changeable(config.columns),
             parallel=options.attack_parallel or (1 if device == "cpu" else 16),
             query_budget=config.query_budget,
             time_limit=config.time_limit,

@@ -21,20 +21,24 @@ if TYPE_CHECKING:
 
 
 def show_plan(plan: Plan, options: Options, console: Console) -> None:
-    """Model, rows, runs and what is already finished, in a few lines."""
+    """Model, rows, runs and what is already finished, and what each run is tested on."""
     base, data = plan.spec.base, plan.data
     done = sum(plan.folder(run, options.out).done for run in plan.runs)
-    adversarial = "".join(f", {name} {len(rows)}" for name, rows in data.adversarial.items())
-    ood = f", out of domain {len(data.ood)}" if data.ood is not None else ""
     columns = ", ".join(method.label for method in plan.spec.methods)
     seeds = ", ".join(map(str, plan.spec.seeds))
-    rows = f"train {len(data.train)}, dev {len(data.dev)}{ood}{adversarial} rows"
+    rows = f"train {len(data.train)}, dev {len(data.dev)} rows"
     console.print(f"{base.model} on {base.task}: {rows}", markup=False, soft_wrap=True)
     scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
     under = "" if scenarios == "none" else f"; scenarios {scenarios}"
     console.print(
         f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}{under}; {done} finished before", markup=False
     )
+    for test in plan.tests:
+        console.print(f"test {test}", markup=False, soft_wrap=True)
+    recipes = base.evaluation.attacks
+    if recipes and not data.task.regression:
+        count = min(base.evaluation.attack_examples, len(data.dev))
+        console.print(f"attack {', '.join(recipes)}: {count} rows", markup=False, soft_wrap=True)
     console.print(f"results in {options.out}", markup=False, soft_wrap=True)
     for notice in plan.notices:
         console.print(f"note: {notice}", markup=False, soft_wrap=True)

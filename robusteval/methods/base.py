@@ -126,6 +126,11 @@ class Method(Generic[S]):
         """Whether the saved checkpoint alone predicts as the method does."""
         return True
 
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """Names of the trained `modules`, each kept in a file of its own beside the checkpoint."""
+        return ()
+
     def bind(self, context: Context, root: Method[Any] | None = None) -> None:
         """Called once before `setup`; the method's own generator starts here. root: the composition, if any."""
         self.context = context

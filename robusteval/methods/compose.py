@@ -61,6 +61,10 @@ class Composed(Method[VanillaSettings]):
     def plain_at_evaluation(self) -> bool:
         return all(part.plain_at_evaluation for part in self.parts)
 
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        return tuple(name for part in self.parts for name in part.keeps)
+
     def bind(self, context: Context, root: Method[Any] | None = None) -> None:
         super().bind(context, root)
         for part in self.parts:
@@ -69,7 +73,7 @@ class Composed(Method[VanillaSettings]):
     def setup(self, model: Any, data: TrainingData) -> None:
         for part in self.parts:
             part.setup(model, data)
-            self.modules.update({f"{part.name}-{name}": module for name, module in part.modules.items()})
+            self.modules.update(dict(part.modules))
             self.notices.extend(part.notices)
 
     def loss(self, model: Any, batch: Batch) -> Tensor:

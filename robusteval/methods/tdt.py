@@ -186,6 +186,10 @@ class TDT(Method[TDTSettings]):
     Settings: ClassVar[type[Any]] = TDTSettings
     outputs = 1
 
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        return ("confidence",)
+
     def setup(self, model: Any, data: TrainingData) -> None:
         """Make the confidence layer, weights N(0, .02) from the method's own generator, bias 0."""
         parts = anatomy(model)

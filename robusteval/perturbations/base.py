@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robusteval.encoding import Encoded, IntArray, encode
-from robusteval.errors import UserError, unknown_name
+from robusteval.errors import UserError
 from robusteval.tasks.base import Examples, Task
 
 
@@ -57,7 +57,7 @@ class Source:
 
         Raises UserError for a column that the task lacks or protects, and for a mask token that is no token.
         """
-        chosen = choose_columns(task, columns)
+        chosen = tuple(task.text_columns.index(name) for name in task.changeable(columns))
 
         def tokenise(texts: Sequence[Sequence[str]]) -> Encoded:
             return encode(tokenizer, texts, examples.labels, max_length=max_length)
@@ -66,17 +66,6 @@ class Source:
             encoded = tokenise(examples.texts)
         eligible = np.isin(encoded.column, chosen)
         return cls(encoded, eligible, examples.texts, chosen, tokenise, mask_token_id(tokenizer, mask_token))
-
-
-def choose_columns(task: Task, columns: Sequence[str]) -> tuple[int, ...]:
-    """Indices of the text columns that may change: those asked for, else all that the task does not protect."""
-    allowed = task.perturbable or task.text_columns
-    for name in columns:
-        if name not in task.text_columns:
-            raise unknown_name("columns", name, task.text_columns)
-        if name not in allowed:
-            raise UserError(f"columns: {name!r} of {task.name!r} must stay as it is; valid: {', '.join(allowed)}")
-    return tuple(task.text_columns.index(name) for name in (columns or allowed))
 
 
 def mask_token_id(tokenizer: Any, mask_token: str | None) -> int | None:

@@ -144,7 +144,8 @@ def _row_notes(rows: Sequence[Row]) -> list[str]:
 def verdict(table: Table) -> list[str]:
     """One sentence per method: on how many tests of sturdiness it is above the baseline, and how clearly.
 
-    Only the task's first metric of each test counts, and of an attack the accuracy under it.
+    Only the task's first metric of each test counts, and of an attack the accuracy under it. A method is compared in
+    those scenarios only in which neither it nor the baseline collapsed to one class in any run.
     """
     lines, seen = [], set()
     for line in table.lines:
@@ -154,9 +155,12 @@ def verdict(table: Table) -> list[str]:
         if line.suite in STURDINESS and wanted and not summary:
             lines.append(line)
             seen.add(key)
+    collapsed = {(line.scenario, m) for line in table.lines for m in table.methods if line.cells[m].note == "collapsed"}
+    baseline = table.methods[0]
     sentences = []
     for method in table.methods[1:]:
-        deltas = [(line.cells[method], line.cells[table.methods[0]]) for line in lines]
+        sound = [line for line in lines if not collapsed & {(line.scenario, method), (line.scenario, baseline)}]
+        deltas = [(line.cells[method], line.cells[baseline]) for line in sound]
         deltas = [(cell, base) for cell, base in deltas if cell.delta is not None and not math.isnan(cell.delta)]
         if not deltas:
             continue
@@ -166,15 +170,17 @@ def verdict(table: Table) -> list[str]:
         side = "sturdier" if better > worse else "less sturdy" if worse > better else "neither sturdier nor weaker"
         beyond = f"; {clear} of these differences exceed the spread over seeds" if len(table.seeds) > 1 else ""
         sentences.append(
-            f"{method} is {side} than {table.methods[0]} here: better on {better} and worse on {worse} of "
+            f"{method} is {side} than {baseline} here: better on {better} and worse on {worse} of "
             f"{len(deltas)} perturbed, shifted and attacked tests{beyond}."
         )
-    collapsed = [m for m in table.methods if any(line.cells[m].note == "collapsed" for line in table.lines)]
-    if collapsed:
-        sentences.append(
-            f"{', '.join(collapsed)} collapsed to one class in at least one run; a constant answer cannot be attacked, "
-            "and that is no sturdiness."
-        )
+    for method in table.methods if lines else ():
+        where = [scenario for scenario in table.scenarios if (scenario, method) in collapsed]
+        under = "" if where == ["none"] else f" under {', '.join(where)}"
+        if where:
+            sentences.append(
+                f"{method} collapsed to one class in at least one run{under} and is not compared there: a constant "
+                "answer cannot be attacked, and that is no sturdiness."
+            )
     if sentences:
         sentences.append(f"With {len(table.seeds)} seed(s) this is a description, not a significance test.")
     return sentences

@@ -105,7 +105,7 @@ def _transcript(line: Mapping[str, Any]) -> Transcript:
     perturbed: Sequence[str] = line["perturbed"] or originals
     columns = [
         (visible(name), [Piece(kind, visible(text)) for kind, text in word_differences(old, new)])
-        for name, old, new in zip(_column_names(line), originals, perturbed, strict=True)
+        for name, old, new in zip(line["text_columns"], originals, perturbed, strict=True)
     ]
     facts = [f"{line['queries']} queries"]
     if line["words_changed"] is not None:
@@ -121,12 +121,6 @@ def _transcript(line: Mapping[str, Any]) -> Transcript:
         columns,
         visible("; ".join(facts)),
     )
-
-
-def _column_names(line: Mapping[str, Any]) -> list[str]:
-    """A line names the columns that might be changed: all of them, or some of which one cannot tell which."""
-    number = len(line["original"])
-    return line["columns"] if len(line["columns"]) == number else [f"text {place + 1}" for place in range(number)]
 
 
 def _prediction(label: str | None, scores: Sequence[float] | None) -> str:

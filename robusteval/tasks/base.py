@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from robusteval.errors import UserError, unknown_name
+
 
 @dataclass(frozen=True)
 class Transfer:
@@ -74,6 +76,19 @@ class Task:
     @property
     def primary(self) -> str:
         return self.metrics[0]
+
+    def changeable(self, columns: Sequence[str] = ()) -> tuple[str, ...]:
+        """The text columns that perturbations and attacks may change: those asked for, else all that are open.
+
+        Raises UserError for a column that the task lacks or protects.
+        """
+        allowed = self.perturbable or self.text_columns
+        for name in columns:
+            if name not in self.text_columns:
+                raise unknown_name("columns", name, self.text_columns)
+            if name not in allowed:
+                raise UserError(f"columns: {name!r} of {self.name!r} must stay as it is; valid: {', '.join(allowed)}")
+        return tuple(name for name in self.text_columns if name in (columns or allowed))
 
 
 @dataclass(frozen=True)
