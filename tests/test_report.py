@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from robusteval.evaluation.metrics import METRICS
 from robusteval.report.render import csv, latex, markdown, print_table, write_table
-from robusteval.report.table import Cell, Table, build_table, cell_text, number, verdict
+from robusteval.report.table import TIMES_100, Cell, Table, build_table, cell_text, number, verdict
 from robusteval.rows import Row, line_row, row_line
 
 
@@ -55,6 +56,11 @@ def test_cells_by_hand(table: Table) -> None:
     assert cell_text(success.cells["match"], "attack_success_rate") == "n/a"
     assert cell_text(Cell((), None), "accuracy") == "–"
     assert number(12.34, "mean_queries") == "12.3"
+    # what is neither a share nor a correlation is not multiplied, and small numbers are not cut to 0
+    assert number(12.34, "top_eigenvalue") == "12.3"
+    assert number(0.6931, "nll") == "0.693"
+    assert number(7.7e-8, "mean") == "7.7e-08"
+    assert METRICS.keys() <= TIMES_100
 
 
 def test_the_verdict_counts_tests_of_sturdiness_only(table: Table) -> None:
@@ -79,6 +85,20 @@ def test_a_collapsed_model_is_not_called_sturdy(table: Table) -> None:
     sentences = verdict(none)
     assert not any("sturdier" in sentence for sentence in sentences)
     assert sentences[0].startswith("vanilla collapsed") and "under low-resource" in sentences[0]
+
+
+def test_what_is_in_domain_is_never_counted() -> None:
+    rows = [
+        dataclasses.replace(row(method, 0, "ood", "accuracy", value, note=note), suite_value=name)
+        for name, note, values in (
+            ("snli", "snli is in domain; selected on dev", (0.5, 0.9)),
+            ("sick", "selected on dev", (0.5, 0.4)),
+        )
+        for method, value in zip(("vanilla", "match"), values, strict=True)
+    ]
+    assert verdict(build_table(rows, ["vanilla", "match"]))[0].startswith(
+        "match is less sturdy than vanilla here: better on 0 and worse on 1 of 1"
+    )
 
 
 def test_every_format(table: Table, tmp_path: Path) -> None:

@@ -10,9 +10,13 @@ import numpy as np
 
 from robusteval.rows import Row
 
-# Metrics shown as they are; all others are shares or correlations and are shown times 100.
-RAW = {"steps", "seconds_per_step", "peak_memory_mb", "mean_queries", "mean_words_changed_percent", "rows"}
-LOWER_IS_BETTER = {"attack_success_rate", "seconds_per_step", "peak_memory_mb"}
+# Shares and correlations, shown times 100 as the papers do.
+TIMES_100 = {
+    "accuracy", "f1", "macro_f1", "mcc", "pearson", "spearman", "score", "ece", "brier", "flip_rate",
+    "worst_case_accuracy", "attacked_clean_accuracy", "accuracy_under_attack", "attack_success_rate", "insensitive",
+}  # fmt: skip
+# Counts, sizes and percentages, shown with one decimal; all other numbers with three digits.
+COUNTS = {"steps", "peak_memory_mb", "mean_queries", "mean_words_changed_percent", "rows"}
 # What a comparison of sturdiness rests on: scores on perturbed, shifted and attacked text.
 STURDINESS = {"mask", "replace", "delete", "swap", "typos", "ood", "advglue", "attack"}
 # In table.csv and the rows only: they would double the table.
@@ -110,9 +114,10 @@ def _cell(runs: dict[int, Row], baseline: dict[int, Row], plain: dict[int, Row])
     ordered = [runs[seed] for seed in sorted(runs)]
     values = tuple(row.value for row in ordered if not math.isnan(row.value))
     note = ""
-    if any(row.note.endswith("is in domain") for row in ordered):
+    parts = [part for row in ordered for part in row.note.split("; ")]
+    if any(part.endswith("is in domain") for part in parts):
         note = "in domain"
-    if any(row.note.startswith("collapsed") for row in ordered):
+    if any(part.startswith("collapsed") for part in parts):
         note = "collapsed"
     return Cell(
         values, _difference(runs, baseline), note, len(ordered) - len(values),
@@ -190,9 +195,9 @@ def number(value: float, metric: str) -> str:
     """A value as the table shows it."""
     if math.isnan(value):
         return "n/a"
-    if metric == "seconds_per_step":
-        return f"{value:.3f}"
-    return f"{value:.1f}" if metric in RAW else f"{100 * value:.2f}"
+    if metric in TIMES_100:
+        return f"{100 * value:.2f}"
+    return f"{value:.1f}" if metric in COUNTS else f"{value:.3g}"
 
 
 def cell_text(cell: Cell, metric: str) -> str:
