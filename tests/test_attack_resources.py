@@ -15,6 +15,7 @@ import pytest
 
 from robusteval.attacks import ATTACKS, LEFT_OUT, recipe_entry, stopwords
 from robusteval.attacks.contents import described
+from robusteval.attacks.importing import offline
 from robusteval.attacks.lines import finished
 from robusteval.attacks.plan import make_plan
 from robusteval.attacks.resources import RESOURCES, check_recipe, needs, require
@@ -283,3 +284,14 @@ assert not states["flair"].present and "flair is blocked" in states["flair"].loo
     done = python(WITHOUT_FLAIR + ATTACK + check, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "succeeded built-in"
+
+
+def test_a_corpus_is_read_anew_from_another_folder(tmp_path: Path) -> None:
+    import nltk
+
+    for name in ("one", "two"):
+        (tmp_path / name / "corpora" / "stopwords").mkdir(parents=True)
+        (tmp_path / name / "corpora" / "stopwords" / "english").write_text(f"{name}\n")
+    for name in ("one", "two", "two", "one"):
+        with offline(tmp_path / name):
+            assert nltk.corpus.stopwords.words("english") == [name]

@@ -67,8 +67,10 @@ def offline(resources_dir: Path | None = None) -> Iterator[None]:
     import nltk
     from huggingface_hub import constants
 
+    folders = nltk_folders(resources_dir)
     with ExitStack() as stack:
-        stack.enter_context(patch.object(nltk.data, "path", nltk_folders(resources_dir)))
+        stack.enter_context(patch.object(nltk.data, "path", folders))
+        _forget_corpora(tuple(folders))
         stack.enter_context(patch.object(nltk, "download", _refuse_nltk))
         stack.enter_context(patch.object(constants, "HF_HUB_OFFLINE", True))
         install = sys.modules.get(INSTALL)
@@ -82,6 +84,21 @@ def offline(resources_dir: Path | None = None) -> Iterator[None]:
             # The corpus object loads itself on the first missing attribute: give it this one.
             stack.enter_context(_own_attribute(nltk.corpus.stopwords, "words", _stopwords))
         yield
+
+
+# Where the corpora in NLTK's memory may come from.
+_searched: tuple[str, ...] = ()
+
+
+def _forget_corpora(folders: tuple[str, ...]) -> None:
+    """NLTK keeps a corpus that it has read for ever; let it read anew where other folders are searched now."""
+    global _searched
+    import nltk
+
+    if folders != _searched:
+        for corpus in (nltk.corpus.wordnet, nltk.corpus.stopwords):
+            corpus._unload()
+        _searched = folders
 
 
 def nltk_stopwords_present(resources_dir: Path | None = None) -> bool:
