@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from robusteval.anatomy import check_architecture
+from robusteval.attacks.cache import victim_name
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.attacks.wrapper import token_ids
@@ -27,17 +28,21 @@ from robusteval.config import (
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
 from robusteval.errors import UserError
-from robusteval.evaluation.base import Measurement, Record, Subject
+from robusteval.evaluation.base import Measurement, Record, Subject, Suite
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.suites import build_suites
+from robusteval.evaluation.suites import build_suites, check_suites, default_suites
+from robusteval.experiments.store import RunFolder, check_evaluation
+from robusteval.experiments.testing import run_tests
+from robusteval.heads import match_labels, name_labels, order_head
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models import (
     LoadedModel,
-    check_head,
     check_max_length,
     checkpoint_labels,
+    checkpoint_sha256,
+    kept_modules,
     load_model,
     locate,
     recommended_learning_rate,
@@ -50,6 +55,9 @@ from robusteval.trainer import TrainResult
 from robusteval.trainer import train as fit
 
 logger = logging.getLogger(__name__)
+
+Notify = Callable[[str], None]
+"""Is told what the user should know, one notice at a time."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +79,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Measurements in suite order; `scores` maps (suite, value, metric) to the number."""
+    """Measurements in suite order; `scores` maps (suite, value, metric) to the number.
+
+    notices: what one should know to read them; name: of the checkpoint, as its rows bear it.
+    """
 
     task: Task
     measurements: tuple[Measurement, ...]
+    notices: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def scores(self) -> dict[tuple[str, str, str], float]:
@@ -146,30 +159,88 @@ def evaluate(
     *,
     tokenizer: Any = None,
     dataset: Any = None,
+    suites: Sequence[str] | None = None,
     device: str = "auto",
     data: DataConfig | None = None,
     max_length: int = 128,
+    out: str | Path | None = None,
     record: Record | None = None,
+    notify: Notify | None = None,
     **settings: Any,
 ) -> Evaluation:
-    """Test a fine-tuned classifier; settings are fields of EvalConfig (suites, rates, sets).
-
-    record: called with suite, value, number of the set and its predictions.
+    """Test a fine-tuned classifier; settings are the other fields of EvalConfig (rates, sets, columns).
 
     model: a checkpoint folder or hub id, or a classifier in memory with its `tokenizer`.
     dataset: rows to test on instead of the task's dev split, as `datasets.Dataset`.
+    suites: "mask", "flatness:directions=5"; by default those that suit the task.
+    out: a new folder for rows, predictions and tables of the suites' own, or one that holds an evaluation.
+    record: called with suite, value, number of the set and its predictions.
+    notify: called with each notice before the first suite runs, instead of logging it; all are in the result too.
+
+    A model that names the task's labels in another order is tested with its outputs in the task's order.
+    UserError where no suite measures anything.
     """
-    config = from_dict(EvalConfig, settings, "evaluation.")
-    suites = build_suites(config.suites)
+    given = settings if suites is None else {**settings, "suites": suites}
+    config = from_dict(EvalConfig, given, "evaluation.")
+    if suites is not None and not build_suites(config.suites):
+        raise UserError("suites: none given; at least one is needed")
+    folder = RunFolder(Path(out)) if out is not None else None
+    if folder is not None:
+        check_evaluation(folder.path)
     rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
-    for suite in suites.values():
-        if suite.acts_inside:
-            check_architecture(loaded.model.config.model_type)
-        suite.check(rows, loaded.tokenizer, config)
+    if suites is None:
+        config = dataclasses.replace(config, suites=default_suites(rows.task if dataset is None else _alone(rows.task)))
+    name = (Path(model).name or str(model)) if isinstance(model, str | Path) else type(model).__name__
     loaded.model.to(pick_device(device))
-    folder = Path(model) if isinstance(model, str | Path) and Path(model).is_dir() else None
-    subject = Subject(Predictor(loaded.model, loaded.tokenizer, max_length), rows, config, folder, record)
-    return Evaluation(rows.task, tuple(m for suite in suites.values() for m in suite.run(subject)))
+    subject = Subject(Predictor(loaded.model, loaded.tokenizer, max_length), rows, config, loaded.folder, record)
+    tests, notices = _check_tests(subject, loaded, name, by_default=suites is None)
+    _tell(notices, notify)
+    if folder is None:
+        measurements = [item for suite in tests.values() for item in suite.run(subject)]
+    else:
+        about = {"checkpoint": {**loaded.source, "sha256": loaded.sha256}, "notices": notices}
+        measurements = run_tests(tests, subject, name, folder, about)
+    if not measurements:
+        said = "".join(f"; {notice}" for notice in notices)
+        raise UserError(f"suites: {', '.join(tests)} measured nothing on {rows.task.name!r}{said}")
+    return Evaluation(rows.task, tuple(measurements), tuple(notices), name)
+
+
+def _alone(task: Task) -> Task:
+    """A task whose rows were given, without the sets that would come from elsewhere."""
+    return dataclasses.replace(task, out_of_domain=None, transfers=(), adversarial=())
+
+
+def _check_tests(
+    subject: Subject, loaded: LoadedModel, name: str, *, by_default: bool
+) -> tuple[dict[str, Suite[Any]], list[str]]:
+    """The suites that can run, and what the user should know before they do; UserError where one cannot.
+
+    by_default: nobody named them, so one of other text whose rows are nowhere is left out with a notice.
+    """
+    rows, tests = subject.data, build_suites(subject.config.suites)
+    notices = [*loaded.notices, *rows.notices]
+    kept = kept_modules(loaded.folder)
+    for suite in tests.values():
+        suite.check_method(name, kept)
+    tests, told = check_suites(
+        tests, rows, loaded.tokenizer, subject.config, loaded.model.config.model_type,
+        optional=tests if by_default else (),
+    )  # fmt: skip
+    notices += told
+    cut = subject.dev.truncated
+    if cut:
+        length = subject.predictor.max_length
+        notices.append(f"{cut} of {len(rows.dev)} dev texts are cut to {length} tokens (max_length)")
+    return tests, notices
+
+
+def _tell(notices: Sequence[str], notify: Notify | None) -> None:
+    for notice in notices:
+        if notify is not None:
+            notify(notice)
+        else:
+            logger.warning("%s", notice)
 
 
 def attack(
@@ -190,18 +261,22 @@ def attack(
     time_limit: float | None = None,
     cache: str | Path | None = None,
     device: str = "auto",
+    precision: str = "fp32",
     data: DataConfig | None = None,
     max_length: int = 128,
     progress: Any = None,
+    notify: Notify | None = None,
 ) -> AttackResult:
     """Attack a fine-tuned classifier with one TextAttack recipe.
 
     examples: how many dev rows to attack, drawn once for all seeds (None: all of them).
     out: a .jsonl file, one line per example; finished lines are not attacked again.
     columns: text columns that may be changed (default: all that the task leaves open).
+    precision: "bf16" runs the model in bfloat16 autocast; its numbers are not those of fp32.
     parallel: examples attacked at a time, 0 for what suits the device; workers: processes, for a checkpoint's folder.
     query_budget, time_limit: the most queries and seconds for one example.
     cache: a file that keeps logits by checkpoint and text, for other recipes and later calls.
+    notify: called with each notice before the first query, instead of logging it. Labels are mapped as in `evaluate`.
     """
     if examples is not None:
         check_range("attack_examples", examples, 1, math.inf)
@@ -220,23 +295,26 @@ def attack(
         "progress": progress,
     }
     selected = sample(rows.dev, examples)
+    notices = [*loaded.notices, *rows.notices]
     cut = encode(loaded.tokenizer, selected.texts, max_length=max_length).truncated
     if cut:
-        logger.warning(
-            "%d of %d texts to attack are cut to %d tokens (max_length): no word beyond changes a prediction",
-            cut, len(selected), max_length,
-        )  # fmt: skip
+        notices.append(
+            f"{cut} of {len(selected)} texts to attack are cut to {max_length} tokens (max_length): no word beyond "
+            "changes a prediction"
+        )
+    _tell(notices, notify)
     if workers != 1 or cache is not None:
         if not isinstance(model, str | Path):
             raise UserError("workers: processes and a cache need a checkpoint's folder, not a model in memory")
         return attack_checkpoint(
             locate(str(model))[0], selected, rows.task.labels, recipe, workers=workers, max_length=max_length,
-            device=device, cache=Path(cache) if cache is not None else None, **settings,
+            device=device, precision=precision, cache=Path(cache) if cache is not None else None, **settings,
         )  # fmt: skip
-    loaded.model.to(chosen).eval()
-    predictor = Predictor(loaded.model, loaded.tokenizer, max_length)
+    predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
     sees = token_ids(loaded.tokenizer, max_length)
-    return attack_examples(predictor.logits, selected, rows.task.labels, recipe, sees=sees, **settings)
+    sha256 = checkpoint_sha256(loaded.folder) if loaded.folder else ""
+    name = victim_name(sha256, rows.task.labels, max_length, chosen.type, precision) if sha256 else ""
+    return attack_examples(predictor.logits, selected, rows.task.labels, recipe, sees=sees, model=name, **settings)
 
 
 def _evaluation(
@@ -287,6 +365,13 @@ def _loaded(
         raise UserError(
             f"model: it has {model.config.num_labels} outputs but the task {task.name!r} needs {task.num_labels}"
         )
-    if keep_head:
-        check_head("model in memory", model.config, task.labels)
-    return LoadedModel(model, tokenizer, {"model": type(model).__name__, "origin": "memory"}, "")
+    source = {"model": type(model).__name__, "origin": "memory"}
+    if not keep_head:
+        name_labels(model.config, task.labels)
+        return LoadedModel(model, tokenizer, source, "")
+    match = match_labels("model in memory", model.config, task.labels)
+    if match.order:
+        # the caller's model keeps its order
+        model = copy.deepcopy(model)
+        order_head(model, match.order, task.labels)
+    return LoadedModel(model, tokenizer, source, "", notices=match.notices)

@@ -16,9 +16,9 @@ from robusteval.cli_attacks import attacks_app
 from robusteval.cli_options import (
     DATA,
     MODEL,
-    SUITE_NAMES,
     TESTS,
     TRAINING,
+    AttackPrecision,
     Columns,
     DataDir,
     DevFile,
@@ -28,6 +28,7 @@ from robusteval.cli_options import (
     LabelColumn,
     LabelType,
     MaskToken,
+    MaxErrors,
     MaxLength,
     Parallel,
     QueryBudget,
@@ -43,9 +44,11 @@ from robusteval.cli_options import (
     TrainLimit,
     TrainSplit,
     check_writable,
+    chosen_suites,
     data_config,
     existing_folder,
     listed,
+    noted,
     option,
     parse_rates,
     parse_seeds,
@@ -110,7 +113,7 @@ def train_and_attack(
     scenario: Annotated[
         str, option("--scenario", help="Done to the training set: none,label-noise:rate=0.05/0.1.", panel=DATA)
     ] = "none",
-    suites: Suites = SUITE_NAMES,
+    suites: Suites = None,
     rates: Rates = "0.1,0.2,0.3",
     sets: Sets = 3,
     columns: Columns = "",
@@ -119,8 +122,10 @@ def train_and_attack(
         str, option("--attacks", help="Recipes or FILE.py:NAME, comma separated; '' for none.", panel=TESTS)
     ] = "deepwordbug",
     attack_examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
+    attack_precision: AttackPrecision = "fp32",
     query_budget: QueryBudget = None,
     time_limit: TimeLimit = None,
+    max_errors: MaxErrors = 0,
     attack_parallel: Parallel = 0,
     no_cache: Annotated[bool, option("--no-cache", help="Keep no logits on disk while attacking.")] = False,
     out: Annotated[Path | None, option("--out", help="Folder of the experiment [robusteval-runs/...].")] = None,
@@ -161,13 +166,14 @@ def train_and_attack(
         task=task,
         data=data,
         evaluation=EvalConfig(
-            listed(suites),
+            chosen_suites(suites, task, own=own),
             parse_rates(rates),
             sets,
             listed(columns),
             mask_token,
             listed(attacks),
             attack_examples,
+            attack_precision,
             query_budget,
             time_limit,
         ),
@@ -178,15 +184,16 @@ def train_and_attack(
     check_range("workers", workers, 1, 1024)
     check_range("checkpoint_seconds", checkpoint_seconds, 0, 1e9)
     check_range("attack_parallel", attack_parallel, 0, 1024)
+    check_range("max_errors", max_errors, 0, float("inf"))
     options = Options(
         folder, device, keep_models, track, existing_folder(resources), checkpoint_seconds, quiet,
         attack_parallel=attack_parallel, cache=not no_cache,
     )  # fmt: skip
     console = Console(emoji=False)
-    plan = make_plan(spec, options)
+    plan = make_plan(spec, options, base.evaluation.suites if suites is None else ())
     show_plan(plan, options, console)
     if not dry_run:
-        raise typer.Exit(run_session(plan, options, console, workers))
+        raise typer.Exit(run_session(plan, options, console, workers, max_errors))
 
 
 @app.command()
@@ -200,37 +207,37 @@ def evaluate(
     text_columns: TextColumns = "",
     label_column: LabelColumn = "label",
     eval_limit: EvalLimit = None,
-    suites: Suites = SUITE_NAMES,
+    suites: Suites = None,
     rates: Rates = "0.1,0.2,0.3",
     sets: Sets = 3,
     columns: Columns = "",
     mask_token: MaskToken = None,
     max_length: MaxLength = 128,
-    out: Annotated[Path | None, option("--out", help="Folder for table.md, table.csv and table.tex.")] = None,
+    out: Annotated[Path | None, option("--out", help="Folder for rows, predictions and table.")] = None,
     device: Device = "auto",
 ) -> None:
     """Test any fine-tuned checkpoint on clean, perturbed, out-of-domain and adversarial text."""
     quiet_libraries()
     check_writable(out, folder=True)
     from robusteval import api
-    from robusteval.experiments.session import evaluation_rows
+    from robusteval.experiments.session import evaluation_table
     from robusteval.report.render import print_table, write_table
-    from robusteval.report.table import build_table
 
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column, eval_limit=eval_limit,
     )  # fmt: skip
+    console = Console(emoji=False)
     result = api.evaluate(
         checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, data=data, device=device,
-        max_length=max_length, suites=listed(suites), rates=parse_rates(rates), sets=sets, columns=listed(columns),
-        mask_token=mask_token,
+        max_length=max_length, suites=None if suites is None else listed(suites), rates=parse_rates(rates), sets=sets,
+        columns=listed(columns), mask_token=mask_token, out=out, notify=noted(console),
     )  # fmt: skip
-    name = Path(checkpoint).name
-    table = build_table(evaluation_rows(result, name), [name])
-    print_table(table, Console(emoji=False))
+    table = evaluation_table(result)
+    print_table(table, console)
     if out is not None:
         write_table(table, out)
+        console.print(f"table.md, table.csv, table.tex, rows, predictions in {out}", markup=False, soft_wrap=True)
 
 
 @app.command("list")

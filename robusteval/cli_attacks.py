@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,11 +17,13 @@ from rich.table import Table
 
 from robusteval.cli_options import (
     TESTS,
+    AttackPrecision,
     DataDir,
     DevFile,
     Device,
     DevSplit,
     LabelColumn,
+    MaxErrors,
     MaxLength,
     Parallel,
     QueryBudget,
@@ -29,10 +36,17 @@ from robusteval.cli_options import (
     data_config,
     existing_folder,
     listed,
+    noted,
     option,
 )
 from robusteval.errors import UserError
 from robusteval.logs import quiet_libraries
+
+if TYPE_CHECKING:
+    from robusteval.attacks.lines import AttackLine
+    from robusteval.attacks.runner import AttackResult
+    from robusteval.attacks.summary import ProgressNote
+    from robusteval.progress import ProgressBar
 
 attacks_app = typer.Typer()
 
@@ -41,7 +55,7 @@ attacks_app = typer.Typer()
 def attack(
     checkpoint: Annotated[str, typer.Argument(help="Folder or hub id of a fine-tuned classifier.")],
     recipe: Annotated[
-        str, option("--attack", help="Recipe (robusteval list attacks) or FILE.py:NAME.", panel=TESTS)
+        str, option("--attack", help="Recipes (robusteval list attacks) or FILE.py:NAME, comma separated.", panel=TESTS)
     ] = "deepwordbug",
     task: TaskOption = "demo-sentiment",
     examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
@@ -54,20 +68,24 @@ def attack(
     text_columns: TextColumns = "",
     label_column: LabelColumn = "label",
     max_length: MaxLength = 128,
-    out: Annotated[Path | None, option("--out", help="A .jsonl file, one line per example; resumable.")] = None,
+    out: Annotated[
+        Path | None, option("--out", help="A .jsonl file, one line per example; resumable. One per recipe of several.")
+    ] = None,
     resources: Resources = None,
+    precision: AttackPrecision = "fp32",
     query_budget: QueryBudget = None,
     time_limit: TimeLimit = None,
     attack_parallel: Parallel = 0,
     workers: Annotated[int, option("--workers", help="Processes, each with a share of the examples.")] = 1,
     cache: Annotated[Path | None, option("--cache", help="A file that keeps logits for other recipes.")] = None,
-    max_errors: Annotated[int, option("--max-errors", help="More errors than this: exit code 1.", panel=TESTS)] = 0,
+    max_errors: MaxErrors = 0,
     device: Device = "auto",
 ) -> None:
-    """Attack any fine-tuned checkpoint with a TextAttack recipe."""
+    """Attack any fine-tuned checkpoint with one or more TextAttack recipes; several share what the model said."""
     quiet_libraries()
     check_writable(out, folder=False)
     from robusteval import api
+    from robusteval.attacks.resources import require
     from robusteval.attacks.summary import ProgressNote
     from robusteval.config import check_range
     from robusteval.progress import ProgressBar
@@ -79,29 +97,69 @@ def attack(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column,
     )  # fmt: skip
-    note = ProgressNote()
-    with ProgressBar(f"attack {recipe}", examples) as bar:
-        result = api.attack(
-            checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, recipe, examples=examples,
-            seed=seed, out=out, resources_dir=existing_folder(resources), columns=listed(columns) or None,
-            device=device, data=data, max_length=max_length, parallel=attack_parallel, workers=workers,
-            query_budget=query_budget, time_limit=time_limit, cache=cache,
-            progress=lambda done, total, line: bar.advance(1, note(done, total, line)),
-        )  # fmt: skip
-    summary = result.summary
-    grid = Table("measure", "value", "n", title=f"{recipe} on {Path(checkpoint).name}")
-    for name, value, n in (
-        ("accuracy before", summary.clean_accuracy, summary.evaluated),
-        ("accuracy under attack", summary.accuracy_under_attack, summary.evaluated),
-        ("attack success rate", summary.attack_success_rate, summary.attacked),
-    ):
-        grid.add_row(name, f"{100 * value:.2f} %", str(n))
-    grid.add_row("queries per attack", f"{summary.mean_queries:.1f}", str(summary.attacked))
-    grid.add_row("words changed", f"{summary.mean_words_changed_percent:.1f} %", str(summary.succeeded))
-    grid.add_row("errors", str(summary.errors), str(summary.examples))
-    Console(emoji=False).print(grid)
-    if summary.errors > max_errors:
+    console, recipes = Console(emoji=False), listed(recipe)
+    if not recipes:
+        raise UserError("attack: no recipe is named")
+    for name in recipes:
+        require(name, existing_folder(resources))
+    errors = 0
+    with ExitStack() as stack:
+        if len(recipes) > 1 and cache is None:
+            cache = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "logits.sqlite"
+        for name in recipes:
+            note = ProgressNote()
+            with ProgressBar(f"attack {name}", examples) as bar:
+                result = api.attack(
+                    checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, name,
+                    examples=examples, seed=seed, out=_own_file(out, name, recipes),
+                    resources_dir=existing_folder(resources), columns=listed(columns) or None, device=device, data=data,
+                    precision=precision,
+                    max_length=max_length, parallel=attack_parallel, workers=workers, query_budget=query_budget,
+                    time_limit=time_limit, cache=cache, notify=noted(console),
+                    progress=functools.partial(_show, bar, note),
+                )  # fmt: skip
+            _print_result(result, Path(checkpoint).name, console)
+            errors += result.summary.errors
+    if errors > max_errors:
         raise typer.Exit(1)
+
+
+def _show(bar: ProgressBar, note: ProgressNote, done: int, total: int, line: AttackLine) -> None:
+    bar.reach(done, total, note(done, total, line))
+
+
+def _own_file(out: Path | None, recipe: str, recipes: Sequence[str]) -> Path | None:
+    """The result file of one of several recipes: "results.jsonl" becomes "results.pwws.jsonl"."""
+    from robusteval.attacks import recipe_entry
+
+    return out.with_name(f"{out.stem}.{recipe_entry(recipe).name}{out.suffix}") if out and len(recipes) > 1 else out
+
+
+def _print_result(result: AttackResult, model: str, console: Console) -> None:
+    """The numbers with their denominators, and the commonest errors."""
+    summary = result.summary
+    if result.resumed:
+        console.print(f"{result.resumed} of {summary.examples} examples were finished before", markup=False)
+    grid = Table("measure", "value", "n", title=escape(f"{result.recipe} on {model}"))
+    shares = {
+        "accuracy before": (summary.clean_accuracy, summary.evaluated),
+        "accuracy under attack": (summary.accuracy_under_attack, summary.evaluated),
+        "attack success rate": (summary.attack_success_rate, summary.attacked),
+    }
+    for name, (value, n) in shares.items():
+        grid.add_row(name, f"{100 * value:.2f} %" if n else "n/a", str(n))
+    numbers = {
+        "queries per attack": (f"{summary.mean_queries:.1f}", summary.attacked),
+        "words changed": (f"{summary.mean_words_changed_percent:.1f} %", summary.succeeded),
+        "similarity": (f"{summary.mean_similarity:.3f}", summary.compared),
+    }
+    for name, (text, n) in numbers.items():
+        grid.add_row(name, text if n else "n/a", str(n))
+    grid.add_row("errors", str(summary.errors), str(summary.examples))
+    console.print(grid)
+    messages = Counter(line["message"] for line in result.lines if line["outcome"] == "error")
+    for message, count in messages.most_common(3):
+        console.print(f"{count} of {summary.errors} errors: {message}", markup=False, soft_wrap=True)
 
 
 @attacks_app.command()

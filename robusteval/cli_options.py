@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from robusteval.errors import UserError
@@ -32,7 +34,14 @@ LabelColumn = Annotated[str, option("--label-column", help="Column of the label.
 LabelType = Annotated[str, option("--label-type", help="auto, class or score.", panel=DATA)]
 TrainLimit = Annotated[int | None, option("--train-limit", help="Train on that many rows.", panel=DATA)]
 EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that many rows.", panel=DATA)]
-Suites = Annotated[str, option("--suites", help="Test suites, comma separated.", panel=TESTS)]
+Suites = Annotated[
+    str | None,
+    option(
+        "--suites",
+        help="Test suites, comma separated [clean, mask, replace; ood and advglue where the task has them].",
+        panel=TESTS,
+    ),
+]
 Rates = Annotated[str, option("--rates", help="Shares of perturbed tokens.", panel=TESTS)]
 Sets = Annotated[int, option("--sets", help="Random sets per rate.", panel=TESTS)]
 Columns = Annotated[
@@ -41,16 +50,36 @@ Columns = Annotated[
 MaskToken = Annotated[str | None, option("--mask-token", help="For a tokenizer without one.", panel=TESTS)]
 MaxLength = Annotated[int, option("--max-length", help="Tokens per input.", panel=TRAINING)]
 Parallel = Annotated[int, option("--attack-parallel", help="Examples attacked at a time; 0: what suits the device.")]
+AttackPrecision = Annotated[
+    str, option("--attack-precision", help="fp32, or bf16: faster on an accelerator, other numbers.", panel=TESTS)
+]
 QueryBudget = Annotated[int | None, option("--query-budget", help="Most queries for one example.", panel=TESTS)]
 TimeLimit = Annotated[float | None, option("--time-limit", help="Most seconds for one example.", panel=TESTS)]
+MaxErrors = Annotated[
+    int, option("--max-errors", help="More examples than this end in an error: exit code 1.", panel=TESTS)
+]
 Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]
-
-SUITE_NAMES = "clean,mask,replace,ood,advglue"
 
 
 def listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def chosen_suites(text: str | None, task: str, *, own: bool) -> tuple[str, ...]:
+    """The suites that were named, else those that suit the task; own: it comes from the user's files."""
+    if text is not None:
+        return listed(text)
+    from robusteval.evaluation.suites import default_suites
+    from robusteval.tasks import TASKS
+    from robusteval.tasks.base import Task
+
+    return default_suites(Task(task, "file", (), (), ()) if own else TASKS[task])
+
+
+def noted(console: Console) -> Callable[[str], None]:
+    """Prints what the user should know, a line each."""
+    return lambda notice: console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
 
 def parse_rates(text: str) -> tuple[float, ...]:

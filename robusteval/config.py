@@ -127,8 +127,8 @@ class EvalConfig:
     suites: name[:key=value...] each; rates: share of tokens touched by each perturbation; sets: random sets per
     rate; columns: text columns that perturbations may touch (default: what the task allows); mask_token: for
     tokenizers that have none.
-    attacks: recipe names; attack_examples: evaluation rows attacked by each; query_budget, time_limit: the most
-    queries and seconds for one example.
+    attacks: recipe names; attack_examples: evaluation rows attacked by each; attack_precision: fp32 or bf16;
+    query_budget, time_limit: the most queries and seconds for one example.
     """
 
     suites: tuple[str, ...] = ("clean", "mask", "replace", "ood", "advglue")
@@ -138,6 +138,7 @@ class EvalConfig:
     mask_token: str | None = None
     attacks: tuple[str, ...] = ("deepwordbug",)
     attack_examples: int = 50
+    attack_precision: str = "fp32"
     query_budget: int | None = None
     time_limit: float | None = None
 
@@ -149,6 +150,7 @@ class EvalConfig:
         # a suite's rows bear its name alone
         check_distinct("suites", [text.partition(":")[0].strip() for text in self.suites])
         check_range("sets", self.sets, 1, float("inf"))
+        check_choice("attack_precision", self.attack_precision, ("fp32", "bf16"))
         check_range("attack_examples", self.attack_examples, 1, float("inf"))
         if self.query_budget is not None:
             check_range("query_budget", self.query_budget, 1, float("inf"))
@@ -212,7 +214,7 @@ class MethodConfig:
 class ScenarioConfig:
     """What is done to the training set before training: one scenario, or several applied in turn.
 
-    label: what the user wrote, as rows and tables show it; parts: (registered name, its settings).
+    label: what the user wrote, without the spaces around : = + / | >; parts: (registered name, its settings).
     """
 
     label: str = "none"
@@ -225,7 +227,7 @@ class ScenarioConfig:
         >>> [each.label for each in ScenarioConfig.parse("label-noise:rate=0.05/0.1")]
         ['label-noise:rate=0.05', 'label-noise:rate=0.1']
         """
-        text = "".join(text.split())
+        text = re.sub(r"\s*([:=+/|>])\s*", r"\1", text.strip())
         ladder = re.search(r"=([^:+/]*(?:/[^:+/]*)+)", text)
         if ladder:
             head, tail = text[: ladder.start(1)], text[ladder.end(1) :]

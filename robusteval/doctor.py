@@ -86,11 +86,13 @@ def _disk(out: Path) -> Check:
 
 
 def _recipes(resources_dir: Path | None) -> list[Check]:
-    """One line per attack recipe: ready, or what it lacks."""
+    """One line per attack recipe: ready, or what it lacks; a single line where textattack itself fails."""
     from robusteval.attacks import all_recipes
     from robusteval.attacks.resources import check_recipe
 
-    checks = []
+    checks = _textattack(resources_dir)
+    if checks:
+        return checks
     for entry in all_recipes():
         try:
             lacking = [status for status in check_recipe(entry.name, resources_dir) if not status.present]
@@ -105,11 +107,25 @@ def _recipes(resources_dir: Path | None) -> list[Check]:
     return checks
 
 
+def _textattack(resources_dir: Path | None) -> list[Check]:
+    """A line where textattack cannot be imported; no recipe can run then."""
+    from robusteval.attacks.importing import load_textattack
+
+    try:
+        load_textattack(resources_dir)
+    except UserError as error:
+        return [Check("textattack for attacks", "missing", str(error))]
+    return []
+
+
 def recipe_checks(attack: str, resources_dir: Path | None) -> list[Check]:
     """Per resource of one recipe: where it was looked for and what supplies it."""
     from robusteval.attacks.resources import check_recipe
 
     found = check_recipe(attack, resources_dir)
+    broken = _textattack(resources_dir)
+    if broken:
+        return broken
     if not found:
         return [Check(f"attack {attack}", "ok", "needs nothing beyond the model")]
     return [

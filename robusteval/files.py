@@ -59,14 +59,26 @@ def _drop_torn_line(handle: Any) -> None:
         handle.seek(end)
 
 
+def complete_lines(path: Path) -> tuple[list[bytes], bytes]:
+    """The lines of `path` (empty ones too), and what follows its last newline; an absent file has none.
+
+    UserError where it is no regular file, such as a device that never ends, or cannot be read.
+    """
+    try:
+        if not path.exists():
+            return [], b""
+        if not path.is_file():
+            raise UserError(f"{path}: is no regular file")
+        *lines, torn = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return lines, torn
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The JSON lines of `path`, without a torn last one; an absent file has none."""
-    if not path.exists():
-        return []
-    text = path.read_bytes()
-    complete = text[: text.rfind(b"\n") + 1]
     lines = []
-    for number, line in enumerate(complete.split(b"\n"), 1):
+    for number, line in enumerate(complete_lines(path)[0], 1):
         try:
             if line:
                 lines.append(json.loads(line))

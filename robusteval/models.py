@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 
 from robusteval.config import check_range
 from robusteval.errors import UserError, unknown_name
+from robusteval.heads import Match, label_names, match_labels, name_labels, order_head
 from robusteval.registry import Registry
 from robusteval.seeds import derive
 
@@ -72,6 +74,7 @@ class LoadedModel:
 
     source: name, folder or hub commit; sha256: over the weight files as they lie on disk.
     folder: where they lie; None for a model that was given in memory.
+    notices: what the user should know about how its outputs answer the task.
     """
 
     model: Any
@@ -79,6 +82,7 @@ class LoadedModel:
     source: dict[str, str]
     sha256: str
     folder: Path | None = None
+    notices: tuple[str, ...] = ()
 
 
 def recommended_learning_rate(name: str) -> float:
@@ -166,6 +170,21 @@ def weights_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def checkpoint_sha256(folder: Path) -> str:
+    """sha256 over all of a folder that decides its logits: weights, configuration and tokenizer files."""
+    digest = hashlib.sha256(weights_sha256(folder).encode())
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".json", ".txt", ".model") and file.is_file():
+            digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def kept_modules(folder: Path | None) -> tuple[str, ...]:
+    """The names of what `save_checkpoint` wrote beside the model (`Method.modules`); none for a model in memory."""
+    stems = sorted(file.stem for file in folder.glob("*.safetensors")) if folder is not None else []
+    return tuple(stem for stem in stems if not re.fullmatch(r"(pytorch_)?model(-\d+-of-\d+)?", stem))
+
+
 def check_weights(folder: Path) -> None:
     """Raise UserError where a safetensors file is damaged; only headers are read."""
     for file in sorted(folder.glob("*.safetensors")):
@@ -198,8 +217,8 @@ def load_model(
 
     labels: class names in order; empty for regression (one output).
     seed: run seed; a new head depends on it alone, so that two methods start from the same weights.
-    keep_head: the checkpoint must bring a head for exactly these labels (evaluation); otherwise a head of
-        another size is replaced by a new one, with a warning.
+    keep_head: the checkpoint must bring a head for exactly these labels (evaluation), which is put into their order
+        (`heads.match_labels`); otherwise a head of another size is replaced by a new one, with a warning.
     Raises UserError for anything that cannot be loaded.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -212,13 +231,12 @@ def load_model(
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # a damaged folder fails in as many ways as there are tokenizers
         raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
+    match = Match()
     if keep_head:
-        check_head(name, config, labels)
+        match = match_labels(name, config, labels)
     else:
         config.num_labels = count
-        if labels:
-            config.id2label = dict(enumerate(labels))
-            config.label2id = {label: index for index, label in enumerate(labels)}
+        name_labels(config, labels)
         config.problem_type = "single_label_classification" if labels else "regression"
     if dropout is not None:
         _set_dropout(config, dropout)
@@ -243,7 +261,9 @@ def load_model(
         logger.warning("the head of %s has another size and is replaced by a new one", name)
     if tokenizer.pad_token is None:
         raise UserError(f"model: the tokenizer of {name!r} has no padding token")
-    return LoadedModel(model.float().eval(), tokenizer, source, digest, folder)
+    if match.order:
+        order_head(model, match.order, labels)
+    return LoadedModel(model.float().eval(), tokenizer, source, digest, folder, match.notices)
 
 
 def _first_line(error: Exception) -> str:
@@ -261,24 +281,7 @@ def checkpoint_labels(model: Any) -> tuple[str, ...]:
             raise UserError(f"model: {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}") from error
     else:
         config = model.config
-    named = config.id2label or {}
-    return tuple(str(named.get(i, f"LABEL_{i}")) for i in range(config.num_labels)) if config.num_labels > 1 else ()
-
-
-def check_head(name: str, config: Any, labels: tuple[str, ...]) -> None:
-    """A checkpoint's head must fit the task: same number of outputs, and where named, the same label order."""
-    count = len(labels) or 1
-    if config.num_labels != count:
-        raise UserError(
-            f"checkpoint: {name!r} has {config.num_labels} labels but the task has {count}"
-            + (f" ({', '.join(labels)})" if labels else " (a score)")
-        )
-    named = [str(config.id2label[index]) for index in range(count)] if labels else []
-    generic = all(label == f"LABEL_{index}" for index, label in enumerate(named))
-    if labels and not generic and [n.lower() for n in named] != [n.lower() for n in labels]:
-        raise UserError(
-            f"checkpoint: {name!r} orders its labels {', '.join(named)} but the task orders them {', '.join(labels)}"
-        )
+    return label_names(config)
 
 
 def _set_dropout(config: Any, rate: float) -> None:

@@ -28,7 +28,7 @@ class ProgressBar:
 
     def __init__(self, title: str, total: int, *, quiet: bool = False, done: int = 0) -> None:
         self._title, self._total, self._done = title, total, done
-        self._quiet = quiet
+        self._quiet, self._fresh = quiet, True
         self._start = self._last = time.monotonic()
         self._first = done
         console = Console(file=sys.stderr, emoji=False)
@@ -57,6 +57,17 @@ class ProgressBar:
     ) -> None:
         if self._bar:
             self._bar.stop()
+
+    def reach(self, done: int, total: int, note: str = "") -> None:
+        """Now `done` of `total` items are done; those before the first call were done earlier, and cost no time."""
+        if self._fresh:
+            self._first = self._done = done - 1
+            self._start = time.monotonic()
+            if self._bar:
+                self._bar.reset(self._task, total=total, completed=done - 1)
+        self._fresh = False
+        self._total = total
+        self.advance(done - self._done, note)
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count `count` more items done; `note` is shown beside the bar."""

@@ -28,7 +28,7 @@ from robusteval.methods.parts import block_parameters
 from robusteval.methods.pats import update_sensitivity
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
-from robusteval.tasks.load import TaskData
+from robusteval.tasks.load import TaskData, load_split
 
 SUITES: dict[str, type[Suite[Any]]] = {
     "calibration": Calibration,
@@ -99,6 +99,20 @@ def test_impossible_settings_are_refused_by_name(name: str, setting: str, value:
         make(name, **{setting: value})
 
 
+@pytest.mark.parametrize(
+    ("text", "settings", "expected"),
+    [
+        ("calibration", {"bins": 9}, "40 rows in 9 bins"),
+        ("sensitivity", {}, "40 rows, blocks parameters"),
+        ("sensitivity", {"rows": 12, "parameters": "all"}, "12 rows, all parameters"),
+        ("flatness", {}, "40 dev rows, 3 directions"),
+        ("flatness", {"rows": 7, "split": "train"}, "7 train rows, 3 directions"),
+    ],
+)
+def test_the_plan_tells_the_rows_that_are_used(text: str, settings: dict[str, Any], expected: str) -> None:
+    assert make(text, **settings).outline(subject(train=10).data, EvalConfig()) == expected
+
+
 # ---- calibration -------------------------------------------------------------------------------------
 
 
@@ -159,6 +173,32 @@ def test_generalisation_scores_each_target_with_its_own_metrics() -> None:
     assert [(value, each.logits.shape) for value, each in kept] == [("demo-nli", (60, 3)), ("demo-sentiment", (60, 2))]
     again = run("generalisation", subject(), tasks=tasks, train_limit=50)
     assert [each.metrics for each in again] == [each.metrics for each in first]
+
+
+def test_the_rows_of_targets_are_facts_of_a_run_and_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[str, str]] = []
+
+    def counted(task: Task, split: str, *more: Any) -> Any:
+        read.append((task.name, split))
+        return load_split(task, split, *more)
+
+    monkeypatch.setattr("robusteval.tasks.load.load_split", counted)
+    tested, tasks = subject(), "demo-nli|demo-sentiment"
+    built = make("generalisation", tasks=tasks, train_limit=50)
+    built.check(tested.data, None, tested.config)
+    assert built.outline(tested.data, tested.config) == (
+        "demo-nli 60 (classifier of 50), demo-sentiment 60 (classifier of 50)"
+    )
+    facts = built.facts(tested.data)
+    assert list(facts) == ["generalisation demo-nli", "generalisation demo-sentiment"]
+    list(built.run(tested))
+    assert read == [(name, split) for name in tasks.split("|") for split in ("train", "validation")]
+    # other rows, other facts; the other target's stay
+    fewer = make("generalisation", tasks=tasks, train_limit=40).facts(tested.data)
+    assert all(fewer[name] != facts[name] for name in facts)
+    cued = dataclasses.replace(tested.data, config=dataclasses.replace(tested.data.config, cue=0.5))
+    assert built.facts(cued) != facts
+    assert make("calibration").facts(tested.data) == {}
 
 
 def test_an_unfinished_solver_is_named() -> None:

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ from robusteval.attacks import ATTACKS, recipe_entry
 from robusteval.attacks.building import remembered_words
 from robusteval.attacks.cache import LogitsCache
 from robusteval.attacks.fused import Answer, FusedPredict, Predict
+from robusteval.attacks.gradients import gradient_of
 from robusteval.attacks.importing import load_textattack, offline
 from robusteval.attacks.lines import AttackLine
 from robusteval.attacks.lockstep import Routine, lock_step
@@ -45,9 +47,10 @@ from robusteval.tasks.base import Examples
 
 TESTS = Path(__file__).resolve().parent
 LABELS = ("negative", "positive")
-COUNT = 7
+# More than the most that are attacked at a time below.
+COUNT = 20
 MASKED_LM = "TINY_MASKED_LM"
-RECIPES = ("deepwordbug", "pruthi", "input-reduction", "pwws", "leap", "tiny-bae")
+RECIPES = ("deepwordbug", "pruthi", "input-reduction", "pwws", "leap", "tiny-bae", "tiny-gradient")
 
 
 class TinyBae:
@@ -75,9 +78,27 @@ class TinyBae:
         return Attack(UntargetedClassification(model_wrapper), constraints, swap, GreedyWordSwapWIR("delete"))
 
 
-def add_tiny_bae() -> None:
-    if "tiny-bae" not in ATTACKS:
-        ATTACKS.add("tiny-bae", "test_attack_engine:TinyBae", "words of a tiny masked language model", needs="")
+class TinyGradient:
+    """DeepWordBug's characters, in words that A2T's search orders by the model's gradient."""
+
+    @staticmethod
+    def build(model_wrapper: Any) -> Any:
+        from textattack import Attack
+        from textattack.attack_recipes import DeepWordBugGao2018
+        from textattack.search_methods import GreedyWordSwapWIR
+
+        made = DeepWordBugGao2018.build(model_wrapper)
+        constraints = [*made.constraints, *made.pre_transformation_constraints]
+        return Attack(made.goal_function, constraints, made.transformation, GreedyWordSwapWIR("gradient"))
+
+
+OWN_RECIPES = {"tiny-bae": "TinyBae", "tiny-gradient": "TinyGradient"}
+
+
+def add_own_recipes() -> None:
+    for name, recipe in OWN_RECIPES.items():
+        if name not in ATTACKS:
+            ATTACKS.add(name, f"test_attack_engine:{recipe}", "of these tests", needs="")
 
 
 def wordnet_folder() -> Path | None:
@@ -98,7 +119,7 @@ def needs_wordnet(recipe: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A tiny checkpoint; while it is there, so is the recipe `tiny-bae`."""
+    """A tiny checkpoint; while it is there, so are OWN_RECIPES."""
     from transformers import BertForMaskedLM
 
     folder = tiny.save(tmp_path_factory.mktemp("victim") / "bert")
@@ -107,9 +128,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         BertForMaskedLM(tiny.CONFIGS["bert"]()).save_pretrained(masked)
     tiny.tokenizer().save_pretrained(masked)
     os.environ[MASKED_LM] = str(masked)
-    add_tiny_bae()
+    add_own_recipes()
     yield folder
-    del ATTACKS._entries["tiny-bae"], os.environ[MASKED_LM]
+    del os.environ[MASKED_LM]
+    for name in OWN_RECIPES:
+        del ATTACKS._entries[name]
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +146,8 @@ def examples_of(texts: Sequence[str], gold: Sequence[int]) -> Examples:
 
 @pytest.fixture(scope="module")
 def examples(predict: Predict) -> Examples:
-    """Sentences that the model gets right, except the last."""
-    texts, _ = tiny.sentences(COUNT, seed=4)
+    """Short sentences that the model gets right, except the last."""
+    texts = [text for text in dict.fromkeys(tiny.sentences(120, seed=4)[0]) if len(text.split()) < 6][:COUNT]
     gold = predict([(text,) for text in texts]).argmax(axis=1)
     gold[-1] = 1 - gold[-1]
     return examples_of(texts, [int(label) for label in gold])
@@ -143,7 +166,9 @@ def stock(folder: Path, examples: Examples) -> Callable[[str], dict[str, Facts]]
         outcomes = {"SkippedAttackResult": "skipped", "FailedAttackResult": "failed"}
         found = {}
         with offline(RESOURCES):
-            wrapper = textattack.models.wrappers.HuggingFaceModelWrapper(tiny.model(), tiny.tokenizer())
+            # it takes gradients in training mode
+            model = tiny.model(dropout=0.0)
+            wrapper = textattack.models.wrappers.HuggingFaceModelWrapper(model, tiny.tokenizer())
             attack = recipe_entry(recipe).load().build(wrapper)
             for name, text, gold in zip(examples.ids, examples.texts[0], examples.labels, strict=True):
                 attack.clear_cache()
@@ -163,65 +188,118 @@ def facts(lines: Sequence[AttackLine]) -> dict[str, Facts]:
 SETTINGS: dict[str, Any] = {"seed": 3, "resources_dir": RESOURCES}
 
 
+@pytest.mark.filterwarnings("ignore:Using a non-full backward hook")
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_any_number_at_a_time_gives_what_textattack_gives(
     recipe: str, predict: Predict, examples: Examples, stock: Callable[[str], dict[str, Facts]]
 ) -> None:
     needs_wordnet(recipe)
     expected = stock(recipe)
+    assert len(expected) == COUNT >= 20
     assert sum(outcome == "skipped" for outcome, _, _ in expected.values()) == 1
     assert sum(queries for _, _, queries in expected.values()) > 4 * COUNT
-    rows = []
-    for parallel, order in ((1, range(COUNT)), (4, [3, 6, 0, 5, 1, 2, 4]), (16, range(COUNT))):
-        mixed = examples.take(list(order))
-        result = attack_examples(predict, mixed, LABELS, recipe, parallel=parallel, **SETTINGS)
-        assert [line["id"] for line in result.lines] == list(mixed.ids)
+    under_way: list[int] = []
+
+    def counted(texts: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
+        under_way.append(threading.active_count() - before)
+        return predict(texts)
+
+    with_gradient: Any = counted
+    with_gradient.gradient = gradient_of(predict)
+    mixed = np.random.default_rng(1).permutation(COUNT)
+    before, rows = threading.active_count(), []
+    for parallel, order in ((1, range(COUNT)), (4, mixed), (16, range(COUNT))):
+        under_way.clear()
+        selected = examples.take(order)
+        result = attack_examples(counted, selected, LABELS, recipe, parallel=parallel, **SETTINGS)
+        assert [line["id"] for line in result.lines] == list(selected.ids)
         assert facts(result.lines) == expected, f"{parallel} at a time"
+        assert max(under_way) == parallel
         rows.append({line["id"]: line["model_rows"] + line["cached_rows"] for line in result.lines})
     assert rows[0] == rows[1] == rows[2]
 
 
-def killing(folder: Path, out: Path, recipe: str, examples: Examples) -> None:
-    """In a process of its own: attack, and be killed after three lines. Called by the test below."""
-    add_tiny_bae()
+def carry_out_elsewhere(folder: Path, out: Path, recipes: Sequence[str], examples: Examples) -> None:
+    """In a process of its own: each recipe by two workers, and in a process that is killed after three lines.
 
-    def progress(done: int, total: int, line: AttackLine) -> None:
+    These processes are forked, so that all of them share one import of TextAttack and one reading of WordNet.
+    """
+    from nltk.corpus import wordnet
+
+    add_own_recipes()
+    torch.set_num_threads(1)
+    load_textattack(RESOURCES)
+    with offline(RESOURCES):
+        if RESOURCES is not None:
+            wordnet.ensure_loaded()
+    fork = multiprocessing.get_context("fork")
+
+    def kill(done: int, total: int, line: AttackLine) -> None:
         if done == 3:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    attack_checkpoint(
-        folder,
-        examples,
-        LABELS,
-        recipe,
-        max_length=64,
-        device="cpu",
-        parallel=2,
-        out=out,
-        progress=progress,
-        **SETTINGS,
-    )
+    with patch.object(multiprocessing, "get_context", lambda method: fork):
+        for recipe in recipes:
+            attack = functools.partial(
+                attack_checkpoint, folder, examples, LABELS, recipe, max_length=64, device="cpu", threads=1, **SETTINGS
+            )
+            attack(workers=2, parallel=4, out=out / f"{recipe}-workers.jsonl")
+            killed = fork.Process(
+                target=attack, kwargs={"parallel": 2, "out": out / f"{recipe}-killed.jsonl", "progress": kill}
+            )
+            killed.start()
+            killed.join()
+            assert killed.exitcode == -signal.SIGKILL
 
 
-def test_a_killed_process_and_another_hash_seed_change_nothing(
-    folder: Path, predict: Predict, examples: Examples, stock: Callable[[str], dict[str, Facts]], tmp_path: Path
-) -> None:
-    recipe = "deepwordbug" if RESOURCES is None else "pwws"
-    out = tmp_path / "lines.jsonl"
+@pytest.fixture(scope="module")
+def elsewhere(folder: Path, examples: Examples, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The result files of `carry_out_elsewhere`, under another hash seed, the examples in another order."""
+    out = tmp_path_factory.mktemp("elsewhere")
+    turned = examples.take(list(range(COUNT))[::-1])
+    recipes = [recipe for recipe in RECIPES if RESOURCES is not None or recipe not in ("pwws", "leap")]
     code = (
         f"import sys, numpy as np; sys.path.insert(0, {str(TESTS)!r}); import test_attack_engine as engine\n"
         f"from pathlib import Path\n"
-        f"examples = engine.examples_of({examples.texts[0]!r}, {examples.labels.tolist()!r})\n"
-        f"engine.killing(Path({str(folder)!r}), Path({str(out)!r}), {recipe!r}, examples)\n"
+        f"from robusteval.tasks.base import Examples\n"
+        f"examples = Examples({turned.texts!r}, np.array({turned.labels.tolist()!r}), {turned.ids!r}, '')\n"
+        f"engine.carry_out_elsewhere(Path({str(folder)!r}), Path({str(out)!r}), {recipes!r}, examples)\n"
     )
-    environment = os.environ | {"PYTHONHASHSEED": "77", "PYTHONPATH": str(TESTS.parent)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == -signal.SIGKILL
+    environment = os.environ | {"PYTHONHASHSEED": "77", "PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    return out
+
+
+def written(path: Path) -> dict[str, Facts]:
+    return facts([json.loads(line) for line in path.read_text().splitlines()])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_two_workers_under_another_hash_seed_give_the_same(
+    recipe: str, elsewhere: Path, stock: Callable[[str], dict[str, Facts]]
+) -> None:
+    needs_wordnet(recipe)
+    assert written(elsewhere / f"{recipe}-workers.jsonl") == stock(recipe)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_killed_process_and_another_hash_seed_change_nothing(
+    recipe: str,
+    elsewhere: Path,
+    folder: Path,
+    predict: Predict,
+    examples: Examples,
+    stock: Callable[[str], dict[str, Facts]],
+) -> None:
+    needs_wordnet(recipe)
+    out = elsewhere / f"{recipe}-killed.jsonl"
     with out.open("a") as handle:
-        handle.write('{"id": "row-5", "torn')
-    result = attack_examples(predict, examples, LABELS, recipe, out=out, parallel=4, **SETTINGS)
+        handle.write('{"id": "row-5", "index": 5, "re')
+    model = checkpoint_victim(folder, LABELS, 64, "cpu", 0).name
+    result = attack_examples(predict, examples, LABELS, recipe, out=out, parallel=4, model=model, **SETTINGS)
     assert result.resumed == 3
     assert facts(result.lines) == stock(recipe)
-    assert facts([json.loads(line) for line in out.read_text().splitlines()]) == stock(recipe)
+    assert written(out) == stock(recipe)
 
 
 def slow_victim(folder: Path) -> Victim:
@@ -239,7 +317,8 @@ def test_a_killed_worker_loses_what_it_was_at_and_nothing_else(
     folder: Path, examples: Examples, stock: Callable[[str], dict[str, Facts]], tmp_path: Path
 ) -> None:
     out, cache = tmp_path / "lines.jsonl", tmp_path / "logits.sqlite"
-    plan = make_plan(examples, LABELS, "deepwordbug", **SETTINGS)
+    few = examples.take(range(7))
+    plan = make_plan(few, LABELS, "deepwordbug", **SETTINGS)
     load = functools.partial(slow_victim, folder)
 
     def kill_one(done: int, total: int, line: AttackLine) -> None:
@@ -249,16 +328,16 @@ def test_a_killed_worker_loses_what_it_was_at_and_nothing_else(
     with pytest.raises(UserError, match=r"ended with code -9; .*lines\.jsonl keeps the finished lines"):
         attack_in_workers(load, plan, workers=2, cache=cache, out=out, progress=kill_one)
     finished = len(out.read_text().splitlines())
-    assert 3 <= finished < COUNT
+    assert 3 <= finished < len(few)
     assert not multiprocessing.active_children()
     result = attack_in_workers(load, plan, workers=1, parallel=16, cache=cache, out=out)
     assert result.resumed == finished
-    assert facts(result.lines) == stock("deepwordbug")
+    assert facts(result.lines) == {name: stock("deepwordbug")[name] for name in few.ids}
 
 
 def bae_victim(folder: Path) -> Victim:
     """For worker processes: they know the recipe only once this module told them."""
-    add_tiny_bae()
+    add_own_recipes()
     return checkpoint_victim(folder, LABELS, 64, "cpu", 1)
 
 
@@ -266,7 +345,8 @@ def test_workers_give_the_same_results_and_share_the_cache(
     folder: Path, examples: Examples, stock: Callable[[str], dict[str, Facts]], tmp_path: Path
 ) -> None:
     cache = tmp_path / "logits.sqlite"
-    plan = make_plan(examples.take([2, 6, 4, 1, 0, 3, 5]), LABELS, "tiny-bae", **SETTINGS)
+    mixed = np.random.default_rng(2).permutation(COUNT)
+    plan = make_plan(examples.take(mixed), LABELS, "tiny-bae", **SETTINGS)
     load = functools.partial(bae_victim, folder)
     seen: list[tuple[int, int]] = []
     result = attack_in_workers(
@@ -493,9 +573,11 @@ def test_very_long_texts_do_not_take_quadratic_time() -> None:
 
 
 def test_progress_says_how_many_succeed_and_how_long_all_take() -> None:
-    clock = iter([100.0, 110.0, 120.0])
+    clock = iter([105.0, 110.0, 120.0])
     note = ProgressNote(wait=2, clock=lambda: next(clock))
-    succeeded, failed, skipped = ({"outcome": outcome} for outcome in ("succeeded", "failed", "skipped"))
+    succeeded, failed, skipped = (
+        {"outcome": outcome, "seconds": 5.0} for outcome in ("succeeded", "failed", "skipped")
+    )
     assert note(11, 30, succeeded) == "1/1 succeeded (100 %)"
     # ten examples were resumed: the 20 others take five seconds each
     assert note(12, 30, skipped) == "1/1 succeeded (100 %), all 20 in about 1 min 40 s"

@@ -60,8 +60,7 @@ def attack(model: Any, frame: pd.DataFrame, recipe: str = "deepwordbug", **more:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (("good", "bad"), "orders its labels good, bad but the task orders them bad, good"),
-        (("bad", "fine"), "orders its labels bad, fine but the task orders them bad, good"),
+        (("bad", "fine"), "names its labels bad, fine but the task names them bad, good"),
         (("bad", "so", "good"), "has 3 labels but the task has 2 (bad, good)"),
     ],
 )
@@ -88,13 +87,6 @@ def test_a_model_in_memory_with_other_labels(queries: list[int]) -> None:
     with pytest.raises(UserError, match="it has 3 outputs but the task 'tiny' needs 2"):
         attack(tiny.model(num_labels=3), rows("good film"), tokenizer=tiny.tokenizer())
     assert queries == []
-
-
-def test_a_model_in_memory_with_its_labels_the_other_way_round(queries: list[int]) -> None:
-    model = tiny.model()
-    model.config.id2label = {0: "good", 1: "bad"}
-    with pytest.raises(UserError, match="orders its labels good, bad"):
-        attack(model, rows("good film"), tokenizer=tiny.tokenizer())
 
 
 def test_a_model_in_training_mode_is_attacked_without_dropout() -> None:

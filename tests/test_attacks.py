@@ -384,7 +384,7 @@ def test_summary_by_hand() -> None:
         line_of("succeeded", "good", "bad", 40, 32, 3, 4),  # 75 %
         line_of("failed", "good", "good", 60, 48, 4, 4),
         line_of("skipped", "bad", "bad", 1, 1, 0, 9),
-        {"outcome": "error", "gold": "good", "predicted_before": None, "queries": 7, "model_rows": 7},
+        {"outcome": "error", "gold": "good", "predicted_before": None, "queries": 7, "model_rows": 7, "message": "x"},
     ]
     summary = summarise(lines)
     assert (summary.examples, summary.evaluated, summary.attacked) == (5, 4, 3)

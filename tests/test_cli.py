@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,3 +145,104 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(invoke: Callable[..., Do
         assert name in done.stdout
     recipe = invoke("doctor", "--attack", "textfooler")
     assert "counter-fitted vectors" in recipe.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "tests"),
+    [([], ["clean", "mask", "replace"]), (["--suites", "clean"], ["clean"]), (["--suites", ""], [])],
+)
+def test_suites_of_files_of_ones_own(
+    more: list[str],
+    tests: list[str],
+    tiny_folder: Path,
+    csv_files: tuple[Path, Path],
+    tmp_path: Path,
+    invoke: Callable[..., Done],
+) -> None:
+    done = invoke(*command(tiny_folder, csv_files, tmp_path / "out", "--dry-run", *more)[3:])
+    assert done.returncode == 0, done.stderr
+    planned = [line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("test ")]
+    assert planned == tests
+    assert "attack deepwordbug" in done.stdout
+
+
+def test_the_plan_of_a_task_has_the_suites_that_suit_it(
+    tiny_folder: Path, tmp_path: Path, invoke: Callable[..., Done]
+) -> None:
+    shared = ("--model", str(tiny_folder), "--max-length", "64", "--out", str(tmp_path / "out"), "--dry-run")
+    done = invoke("train-and-attack", "--task", "demo-sentiment", *shared)
+    assert done.returncode == 0, done.stderr
+    assert "\ntest ood: " in done.stdout
+    assert "advglue" not in done.stdout
+    assert "advglue where the task has them]" in " ".join(invoke("evaluate", "--help").stdout.split())
+
+
+def test_evaluate_prints_its_notices_and_leaves_what_a_run_leaves(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path, invoke: Callable[..., Done]
+) -> None:
+    out = tmp_path / "out"
+    shared = ("evaluate", str(tiny_folder), "--task", "demo-sentiment", "--eval-limit", "20", "--device", "cpu")
+    done = invoke(*shared, "--max-length", "16", "--suites", "clean,calibration", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    notice = "the checkpoint does not name its labels; taken by position: 0 = negative, 1 = positive"
+    assert done.stdout.startswith(f"note: {notice}\n")
+    assert "dev texts are cut to 16 tokens (max_length)\n" in done.stdout.partition("Note: ")[0]
+    assert f"Note: {notice}." in (out / "table.md").read_text()
+    assert f"Note: {notice}." in done.stdout
+    assert sorted(path.name for path in out.iterdir() if path.name != ".lock") == [
+        "analysis", "evaluation.json", "predictions", "rows.jsonl", "table.csv", "table.md", "table.tex",
+    ]  # fmt: skip
+    # a folder of something else is left alone, whatever it is
+    done = invoke(*shared, "--max-length", "64", "--out", str(csv_files[0].parent))
+    assert done.returncode == 2
+    assert "is not empty and holds no evaluation" in done.stderr
+    done = invoke(*shared, "--max-length", "64", "--suites", "")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "suites: none given; at least one is needed" in done.stderr
+    done = invoke(*shared, "--max-length", "64", "--suites", "clean,ordered-drop:orders=confidence")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'confidence' needs a trained confidence layer" in done.stderr
+
+
+def test_attack_prints_its_notices(tiny_folder: Path, invoke: Callable[..., Done]) -> None:
+    done = invoke("attack", str(tiny_folder), "--attack-examples", "1", "--max-length", "64", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("note: the checkpoint does not name its labels; taken by position: 0 = negative")
+
+
+def test_several_recipes_share_what_the_model_said(
+    tiny_folder: Path, tmp_path: Path, invoke: Callable[..., Done]
+) -> None:
+    few = ("attack", str(tiny_folder), "--attack-examples", "3", "--max-length", "64", "--device", "cpu")
+    done = invoke(*few, "--attack", "pruthi,deepwordbug", "--out", str(tmp_path / "lines.jsonl"))
+    assert done.returncode == 0, done.stderr
+    assert "pruthi on" in done.stdout and "deepwordbug on" in done.stdout
+    files = {name: tmp_path / f"lines.{name}.jsonl" for name in ("pruthi", "deepwordbug")}
+    assert sorted(tmp_path.iterdir()) == sorted(files.values())
+    second = [json.loads(line) for line in files["deepwordbug"].read_text().splitlines()]
+    # the first query, the text as it is, was answered for the other recipe
+    assert len(second) == 3 and all(line["cached_rows"] >= 1 for line in second)
+    again = invoke(*few, "--attack", "pruthi,deepwordbug", "--out", str(tmp_path / "lines.jsonl"))
+    assert again.stdout.count("3 of 3 examples were finished before") == 2
+    wrong = invoke(*few, "--attack", "pruthi,deepwordbugg")
+    assert wrong.returncode == 2 and "did you mean 'deepwordbug'" in wrong.stderr and "pruthi on" not in wrong.stdout
+
+
+def test_errors_beyond_the_allowed_number_are_an_exit_code(
+    tiny_folder: Path, tmp_path: Path, invoke: Callable[..., Done], csv_files: tuple[Path, Path]
+) -> None:
+    few = ("attack", str(tiny_folder), "--attack-examples", "3", "--max-length", "64", "--device", "cpu")
+    for allowed, code in (("2", 1), ("3", 0)):
+        done = invoke(*few, "--time-limit", "1e-9", "--max-errors", allowed)
+        assert done.returncode == code
+        assert "3 of 3 errors: time limit of 1e-09 s reached" in done.stdout
+    arguments = command(
+        tiny_folder, csv_files, tmp_path / "out", "--max-steps", "2", "--methods", "vanilla", "--seeds", "1",
+        "--suites", "clean", "--attack-examples", "3", "--time-limit", "1e-9",
+    )  # fmt: skip
+    done = invoke(*arguments[arguments.index("train-and-attack") :])
+    assert done.returncode == 1
+    assert "3 of 3 examples under deepwordbug, more than 0" in done.stdout
+    assert "3 of 3 examples ended in an error, 3 of them at the time limit" in " ".join(done.stdout.split())
+    again = invoke(*arguments[arguments.index("train-and-attack") :], "--max-errors", "3")
+    assert again.returncode == 0

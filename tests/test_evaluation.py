@@ -19,7 +19,8 @@ from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Predictions, Subject
 from robusteval.evaluation.metrics import METRICS, score
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.suites import build_suites
+from robusteval.evaluation.suites import build_suites, default_suites
+from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData
@@ -75,6 +76,17 @@ def test_prediction_leaves_the_mode_as_it_was() -> None:
     model = tiny.model().train()
     Predictor(model, tiny.tokenizer()).logits([("good",)])
     assert model.training
+
+
+def test_bf16_is_near_fp32_and_not_it() -> None:
+    model, tokenizer = tiny.model(), tiny.tokenizer()
+    texts = [(text,) for text in tiny.sentences(6, seed=2)[0]]
+    plain = Predictor(model, tokenizer, 32).logits(texts)
+    half = Predictor(model, tokenizer, 32, precision="bf16").logits(texts)
+    assert half.dtype == np.float32 and not np.array_equal(plain, half)
+    np.testing.assert_allclose(half, plain, atol=0.05)
+    with pytest.raises(UserError, match="precision: unknown name 'fp8'"):
+        Predictor(model, tokenizer, 32, precision="fp8")
 
 
 def test_a_stream_of_sets_equals_one_set_at_a_time() -> None:
@@ -141,7 +153,40 @@ def test_suites_measure_what_they_say() -> None:
         assert all(np.array_equal(seen["0.5", number].logits, found[number]) for number in (0, 1))
     (ood, *_) = run("ood", tested)
     assert (ood.split, ood.n) == ("other", 10)
-    assert run("advglue", tested) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "more"),
+    [
+        ("cola", ()),
+        ("snli", ("ood",)),
+        ("demo-sentiment", ("ood",)),
+        ("sst2", ("advglue",)),
+        ("mnli", ("ood", "advglue")),
+    ],
+)
+def test_by_default_a_task_is_tested_on_what_it_declares(task: str, more: tuple[str, ...]) -> None:
+    assert default_suites(TASKS[task]) == ("clean", "mask", "replace", *more)
+
+
+@pytest.mark.parametrize(
+    ("suite", "members", "labels", "expected"),
+    [
+        ("classes", [1, 0, 1, 1], ("bad", "good"), "bad 1, good 3"),
+        ("classes", [0, 0, 0, 0], ("bad", "good"), "bad 4, good 0"),
+        ("classes", [*range(30), 7], tuple(map(str, range(30))), "30 parts of 1 to 2 rows"),
+        ("groups", [0, 1, 0], ("no", "yes"), "no/no negation 1, no/negation 1, yes/no negation 0, yes/negation 1"),
+    ],
+)
+def test_the_plan_tells_the_rows_of_each_part(
+    suite: str, members: list[int], labels: tuple[str, ...], expected: str
+) -> None:
+    columns = ("first", "second") if suite == "groups" else ("first",)
+    task = Task("tiny", "test", columns, labels, ("accuracy",))
+    second = ["a b", "never", "no."] if suite == "groups" else "a"
+    dev = examples_from_frame(pd.DataFrame({"first": "x", "second": second, "label": members}), task, "dev")
+    (built,) = build_suites([suite]).values()
+    assert built.outline(TaskData(task, dev.take([]), dev), EvalConfig()) == expected
 
 
 def test_suites_refuse_what_cannot_be_measured() -> None:
@@ -155,6 +200,8 @@ def test_suites_refuse_what_cannot_be_measured() -> None:
         run("mask", subject(rates=()))
     with pytest.raises(UserError, match=r"columns: unknown name 'txt'.*'text'"):
         run("mask", subject(columns=("txt",)))
+    with pytest.raises(UserError, match="suites: 'advglue' has nothing to test 'tiny' on: no AdvGLUE set is made"):
+        run("advglue", subject())
     with pytest.raises(UserError, match="mask_token: 'zzz' is not a token"):
         run("mask", subject(mask_token="zzz"))
 

@@ -106,6 +106,14 @@ def test_a_whole_experiment_and_the_same_again(tiny_folder: Path, csv_files: tup
     table = pd.read_csv(tmp_path / "e" / "table.csv")
     clean = table[(table.suite == "clean") & (table.metric == "accuracy")]["mean"].iloc[0]
     assert clean == pytest.approx(rows["clean", "accuracy"].value)
+    # and leaves what the run left
+    pd.testing.assert_frame_equal(frame, pd.read_parquet(tmp_path / "e" / "predictions" / "mask.parquet"))
+    again = {(row.suite, row.metric): row for row in read_rows(tmp_path / "e" / "rows.jsonl")}
+    assert {suite for suite, _ in again} == {"clean", "mask", "replace"}
+    for key, row in again.items():
+        assert (row.value, row.spread, row.n, row.note) == (
+            rows[key].value, rows[key].spread, rows[key].n, rows[key].note,
+        )  # fmt: skip
     attacked = run([*base, "attack", checkpoint, *shared, "--attack-examples", "4", "--out", str(tmp_path / "a.jsonl")])
     assert attacked.returncode == 0, attacked.stderr
     strip = lambda lines: [{k: v for k, v in line.items() if k != "seconds"} for line in lines]  # noqa: E731

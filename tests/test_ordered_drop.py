@@ -268,6 +268,22 @@ def test_files_that_are_no_layer(tmp_path: Path) -> None:
         run(subject(layer_file(tmp_path, width=16)))
 
 
+def test_another_scorer_is_another_fact(tmp_path: Path) -> None:
+    folder = layer_file(tiny.save(tmp_path / "tdt"))
+    data = subject().data
+
+    def facts(**values: Any) -> dict[str, str]:
+        return OrderedDrop.configure("ordered-drop", values).facts(data)
+
+    before = facts(scores=str(folder))
+    assert list(before) == ["ordered-drop scores"]
+    assert facts() == facts(scores=str(folder), orders="gradient|random") == {}
+    layer_file(folder, outputs=2)
+    layer = facts(scores=str(folder))
+    tiny.save(folder, seed=1)
+    assert len({*before.values(), *layer.values(), *facts(scores=str(folder)).values()}) == 3
+
+
 def test_settings_and_checkpoints_that_cannot_be(tmp_path: Path) -> None:
     for values, message in (
         ({"orders": "confidence|gradent"}, "orders: unknown name 'gradent'; did you mean 'gradient'"),

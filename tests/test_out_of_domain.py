@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import pandas as pd
 import pytest
 import tiny
 
-from robusteval.config import DataConfig, EvalConfig, parse_parts
+from robusteval.config import DataConfig, EvalConfig, RunSpec, parse_parts
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject
-from robusteval.evaluation.ood import AdvGlue, OutOfDomain, class_map, relabel
+from robusteval.evaluation.ood import AdvGlue, OutOfDomain, advglue_average, class_map, relabel
 from robusteval.evaluation.predict import Predictor
+from robusteval.experiments.plan import Plan, make_plan, make_spec
+from robusteval.experiments.run import Options
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task, Transfer
 from robusteval.tasks.examples import examples_from_frame
-from robusteval.tasks.load import TaskData, load_evaluation, load_transfer
+from robusteval.tasks.load import TaskData, load_evaluation, load_split, load_task, load_transfer
+from robusteval.tasks.sources import RowsMissing
 
 MNLI, QQP, OCNLI, CMNLI = (TASKS[name] for name in ("mnli", "qqp", "ocnli", "cmnli"))
 TO_QQP = next(transfer.labels for transfer in MNLI.transfers if transfer.task == "qqp")
@@ -123,7 +127,9 @@ def test_every_transfer_is_measured_and_the_average_is_the_papers(folder: Path) 
     # the average leaves out the in-domain set, and QQP, which has other classes
     three = [found[name].metrics["accuracy"] for name in ("mnli_mismatched", "snli", "sick")]
     assert found["average"].metrics == {"accuracy": pytest.approx(np.mean(three))}
-    assert found["average"].note == "mean of the 3 out-of-domain sets with the task's own classes"
+    assert found["average"].note == (
+        "mean of the out-of-domain sets with the task's own classes (mnli_mismatched, snli, sick)"
+    )
     frame = found["snli"].frame
     assert frame is not None
     assert frame.iloc[0][["set", "split", "rows", "origin"]].tolist() == ["snli", "validation", 28, "folder"]
@@ -176,8 +182,28 @@ def test_only_some_sets_and_other_splits(folder: Path) -> None:
     tested, built = subject(folder), suite("ood:only=snli|sick:splits=snli=test")
     assert built.check(tested.data, tiny.tokenizer(), tested.config) == []
     found = run(built, tested)
-    assert list(found) == ["snli", "sick"]
+    assert list(found) == ["snli", "sick", "average"]
     assert (found["snli"].split, found["snli"].n) == ("test", 18)
+    both = [found[name].metrics["accuracy"] for name in ("snli", "sick")]
+    assert found["average"].metrics == {"accuracy": pytest.approx(np.mean(both))}
+    assert found["average"].note == "mean of the out-of-domain sets with the task's own classes (snli, sick)"
+
+
+@pytest.mark.parametrize(
+    ("only", "names", "notices"),
+    [
+        ("mnli|snli|qqp", ["mnli", "snli", "qqp"], ["no ood"]),
+        ("mnli_mismatched|snli|qqp", ["snli", "qqp"], ["no ood mnli_mismatched", "no ood average"]),
+        ("mnli_mismatched|qqp", ["qqp"], ["no ood mnli_mismatched"]),
+    ],
+)
+def test_an_average_needs_two_of_the_chosen_sets(only: str, names: list[str], notices: list[str], folder: Path) -> None:
+    tested, built = subject(folder), suite(f"ood:only={only}")
+    told = built.check(tested.data, tiny.tokenizer(), tested.config)
+    assert [notice.startswith(start) for notice, start in zip(told, notices, strict=False)] == [True] * len(told)
+    assert list(run(built, tested)) == names
+    if len(told) == 2:
+        assert told[1] == "no ood average: it is over mnli_mismatched, snli, without mnli_mismatched"
 
 
 @pytest.mark.parametrize(
@@ -224,9 +250,148 @@ def test_the_tasks_own_out_of_domain_split() -> None:
     found = run(suite(), tested)
     assert (found[""].split, found[""].n) == ("other", 10)
     assert list(found) == [""]
-    assert list(AdvGlue.configure("advglue", {}).run(tested)) == []
+    assert (suite().outline(data, EvalConfig()), suite().facts(data)) == ("other 10", {})
+    bare = TaskData(task, dev.take([]), dev)
+    with pytest.raises(UserError, match="'ood' has nothing to test 'tiny' on: no other: its rows are not loaded"):
+        suite().check(bare, tiny.tokenizer(), EvalConfig())
     with pytest.raises(UserError, match="ood:only names 'snli', but 'tiny' has no transfers"):
         suite("ood:only=snli").check(data, tiny.tokenizer(), EvalConfig())
+
+
+@pytest.mark.parametrize(
+    ("task", "suites", "message"),
+    [
+        (
+            "sick",
+            "ood",
+            "on: it declares neither an out-of-domain split nor transfers",
+        ),
+        ("snli", "ood", "on: no mnli: data_dir: '{0}' has no glue/mnli/valid"),
+        ("snli", "ood", "; no snli: data_dir: '{0}/snli/snli' has no split 'validation'; it has train, validation_1k"),
+        ("sick", "advglue", "on: no AdvGLUE set is made from it"),
+        (
+            "qqp",
+            "advglue",
+            "on: no adv_qqp: data_dir: '{0}' has no adv_glue/adv_qqp",
+        ),
+    ],
+)
+def test_a_suite_without_any_rows_is_an_error_before_training(
+    task: str, suites: str, message: str, tmp_path: Path, tiny_folder: Path
+) -> None:
+    for split in ("train", "validation_1k"):
+        write(tmp_path, f"snli/snli/{split}", ("premise", "hypothesis"), 8, 3, 0)
+        write(tmp_path, f"sick/sick/{split}", ("sentence_A", "sentence_B"), 8, 3, 0)
+        write(tmp_path, f"glue/qqp/{split}", ("question1", "question2"), 8, 2, 0)
+    with pytest.raises(RowsMissing) as error:
+        plan(tmp_path, tiny_folder, task, suites, dev_split="validation_1k")
+    assert str(error.value).startswith(f"suites: '{suites}' has nothing to test '{task}' on: ")
+    assert message.format(tmp_path) in str(error.value)
+
+
+def test_advglue_beside_a_data_set_in_memory_says_why_there_is_none(folder: Path) -> None:
+    data = load_evaluation("qqp", DataConfig(data_dir=str(folder)))
+    given = TaskData(data.task, data.train, data.dev)
+    with pytest.raises(UserError, match="on: no adv_qqp: its rows are not loaded beside a data set given in memory"):
+        AdvGlue.configure("advglue", {}).check(given, tiny.tokenizer(), EvalConfig())
+
+
+def plan(folder: Path, model: Path, task: str, *suites: str, **data: Any) -> Plan:
+    """The plan of one run on the rows in `folder`."""
+    base = RunSpec(
+        model=str(model),
+        task=task,
+        data=DataConfig(data_dir=str(folder), **data),
+        evaluation=EvalConfig(suites=suites, attacks=()),
+    )
+    spec = make_spec(base, ("vanilla",), (0,), {"max_length": 32})
+    return make_plan(spec, Options(folder / "out", device="cpu"))
+
+
+def run_name(made: Plan, folder: Path) -> str:
+    return made.folder(made.runs[0], folder).path.name
+
+
+def test_other_rows_of_a_transfer_are_another_run(folder: Path, tiny_folder: Path) -> None:
+    write(folder, "glue/mnli/train", ("premise", "hypothesis"), 30, 3, 20)
+
+    def names(*suites: str) -> str:
+        return run_name(plan(folder, tiny_folder, "mnli", *suites), folder)
+
+    asked = ("ood", "ood:only=snli", "clean")
+    before = [names(each) for each in asked]
+    write(folder, "sick/sick/validation", ("sentence_A", "sentence_B"), 16, 3, 7)
+    after = [names(each) for each in asked]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, True, True]
+    # a set that was not there before
+    write(folder, "glue/mnli/validation_mismatched", ("premise", "hypothesis"), 24, 3, 2)
+    assert names("ood") != after[0]
+    facts = plan(folder, tiny_folder, "mnli", "ood:only=snli").facts
+    assert list(facts) == ["data", "model", "code", "ood snli"]
+    assert list(plan(folder, tiny_folder, "mnli", "clean").facts) == ["data", "model", "code"]
+
+
+def test_transfers_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(task: Task, split: str, *more: Any) -> Any:
+        read.append(task.name)
+        return load_split(task, split, *more)
+
+    monkeypatch.setattr("robusteval.tasks.load.load_split", counted)
+    tested, built = subject(folder), suite()
+    read.clear()
+    built.check(tested.data, tiny.tokenizer(), tested.config)
+    assert built.outline(tested.data, tested.config) == "mnli 20, snli 28, sick 16, qqp 30"
+    built.facts(tested.data)
+    tested.data = dataclasses.replace(tested.data, train=tested.data.dev)
+    list(built.run(tested))
+    # what is missing is not looked for again either
+    assert read == ["mnli", "mnli_mismatched", "snli", "sick", "qqp"]
+    assert "_others" not in repr(tested.data)
+    # rows from elsewhere are other rows
+    elsewhere = dataclasses.replace(tested.data, config=dataclasses.replace(tested.data.config, eval_limit=5))
+    assert built.outline(elsewhere, tested.config) == "mnli 5, snli 5, sick 5, qqp 5"
+
+
+@pytest.mark.parametrize(
+    ("task", "split", "suites", "message"),
+    [
+        ("snli", "test", "ood:splits=snli=test", "the split 'test' of 'snli', which is trained on; test on another "
+         "with ood:splits=snli=SPLIT"),
+        # MNLI's mismatched rows by another name
+        ("mnli", "validation_mismatched_1k", MISMATCHED, "the split 'validation_mismatched_1k' of 'mnli_mismatched'"),
+        ("demo-sentiment", "ood", "ood", "the split 'ood' of 'demo-sentiment', which is trained on; train on another"),
+    ],
+)  # fmt: skip
+def test_no_model_is_tested_on_the_split_it_was_trained_on(
+    task: str, split: str, suites: str, message: str, folder: Path, tiny_folder: Path
+) -> None:
+    with pytest.raises(UserError) as error:
+        plan(folder, tiny_folder, task, suites, train_split=split)
+    assert f"suites: 'ood' would test on {message}" in str(error.value)
+    # a finished checkpoint was trained on who knows what
+    if task != "demo-sentiment":
+        data = load_evaluation(task, DataConfig(data_dir=str(folder), train_split=split))
+        suite(suites).check(data, tiny.tokenizer(), EvalConfig())
+
+
+def test_test_rows_that_stand_in_the_training_set_are_a_notice(folder: Path) -> None:
+    columns = ["premise", "hypothesis"]
+    parts = [("glue/mnli/validation_matched", 2), ("snli/snli/validation", 3), ("adv_glue/adv_mnli/validation", 4)]
+    train = pd.concat([pd.read_parquet(folder / f"{place}.parquet").head(count) for place, count in parts])
+    # the same second text alone is no shared row
+    extra = pd.read_parquet(folder / "sick/sick/validation.parquet").set_axis([*columns, "label"], axis=1)
+    train = pd.concat([train, extra.assign(premise="other")])
+    train.to_parquet(folder / "glue/mnli/train.parquet")
+    data = load_task("mnli", DataConfig(data_dir=str(folder)))
+    shared = "have a text that also stands in the training set"
+    assert data.notices == (f"2 of 20 dev rows {shared}",)
+    told = suite(MISMATCHED).check(data, tiny.tokenizer(), EvalConfig())
+    # of the dev split, which `ood` tests again, it is said once
+    assert told == [f"3 of 28 ood snli rows {shared}"]
+    told = AdvGlue.configure("advglue", {}).check(data, tiny.tokenizer(), EvalConfig())
+    assert told == [f"4 of 12 advglue adv_mnli rows {shared}"]
 
 
 def test_advglue_counts_mnli_once(folder: Path) -> None:
@@ -248,8 +413,10 @@ def test_advglue_counts_qqp_once(folder: Path) -> None:
 def test_advglue_has_no_average_over_fewer_sets(folder: Path) -> None:
     (folder / "adv_glue/adv_mnli/validation.parquet").unlink()
     tested = subject(folder)
-    assert list(tested.data.missing) == ["adv_mnli"]
-    assert list(run(AdvGlue.configure("advglue", {}), tested)) == ["adv_mnli_mismatched"]
+    built = AdvGlue.configure("advglue", {})
+    (notice,) = built.check(tested.data, tiny.tokenizer(), tested.config)
+    assert notice.startswith("no advglue adv_mnli: data_dir: ")
+    assert list(run(built, tested)) == ["adv_mnli_mismatched"]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +433,21 @@ def test_match_counts_each_task_once(
     sst2: float, mnli: tuple[float, float], rte: float, qnli: float, qqp: tuple[float, float], average: float
 ) -> None:
     """Table 2: MNLI is the mean of matched and mismatched, QQP that of accuracy and F1, and five tasks are averaged."""
-    assert np.mean([sst2, np.mean(mnli), rte, qnli, np.mean(qqp)]) == pytest.approx(average, abs=0.006)
+    single = {"adv_sst2": sst2, "adv_mnli": mnli[0], "adv_mnli_mismatched": mnli[1], "adv_rte": rte, "adv_qnli": qnli}
+    numbers = {name: {"accuracy": number} for name, number in single.items()}
+    numbers["adv_qqp"] = dict(zip(("accuracy", "f1"), qqp, strict=True))
+    numbers["average"] = {"score": 0.0}
+    assert advglue_average(numbers) == pytest.approx(average, abs=0.006)
+
+
+def test_an_average_over_tasks_names_what_is_missing() -> None:
+    sets = ("adv_sst2", "adv_mnli", "adv_rte", "adv_qqp")
+    with pytest.raises(UserError) as error:
+        advglue_average({name: {"accuracy": 0.5} for name in sets})
+    assert str(error.value) == (
+        "advglue: the average over sst2, mnli, rte, qnli, qqp lacks adv_mnli_mismatched accuracy, "
+        "adv_qnli accuracy, adv_qqp f1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ def test_every_format(table: Table, tmp_path: Path) -> None:
     frame = pd.read_csv(io.StringIO(csv(table)))
     picked = frame[(frame.suite == "mask") & (frame.method == "match")].iloc[0]
     assert (picked["mean"], picked["seeds"], picked["n_min"]) == (pytest.approx(0.76), 2, 100)
+    assert frame["sets"].isna().all()
     tex = latex(table)
     assert r"attack deepwordbug & attack\_success\_rate & 0--48" in tex
     assert r"76.00 $\pm$ 1.41 (+6.00) \\" in tex
@@ -121,6 +122,20 @@ def test_every_format(table: Table, tmp_path: Path) -> None:
     assert "is no sturdiness" in " ".join(stream.getvalue().split())
     # a narrow terminal cuts no cell
     assert "82.50 ± 0.71 (+0.50) [collapsed]" in stream.getvalue()
+
+
+def test_the_csv_tells_the_spread_over_the_sets_of_all_seeds() -> None:
+    spreads = {0: (0.7, 0.6), 1: (0.8, math.nan, 0.5)}
+    rows = [
+        dataclasses.replace(row("vanilla", seed, "mask", "accuracy", 0.65), spread=spread)
+        for seed, spread in spreads.items()
+    ]
+    frame = pd.read_csv(io.StringIO(csv(build_table([*rows, row("vanilla", 0, "clean", "mcc", 0.5)], ["vanilla"]))))
+    found = frame[["sets", "set_std", "set_min", "set_max"]]
+    # (0.7, 0.6, 0.8, 0.5): squares around 0.65 are 0.0025, 0.0025, 0.0225, 0.0225
+    assert found.iloc[0].tolist() == [4, pytest.approx(math.sqrt(0.05 / 3)), 0.5, 0.8]
+    assert found.iloc[1].isna().all()
+    assert ",4,0.129" in csv(build_table(rows, ["vanilla"]))
 
 
 def test_rows_survive_json() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from robusteval.config import DataConfig, EvalConfig, RunSpec
 from robusteval.errors import UserError
 from robusteval.experiments.plan import make_plan, make_spec
 from robusteval.experiments.run import Options, execute
-from robusteval.experiments.session import experiment_table
+from robusteval.experiments.session import experiment_table, finished_rows
 from robusteval.report.render import markdown
 from robusteval.rows import Row
 
@@ -56,19 +57,25 @@ def test_scenarios_and_suites_from_plan_to_table(
     scenarios = ("none", "label-noise:rate=0.125/0.25", "minority:label=good:keep=0.5")
     options = Options(tmp_path / "out", device="cpu", quiet=True, keep_models=True)
     plan = make_plan(spec(tiny_folder, csv_files, scenarios, suites=SUITES), options)
+    dev = pd.read_csv(csv_files[1])["verdict"].value_counts()
     assert len(plan.runs) == 4
     assert any("label-noise:rate=0.125" in notice and "flipped 12" in notice for notice in plan.notices)
     assert plan.tests[:2] == ["clean", "delete: at 0.3, 2 sets each"]
     assert "ordered-drop: confidence, gradient, random at 0.3, 2 sets each" in plan.tests
-    assert plan.tests[-1] == "classes"
+    assert plan.tests[-1] == f"classes: bad {dev['bad']}, good {dev['good']}"
     folders = [execute(run, options, plan.facts, plan.data) for run in plan.runs]
     rows = by_key([row for folder in folders for row in folder.rows()])
     assert rows["label-noise:rate=0.25", "scenario", "flipped", "rows"].value == 24
     assert rows["label-noise:rate=0.25", "clean", "", "accuracy"].scenario_value == 0.25
     assert rows["none", "clean", "", "accuracy"].scenario_value is None
-    # the minority scenario brings the suite that measures its class
-    assert ("minority:label=good:keep=0.5", "classes", "good", "accuracy") in rows
-    assert ("none", "classes", "good", "accuracy") not in rows
+    # the minority scenario brings the suite that measures its class, to every run of the experiment
+    assert {key[0] for key in rows if key[1:] == ("classes", "good", "accuracy")} == {
+        run.scenario.label for run in plan.runs
+    }
+    table = experiment_table(plan, finished_rows(plan, options), [])
+    drops = {line.scenario: line.cells["vanilla"].drop for line in table.lines if line.suite == "classes"}
+    assert drops["none"] is None
+    assert isinstance(drops["minority:label=good:keep=0.5"], float)
     kept = pd.read_csv(csv_files[0])["verdict"].value_counts()
     assert rows["minority:label=good:keep=0.5", "train", "", "steps"].n == kept["bad"] + round(kept["good"] / 2)
     assert len(rows["none", "delete", "0.3", "accuracy"].spread) == 2
@@ -77,7 +84,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert len(predictions) == 2 * 24
     for name in ("calibration", "sensitivity", "flatness"):
         assert len(pd.read_parquet(folders[0].path / "analysis" / f"{name}.parquet")) > 0
-    text = markdown(experiment_table(plan, options, []))
+    text = markdown(experiment_table(plan, finished_rows(plan, options), []))
     assert "| scenario | test | metric | n | vanilla |" in text
     assert "{" in text
     assert "worst_case_accuracy" not in text
@@ -133,6 +140,60 @@ def test_mistakes_are_found_before_training(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "scenarios", "expected"),
+    [
+        (("clean",), ("none", "label-noise:rate=0.1"), ("clean",)),
+        (("clean",), ("none", "minority:keep=0.3/0.5"), ("clean", "classes")),
+        (("classes", "clean"), ("minority:keep=0.3",), ("classes", "clean")),
+        (("clean",), ("label-noise+groups", "minority:keep=0.3"), ("clean", "groups", "classes")),
+        # one that was asked for keeps its settings
+        (("groups: words=no",), ("groups", "groups:words=never"), ("groups: words=no",)),
+    ],
+)
+def test_every_run_has_the_suites_of_all_scenarios(
+    asked: tuple[str, ...], scenarios: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    base = RunSpec(evaluation=EvalConfig(suites=asked))
+    spec = make_spec(base, ("vanilla",), (0,), {}, scenarios)
+    assert {run.evaluation.suites for run in spec.runs()} == {expected}
+
+
+def test_scenarios_that_bring_one_suite_in_two_ways_are_refused() -> None:
+    message = "one brings the suite 'groups:words=no' and another 'groups', .* name one of the two in --suites"
+    with pytest.raises(UserError, match=message):
+        make_spec(RunSpec(), ("vanilla",), (0,), {}, ("groups:words=no", "none", "groups"))
+
+
+def test_a_suite_without_rows_is_an_error_where_it_was_named_and_left_out_where_not(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    asked = spec(tiny_folder, csv_files, ("none",), suites=("clean", "advglue"))
+    options = Options(tmp_path / "o", device="cpu")
+    with pytest.raises(UserError, match="'advglue' has nothing to test 'mine' on"):
+        make_plan(asked, options)
+    plan = make_plan(asked, options, optional=asked.base.evaluation.suites)
+    assert plan.spec.base.evaluation.suites == ("clean",)
+    assert [run.evaluation.suites for run in plan.runs] == [("clean",)]
+    assert any("'advglue' has nothing to test" in notice for notice in plan.notices)
+
+
+def test_other_resources_of_an_attack_make_another_run(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    asked = spec(tiny_folder, csv_files, ("none",))
+    evaluation = dataclasses.replace(asked.base.evaluation, attacks=("pwws",))
+    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, evaluation=evaluation))
+    names = []
+    for folder, content in (("one", "a"), ("same", "a"), ("other", "b")):
+        wordnet = tmp_path / folder / "corpora" / "wordnet"
+        (wordnet / "lexnames").mkdir(parents=True)
+        (wordnet / "data.noun").write_text(content)
+        plan = make_plan(asked, Options(tmp_path / "o", device="cpu", resources_dir=tmp_path / folder))
+        names.append(plan.folder(plan.runs[0], tmp_path).path)
+    assert names[0] == names[1] != names[2]
+
+
 def test_a_dry_run_tells_rows_and_runs(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "robusteval.cli", "train-and-attack", "--model", str(tiny_folder), "--train-file",
@@ -145,6 +206,50 @@ def test_a_dry_run_tells_rows_and_runs(tiny_folder: Path, csv_files: tuple[Path,
     assert "6 runs" in done.stdout
     assert "label-noise:rate=0.2: trained on 96 rows, flipped 19" in done.stdout
     assert not (tmp_path / "out").exists()
+
+
+def test_counts_are_told_once_or_by_seed(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
+    scenarios = ("none", "minority:label=good:keep=0.5", "label-noise:rate=0.125")
+    asked = dataclasses.replace(spec(tiny_folder, csv_files, scenarios), seeds=(3, 5))
+    plan = make_plan(asked, Options(tmp_path / "out", device="cpu"))
+    told = [notice for notice in plan.notices if ": trained on" in notice]
+    kept = pd.read_csv(csv_files[0])["verdict"].value_counts()
+    half = round(kept["good"] / 2)
+    rows = kept["bad"] + half
+    assert told[0] == f"{scenarios[1]}: trained on {rows} rows, removed {kept['good'] - half}, kept good {half}"
+    noise = [re.fullmatch(rf"{scenarios[2]}: trained on 96 rows, flipped 12, (.*) \(seed (\d)\)", n) for n in told[1:]]
+    assert [match[2] for match in noise if match] == ["3", "5"]
+    assert noise[0] and noise[1] and noise[0][1] != noise[1][1]
+
+
+def test_groupdro_says_that_classes_stand_in_for_groups(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    said = "groupdro: the scenario brings no groups, so the classes are the groups"
+    options = Options(tmp_path / "out", device="cpu", quiet=True)
+    methods = ("groupdro", "match+groupdro", "groupdro:groups=labels", "groupdro:groups=none")
+    plan = make_plan(spec(tiny_folder, csv_files, ("none",), methods=methods), options)
+    for run in plan.runs:
+        execute(run, options, plan.facts, plan.data)
+    notes = experiment_table(plan, finished_rows(plan, options), []).notes
+    assert [note for note in notes if said in note] == [f"groupdro seed 0, match+groupdro seed 0: {said}"]
+
+
+def test_groupdro_is_silent_where_the_scenario_brings_groups(tiny_folder: Path, tmp_path: Path) -> None:
+    paths = []
+    for name, seed in (("train", 0), ("dev", 5)):
+        texts, labels = tiny.sentences(24, seed=seed)
+        second = ["no" if row % 2 else "yes" for row in range(24)]
+        pd.DataFrame({"left": texts, "right": second, "verdict": labels}).to_csv(tmp_path / f"{name}.csv", index=False)
+        paths.append(tmp_path / f"{name}.csv")
+    asked = spec(tiny_folder, (paths[0], paths[1]), ("groups", "none"), methods=("groupdro",))
+    pairs = dataclasses.replace(asked.base.data, text_columns=("left", "right"))
+    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, data=pairs))
+    options = Options(tmp_path / "out", device="cpu", quiet=True)
+    plan = make_plan(asked, options)
+    for run in plan.runs:
+        notes = {row.note for row in execute(run, options, plan.facts, plan.data).rows() if row.suite == "train"}
+        assert any("so the classes are the groups" in note for note in notes) == (run.scenario.label == "none")
 
 
 def test_a_recipe_from_a_file_is_attacked_with_under_a_name_of_its_own(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from robusteval.batching import BatchOrder
-from robusteval.config import DataConfig, EvalConfig, ScenarioConfig
+from robusteval.config import DataConfig, EvalConfig, MethodConfig, RunSpec, ScenarioConfig
 from robusteval.encoding import Encoded
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
@@ -176,6 +176,23 @@ def test_a_class_name_wins_over_an_index() -> None:
     assert apply("minority:label=2:keep=0.5", rows, numbered).counts == {"removed": 5, "kept 2": 5}
     assert Counter(apply("minority:label=2:keep=0.5", rows, numbered).examples.labels.tolist())[0] == 5
     assert Counter(apply("minority:keep=0.5", rows, numbered).examples.labels.tolist())[1] == 5
+
+
+@pytest.mark.parametrize(
+    ("names", "rare"),
+    [
+        (("1", "2", "3"), "1"),  # a file of the user's own with these labels
+        (("-1", "0", "1"), "1"),
+        (("0", "1", "2"), "1"),
+        (("2", "3", "4"), "3"),
+        (("bad", "fair", "good"), "fair"),
+    ],
+)
+def test_the_class_that_is_rare_by_default(names: tuple[str, ...], rare: str) -> None:
+    task = Task("mine", "file", ("left", "right"), names, ("accuracy",))
+    after = apply("minority:keep=0.5", examples([10, 10, 10]), task)
+    assert after.counts == {"removed": 5, f"kept {rare}": 5}
+    assert Counter(after.examples.labels.tolist())[names.index(rare)] == 5
 
 
 # low resource
@@ -370,6 +387,48 @@ def test_scenarios_compose_in_turn() -> None:
     assert {"removed", "kept neutral", "drawn", "neutral/negation"} <= set(small.counts)
 
 
+# names with spaces
+
+SPACED = Task("mine", "file", ("left", "right"), ("not good", "very good"), ("accuracy",))
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "counts"),
+    [
+        ("minority:label=very good:keep=0.5", "minority:label=very good:keep=0.5",
+         {"removed": 5, "kept very good": 5}),
+        (" minority : keep = 0.5 : label = not good ", "minority:keep=0.5:label=not good",
+         {"removed": 5, "kept not good": 5}),
+        ("label-noise:rate=0.25:confusion=very good > not good = 1",
+         "label-noise:rate=0.25:confusion=very good>not good=1",
+         {"flipped": 5, "flipped not good": 0, "flipped very good": 5}),
+        ("minority:label=very good:keep=0.5 + low-resource:examples=15",
+         "minority:label=very good:keep=0.5+low-resource:examples=15",
+         {"removed": 5, "kept very good": 5, "drawn": 15, "drawn not good": 10, "drawn very good": 5}),
+    ],
+)  # fmt: skip
+def test_a_class_name_may_hold_spaces(text: str, label: str, counts: dict[str, int]) -> None:
+    (config,) = ScenarioConfig.parse(text)
+    assert config.label == label
+    assert apply(text, examples([10, 10]), SPACED).counts == counts
+    assert ScenarioConfig.parse(label) == (config,)
+
+
+def test_a_ladder_over_names_with_spaces() -> None:
+    ladder = ScenarioConfig.parse("minority:label=very good / not good:keep=0.5")
+    assert [step.label for step in ladder] == ["minority:label=very good:keep=0.5", "minority:label=not good:keep=0.5"]
+    folders = [RunSpec(task="mine", scenario=step).name() for step in (*ladder, ScenarioConfig.parse("none")[0])]
+    assert folders[0].startswith("mine.vanilla.minority-label=very-good-keep=0-5.s0.")
+    assert all(re.fullmatch(r"[\w.+=-]+", folder) for folder in folders)
+    # one folder each, also where only a space tells two classes apart
+    (joined,) = ScenarioConfig.parse("minority:label=very-good:keep=0.5")
+    assert RunSpec(task="mine", scenario=joined).name() not in folders
+
+
+def test_spaces_in_a_methods_text_count_for_nothing() -> None:
+    assert MethodConfig.parse(" match : temperature = 2 + r3f ") == MethodConfig.parse("match:temperature=2+r3f")
+
+
 # refusals
 
 
@@ -408,7 +467,8 @@ def test_scenarios_compose_in_turn() -> None:
         ("low-resource:examples=5:stratify=true", SCORE, "low-resource:stratify: True keeps class shares"),
         ("groups", SCORE, "'groups' looks for negation in the second text of a pair, and 'score' has scores"),
         ("groups", SINGLE, "'single' has one text; valid: a task that classifies pairs"),
-        ("groups:words=no|never ever", NLI, ""),
+        ("groups:words=no|never ever", NLI, "groups:words: 'never ever' in 'no|never ever' is not one word"),
+        ("groups : words = no | never", NLI, ""),
         ("groups:words=no||never", NLI, "groups:words: '' in 'no||never' is not one word"),
         ("groups:words=no-one", NLI, "groups:words: 'no-one' in 'no-one' is not one word"),
         ("groups+label-noise:rate=0.1", NLI, "'label-noise' would change rows that are already grouped"),
@@ -417,7 +477,7 @@ def test_scenarios_compose_in_turn() -> None:
 def test_what_cannot_be_done_is_said(text: str, task: Task, message: str) -> None:
     rows = {SCORE: scored(), SINGLE: examples([20, 20], columns=1)}.get(task, examples([20, 10, 10]))
     if not message:
-        apply(text, rows, task)  # white space is no part of a scenario's text
+        apply(text, rows, task)  # white space around what separates is no part of a scenario's text
         return
     with pytest.raises(UserError, match=re.escape(message)):
         apply(text, rows, task)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,7 @@ def test_examples_are_converted_and_fingerprinted() -> None:
     ("task", "changes", "message"),
     [
         (PAIR, {"left": ["a", 3.5]}, "pair train: column 'left': row 1 holds 3.5, which is not text"),
+        (PAIR, {"left": ["a", 5]}, "pair train: column 'left': row 1 holds 5, which is not text"),
         (PAIR, {"left": ["a", "  "]}, "pair train: column 'left': row 1 is empty text"),
         (PAIR, {"left": ["a", None]}, "row 1 is missing"),
         (PAIR, {"label": [0, 2]}, "row 1 holds the label 2; valid: 0 to 1 (no, yes)"),
@@ -149,6 +153,87 @@ def test_files_of_the_users_own(kind: str, tmp_path: Path) -> None:
     assert data.notices == ("2 of 2 dev rows have a text that also stands in the training set",)
     seen = load_evaluation("mine", DataConfig(dev_file=config["dev_file"], text_columns=("text",)), ("x", "y"))
     assert seen.dev.labels.tolist() == [0, 1]
+
+
+def own_files(folder: Path, kind: str, train: str, dev: str = "", **settings: Any) -> DataConfig:
+    """The configuration of a data set of one's own, whose files hold these lines; dev: the training rows by default."""
+    paths = {}
+    for name, lines in (("train", train), ("dev", dev or train)):
+        path = folder / f"{name}.{kind}"
+        path.write_text(lines, encoding="utf-8")
+        paths[f"{name}_file"] = str(path)
+    return DataConfig(**paths, text_columns=("text",), **settings)
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("csv", ","), ("tsv", "\t")])
+def test_text_in_a_table_stays_as_it_is_written(kind: str, mark: str, tmp_path: Path) -> None:
+    for cells in (["007", "12"], ["1.50", "2e3"], ["true", "False"], ["NA", "null"], ["nan", "None"], ["3", " x "]):
+        lines = f"text,label\n{cells[0]},1\n{cells[1]},2\n".replace(",", mark)
+        data = load_task("mine", own_files(tmp_path, kind, lines))
+        assert data.train.texts == (tuple(cells),)
+        assert data.task.labels == ("1", "2") and data.train.labels.tolist() == [0, 1]
+    for empty in ("text,label\n12,1\n,2\n", 'text,label\n12,1\n"",2\n'):
+        with pytest.raises(UserError, match="mine train: column 'text': row 1 is empty text"):
+            load_task("mine", own_files(tmp_path, kind, empty.replace(",", mark)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "message"),
+    [
+        ("jsonl", ["a", 5], "mine train: column 'text': row 1 holds 5, which is not text"),
+        ("jsonl", [5, 6], "mine train: column 'text': row 0 holds 5, which is not text"),
+        ("parquet", [5, 6], "mine train: column 'text': row 0 holds 5, which is not text"),
+        ("jsonl", ["a", None], "mine train: column 'text': row 1 is missing"),
+        ("parquet", ["a", None], "mine train: column 'text': row 1 is missing"),
+        ("jsonl", ["007", "5"], ""),
+        ("parquet", ["007", "5"], ""),
+    ],
+)
+def test_a_number_is_not_text(kind: str, cells: list[Any], message: str, tmp_path: Path) -> None:
+    rows = [{"text": cell, "label": label} for cell, label in zip(cells, ("x", "y"), strict=True)]
+    config = own_files(tmp_path, kind, "\n".join(json.dumps(row) for row in rows))
+    if kind == "parquet":
+        for path in (config.train_file, config.dev_file):
+            pd.DataFrame(rows).to_parquet(str(path))
+    if not message:
+        assert load_task("mine", config).train.texts == (tuple(cells),)
+        return
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_task("mine", config)
+
+
+# (label cells of a CSV file, label_type, class names or None for scores, labels)
+CSV_LABELS = [
+    (["2", "10", "2"], "auto", ("2", "10"), [0, 1, 0]),
+    (["1.0", "2", "2.0"], "auto", ("1", "2"), [0, 1, 1]),
+    (["007", "8", "7"], "auto", ("7", "8"), [0, 1, 0]),
+    (["true", "False", "TRUE"], "auto", ("False", "True"), [1, 0, 1]),
+    (["1.0", "x", "1.0"], "auto", ("1.0", "x"), [0, 1, 0]),
+    (["NA", "null", "NA"], "auto", ("NA", "null"), [0, 1, 0]),
+    (["very good", '"a, ""b"""', "very good"], "auto", ('a, "b"', "very good"), [1, 0, 1]),
+    (["0.5", "1", "1e1"], "auto", None, [0.5, 1, 10]),
+    (["1", "2", "3"], "score", None, [1, 2, 3]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cells", "label_type", "names", "labels"), CSV_LABELS)
+def test_labels_in_a_table_are_numbers_where_all_are(
+    cells: list[str], label_type: Any, names: tuple[str, ...] | None, labels: list[float], tmp_path: Path
+) -> None:
+    lines = "text,label\n" + "".join(f"{row},{cell}\n" for row, cell in enumerate(cells))
+    config = own_files(tmp_path, "csv", lines, label_type=label_type)
+    data = load_task("mine", config)
+    assert data.task.labels == (names or ()) and data.task.regression == (names is None)
+    assert data.train.labels.tolist() == labels == data.dev.labels.tolist()
+    seen = load_evaluation("mine", dataclasses.replace(config, train_file=None), names or ())
+    assert seen.dev.labels.tolist() == labels
+
+
+def test_a_label_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="mine train: column 'label': row 1 has no label"):
+        load_task("mine", own_files(tmp_path, "csv", "text,label\na,1\nb,\nc,2\n"))
+    with pytest.raises(UserError, match="mine dev: column 'label': row 0 holds the label 3; valid: '1', '2'"):
+        load_task("mine", own_files(tmp_path, "csv", "text,label\na,1\nb,2\n", "text,label\na,3\n"))
 
 
 @pytest.mark.parametrize(

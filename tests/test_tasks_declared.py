@@ -17,16 +17,18 @@ import pytest
 from robusteval.config import DataConfig
 from robusteval.errors import UserError
 from robusteval.evaluation.ood import class_map
+from robusteval.files import append_lines
+from robusteval.rows import Row, row_line
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task, Transfer
 from robusteval.tasks.examples import examples_from_frame
-from robusteval.tasks.load import TaskData, load_split, load_task, load_transfer
+from robusteval.tasks.load import TaskData, load_evaluation, load_split, load_task, load_transfer
 from robusteval.tasks.sources import RowsMissing
 
 NLI = TASKS["snli"]
 CSL = TASKS["csl"]
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "tasks.md").read_text()
-DECLARATION, REGISTRATION = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+AVERAGE, DECLARATION, REGISTRATION = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def nli(labels: list[Any], **more: Any) -> pd.DataFrame:
@@ -136,6 +138,17 @@ def test_missing_splits_are_named(name: str, more: dict[str, Any], message: str,
     assert "--train-split validation" not in str(error.value)
 
 
+def test_the_training_split_cannot_be_the_dev_split(folder: Path) -> None:
+    given = {"data_dir": str(folder), "train_split": "train_sample"}
+    message = "dev_split: 'train_sample' of 'snli' is the training split; evaluation needs other rows"
+    with pytest.raises(UserError, match=message):
+        load_task("snli", DataConfig(**given, dev_split="train_sample"))
+    with pytest.raises(UserError, match="dev_split: 'validation' of 'snli' is the training split"):
+        load_task("snli", DataConfig(data_dir=str(folder), train_split="validation"))
+    # a finished checkpoint may be looked at on any split
+    assert len(load_evaluation("snli", DataConfig(data_dir=str(folder), dev_split="train_sample")).dev) == 3
+
+
 def test_rows_of_a_transfer(folder: Path) -> None:
     data = load_task("mnli", DataConfig(data_dir=str(folder), train_split="train_sample", eval_limit=2))
     assert len(load_transfer(Transfer("snli"), data)) == 2
@@ -175,6 +188,31 @@ def test_every_declaration_is_sound() -> None:
         for transfer in task.transfers:
             class_map(task, TASKS[transfer.task], transfer.labels)
         hash(task)
+
+
+def test_the_average_over_experiments_of_the_docs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MATCH-Tuning, Table 2: vanilla, and MATCH as the second seed."""
+    published = {
+        "sst2": {("adv_sst2", "accuracy"): (47.57, 51.35)},
+        "mnli": {("adv_mnli", "accuracy"): (34.99, 35.54), ("adv_mnli_mismatched", "accuracy"): (30.00, 31.07),
+                 ("average", "score"): (32.50, 33.31)},
+        "rte": {("adv_rte", "accuracy"): (41.73, 52.52)},
+        "qnli": {("adv_qnli", "accuracy"): (46.40, 47.52)},
+        "qqp": {("adv_qqp", "accuracy"): (38.45, 41.45), ("adv_qqp", "f1"): (27.59, 32.62)},
+    }  # fmt: skip
+    for task, values in published.items():
+        for seed in (0, 1):
+            rows = [
+                Row("", task, "vanilla", scenario, None, seed, "advglue", name, "", metric, each[seed] / scale, 9, 0.0)
+                for (name, metric), each in values.items()
+                for scenario, scale in (("none", 100), ("minority:keep=0.3", 200))
+            ]
+            append_lines(tmp_path / "out" / task / "runs" / str(seed) / "rows.jsonl", map(row_line, rows))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(AVERAGE, "docs/tasks.md", "exec"), {})
+    assert capsys.readouterr().out == "vanilla 0 40.24\nvanilla 1 44.35\n"
 
 
 @pytest.fixture

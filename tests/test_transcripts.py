@@ -34,19 +34,21 @@ HOSTILE = (
 def line(**changes: Any) -> AttackLine:
     """A successful attack on one text, with the given fields changed."""
     made: Any = {
-        "id": "row-0", "index": 0, "recipe": "deepwordbug", "seed": 3, "stopwords": "nltk", "resources": {},
-        "text_columns": ["text"], "columns": ["text"], "query_budget": None, "gold": "good", "outcome": "succeeded",
-        "original": ["a fine film"], "perturbed": ["a fnie film"], "predicted_before": "good",
+        "id": "row-0", "index": 0, "recipe": "deepwordbug", "seed": 3, "model": "", "stopwords": "nltk",
+        "resources": {}, "text_columns": ["text"], "columns": ["text"], "query_budget": None, "gold": "good",
+        "outcome": "succeeded", "original": ["a fine film"], "perturbed": ["a fnie film"], "predicted_before": "good",
         "predicted_after": "bad", "scores_before": [0.125, 0.875], "scores_after": [0.75, 0.25], "queries": 21,
-        "model_rows": 20, "cached_rows": 0, "words_changed": 1, "words": 3, "seconds": 0.5, "message": "",
+        "model_rows": 20, "cached_rows": 0, "changed": [[[1, 2, 1, 2]]], "words_changed": 1, "words": 3,
+        "similarity": None, "seconds": 0.5, "message": "",
     }  # fmt: skip
     made.update(changes)
     return made  # type: ignore[no-any-return]
 
 
-UNREACHED: dict[str, Any] = dict.fromkeys(
-    ("perturbed", "predicted_before", "predicted_after", "scores_before", "scores_after", "words_changed", "words")
-)
+UNREACHED: dict[str, Any] = {
+    "perturbed": None, "predicted_before": None, "predicted_after": None, "scores_before": None, "scores_after": None,
+    "changed": None, "words_changed": None, "words": None,
+}  # fmt: skip
 LINES = [
     line(),
     line(id="row-1", index=1, outcome="failed", predicted_after="good"),
@@ -122,6 +124,7 @@ def test_the_terminal_shows_outcomes_scores_and_changes() -> None:
     assert third.splitlines() == [
         "row-2  error  gold good; 21 queries; RuntimeError: boom", "  text: a fine film",
     ]  # fmt: skip
+    assert "1 of 3 words changed; similarity 0.83" in printed([line(similarity=0.8284)], width=200)
     coloured = printed(LINES[:1], width=200, force_terminal=True, color_system="standard", legacy_windows=False)
     assert "\x1b[9;31mfine\x1b[0m\x1b[32mfnie\x1b[0m" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).splitlines()[1] == "  text: a finefnie film"

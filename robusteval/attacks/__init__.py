@@ -134,16 +134,15 @@ _add(
     "chinese",
     "ChineseRecipe",
     "Chinese HowNet words, masked words, look-alike and sound-alike characters",
-    "xlm-roberta-base",
-    blocked="TextAttack 0.3.11 reads its homophone table with pandas' sep='\\n', which pandas 2 refuses, "
-    "and its wheel lacks the table",
+    "xlm-roberta-base, openhownet, homophones",
+    blocked="TextAttack 0.3.11 reads its homophone table with pandas' sep='\\n', which pandas 2 refuses, and "
+    "OpenHowNet takes the meaning of a word that comes first in memory; chinese-masked-lm does without both",
 )
 _add(
     "a2t",
     "A2TYoo2021",
-    "nearest words ordered by the model's gradient (Yoo 2021)",
-    "counter-fitted vectors, pos tagger",
-    blocked="it orders words by the model's gradient, and an attack here sees predictions only",
+    "nearest words in the order of the model's gradient, sentence meaning kept (Yoo 2021)",
+    "counter-fitted vectors, pos tagger, stsb-distilbert-base, sentence-transformers",
 )
 _add(
     "hotflip",
@@ -167,6 +166,7 @@ for _base, _needs in (
     ("bae", "bert-base-uncased, pos tagger"),
     ("bert-attack", "bert-base-uncased"),
     ("clare", "distilroberta-base, flair, flair upos"),
+    ("a2t", "counter-fitted vectors, pos tagger"),
 ):
     _add(
         f"{_base}-minilm",
@@ -185,6 +185,18 @@ _add(
     "variants:TEXTBUGGER_MINILM_NEIGHBOURS",
     "textbugger-minilm, with a list of nearest words instead of vectors",
     "neighbour list, minilm",
+)
+_add(
+    "a2t-minilm-neighbours",
+    "variants:A2T_MINILM_NEIGHBOURS",
+    "a2t-minilm, with a list of nearest words instead of vectors",
+    "neighbour list, pos tagger, minilm",
+)
+_add(
+    "chinese-masked-lm",
+    "variants:ChineseMaskedLM",
+    "chinese, with words by the masked language model and look-alike characters alone",
+    "xlm-roberta-base",
 )
 _add(
     "iga-neighbours",

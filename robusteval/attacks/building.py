@@ -46,11 +46,12 @@ def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[st
             attack = recipe_entry(recipe).load().build(wrapper)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"attack recipe {recipe!r} cannot be built: {type(error).__name__}: {error}") from error
     finally:
         messages.setLevel(level)
     attack.goal_function.batch_size = QUERY_BATCH
+    wrapper.looks_inside = not attack.is_black_box
     protected = set(text_columns) - set(columns)
     if protected:
         attack.pre_transformation_constraints.append(InputColumnModification(list(text_columns), protected))
@@ -66,6 +67,7 @@ def twin(attack: Any, wrapper: PredictWrapper) -> Any:
     """
     goal = copy.copy(attack.goal_function)
     goal.model = wrapper
+    wrapper.looks_inside = not attack.is_black_box
     constraints = [*attack.constraints, *attack.pre_transformation_constraints]
     return type(attack)(goal, constraints, attack.transformation, copy.copy(attack.search_method))
 
@@ -93,7 +95,7 @@ def sort_candidates(transformation: Any) -> None:
     Some word swaps return `list(set(...))`, whose order changes with PYTHONHASHSEED.
     """
     for part in getattr(transformation, "transformations", [transformation]):
-        if type(part).__name__ in UNORDERED:
+        if UNORDERED.intersection(kind.__name__ for kind in type(part).__mro__):
             part._get_replacement_words = _sorted(part._get_replacement_words)
 
 

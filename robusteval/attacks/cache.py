@@ -27,11 +27,21 @@ KEYS_AT_ONCE = 500
 MEMORY_KIB = 4096
 
 
+def victim_name(
+    sha256: str, labels: Sequence[str], max_length: int, device: str, precision: str = "fp32", method: str = ""
+) -> str:
+    """A model by all that decides its logits besides the text.
+
+    sha256: of the checkpoint (`models.checkpoint_sha256`); method: one that answers differently from its checkpoint.
+    """
+    return json.dumps([sha256, list(labels), max_length, device, precision, method])
+
+
 class LogitsCache:
     """Logits by text, for one model.
 
     path: the file, made where there is none; any number of models may share it.
-    model: whatever decides the logits besides the text: checkpoint hash, maximal length, device, precision.
+    model: whatever decides the logits besides the text, as `victim_name` puts it together.
     UserError, from every method, where the file is not such a database or cannot be written.
     """
 

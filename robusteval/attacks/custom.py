@@ -140,7 +140,7 @@ def try_out(name: str, resources_dir: Path | None) -> None:
         attack = build_attack(name, PredictWrapper(), ("text",), ("text",))
         try:
             twin(attack, PredictWrapper())
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
                 f"{KIND} {name!r}: a subclass of textattack.Attack must take Attack's own arguments "
                 f"({_described(error)})"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from robusteval.attacks.lines import AttackLine
+from robusteval.attacks.lines import AttackLine, first_of_each
 from robusteval.errors import UserError
 from robusteval.files import read_lines, write_atomic
 
@@ -39,7 +39,10 @@ class Source:
 
 
 def read_results(path: Path) -> list[AttackLine]:
-    """The lines of a result file by position; UserError where there is none, or it holds something else."""
+    """The lines of a result file by position, an example's first one only (see `lines.first_of_each`).
+
+    UserError where there is no such file, or it holds something else.
+    """
     if not path.is_file():
         raise UserError(f"results: there is no file {str(path)!r}")
     lines: Any = read_lines(path)
@@ -49,7 +52,7 @@ def read_results(path: Path) -> list[AttackLine]:
         lacks = [field for field in NEEDED if not isinstance(line, dict) or field not in line]
         if lacks:
             raise UserError(f"results: {str(path)!r}: line {number} is no attack's result, it lacks {lacks[0]!r}")
-    return sorted(lines, key=lambda line: int(line["index"]))
+    return sorted(first_of_each(lines), key=lambda line: int(line["index"]))
 
 
 def source_of(path: Path) -> Source:

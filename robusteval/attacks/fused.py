@@ -1,20 +1,30 @@
-"""One model call for the questions of many attacks: equal texts once, known ones from the disk."""
+"""One model call for many attacks: equal texts once, known ones from the disk; their gradients one by one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.attacks.cache import LogitsCache
+from robusteval.attacks.cache import LogitsCache, Text
+from robusteval.attacks.gradients import WordGradient, gradient_of
 from robusteval.errors import UserError
 
-Text = tuple[str, ...]
 Logits = npt.NDArray[np.float32]
 Predict = Callable[[Sequence[Text]], Logits]
-"""n texts (each a tuple of one string per text column) -> logits [n, K]."""
+"""n texts (each a tuple of one string per text column) -> logits [n, K]. Gradients: see `gradients.gradient_of`."""
+
+
+class GradientOf(NamedTuple):
+    """The question for the gradient at one text, where others ask for logits."""
+
+    text: Text
+
+
+Question = Sequence[Text] | GradientOf
 
 
 @dataclass(frozen=True)
@@ -30,18 +40,38 @@ class FusedPredict:
 
     A text that several questions hold is computed once and counted as computed for the first of them.
     Where the call fails, each question is asked alone, so that one text cannot spoil the others.
+    A gradient is computed for itself, in this thread as well, and never cached.
     rows, calls: texts given to `predict`, and how often it was called.
     """
 
     def __init__(self, predict: Predict, num_labels: int, cache: LogitsCache | None = None) -> None:
         self.predict, self.num_labels, self.cache = predict, num_labels, cache
+        self.gradient = gradient_of(predict)
         self.rows = self.calls = 0
 
-    def __call__(self, questions: Sequence[Sequence[Text]]) -> list[Answer | Exception]:
+    def __call__(self, questions: Sequence[Question]) -> list[Answer | WordGradient | Exception]:
         """An answer per question, or the exception that `predict` raised for it.
 
-        UserError where `predict` returns another shape, or where the cache cannot be used.
+        UserError where `predict` returns another shape or has no gradient, or where the cache cannot be used.
         """
+        gradients = [self._gradient(question.text) for question in questions if isinstance(question, GradientOf)]
+        logits = self._together([question for question in questions if not isinstance(question, GradientOf)])
+        return [gradients.pop(0) if isinstance(question, GradientOf) else logits.pop(0) for question in questions]
+
+    def _gradient(self, text: Text) -> WordGradient | Exception:
+        if self.gradient is None:
+            raise UserError(
+                "predict: this recipe asks for the model's gradient, and a bare function gives predictions only; "
+                "give `Predictor(...).logits`, or a function with an attribute `gradient`"
+            )
+        try:
+            return self.gradient(text)
+        except UserError:
+            raise
+        except Exception as error:
+            return error
+
+    def _together(self, questions: Sequence[Sequence[Text]]) -> list[Answer | Exception]:
         texts = list(dict.fromkeys(text for question in questions for text in question))
         known = self.cache.get(texts, self.num_labels) if self.cache is not None else {}
         missing = [text for text in texts if text not in known]
@@ -50,7 +80,7 @@ class FusedPredict:
         except UserError:
             raise
         except Exception as error:
-            return [error] if len(questions) == 1 else [self([question])[0] for question in questions]
+            return [error] if len(questions) == 1 else [self._together([question])[0] for question in questions]
         if self.cache is not None:
             self.cache.put(missing, logits)
         known.update(zip(missing, logits, strict=True))

@@ -12,6 +12,7 @@ import functools
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import logging
 import logging.config
 import os
@@ -27,27 +28,49 @@ from unittest.mock import patch
 from robusteval.attacks import stopwords
 from robusteval.attacks.local import local_copies
 from robusteval.attacks.places import nltk_folders, textattack_cache
+from robusteval.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 INSTALL = "textattack.shared.utils.install"
+SUPPLY = "pip install 'textattack>=0.3.10,<0.4' 'flair>=0.15' 'transformers>=4.57,<5'"
+
+
+def textattack_found() -> bool:
+    """Whether the package is installed; it is not imported."""
+    try:
+        return importlib.util.find_spec("textattack") is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def load_textattack(resources_dir: Path | None = None) -> types.ModuleType:
     """The textattack package, imported offline (5 to 6 seconds the first time in a process).
 
-    Where flair cannot be imported, recipes that do not tag with it still run.
+    Where flair cannot be imported, recipes that do not tag with it still run. UserError, saying what to install,
+    where textattack cannot be.
     """
     loaded = sys.modules.get("textattack")
     if loaded is not None and hasattr(loaded, "Attack"):
         return loaded
+    if not textattack_found():
+        raise UserError(f"attacks: the package textattack is not installed; {SUPPLY}")
+    try:
+        return _loaded(resources_dir)
+    except Exception as error:
+        raise UserError(
+            f"attacks: the package textattack cannot be imported ({type(error).__name__}: {error}); {SUPPLY}"
+        ) from error
+
+
+def _loaded(resources_dir: Path | None) -> types.ModuleType:
     with ExitStack() as stack:
         stack.enter_context(kept_environment())
         stack.enter_context(_quiet_import())
         stack.enter_context(offline(resources_dir))
         stack.enter_context(_flair_or_stand_in())
         stack.enter_context(_without_post_install())
-        textattack = importlib.import_module("textattack")
+        textattack = _whole("textattack")
     install = sys.modules[INSTALL]
     vars(install)["TEXTATTACK_CACHE_DIR"] = str(textattack_cache())
     # Its messages go where the program's logging sends them, not to a handler of its own.
@@ -111,14 +134,18 @@ def nltk_stopwords_present(resources_dir: Path | None = None) -> bool:
 
 def import_flair() -> types.ModuleType:
     """The flair package, without letting it reconfigure logging; whatever its import raises is raised."""
+    with kept_environment(), _quiet_import():
+        return _whole("flair")
+
+
+def _whole(package: str) -> types.ModuleType:
+    """The package, imported whole or not at all: a half-imported one would look importable to whoever asks next."""
     before = set(sys.modules)
     try:
-        with kept_environment(), _quiet_import():
-            return importlib.import_module("flair")
+        return importlib.import_module(package)
     except BaseException:
-        # A half-imported package would look importable to whoever asks next.
         for name in set(sys.modules) - before:
-            if name == "flair" or name.startswith("flair."):
+            if name == package or name.startswith(f"{package}."):
                 del sys.modules[name]
         raise
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 
 from robusteval.errors import UserError
-from robusteval.files import append_lines, read_lines
+from robusteval.files import append_lines, complete_lines
 
 Outcome = Literal["succeeded", "failed", "skipped", "error"]
 
@@ -17,11 +19,16 @@ class AttackLine(TypedDict):
     """One attacked example.
 
     id, index: its name and its position in the split. gold, predicted_*: label names.
+    model: what decides the logits besides the text, as `cache.victim_name` puts it together; "" if nobody said.
     stopwords: whose list protected stop words, "nltk" or "built-in".
     resources: what was found of each resource that is made of files, "<name> sha256:<16 digits>" (`contents`).
     text_columns: all text columns, in order; columns: those that the attack might change.
     original, perturbed: one string per text column; for a failed attack the best attempt, for a skipped one
-    the original. words_changed: word edits between the two; words: words of the original.
+    the original. changed: per text column the places that differ, each as [start, end, start, end]: words start to
+    end (exclusive) of the original, and those of the perturbed text that stand there instead.
+    words_changed: word edits between the two, the sum of the longer sides in `changed`; words: words of the original.
+    similarity: cosine of the sentence vectors before and after, mean over `columns`; None unless the attack
+    succeeded and the encoder is there (`similarity`).
     scores_*: probabilities, one per label. queries: as TextAttack counts them, cache hits included;
     model_rows: texts that the model computed for this example; cached_rows: those answered without it, from
     the disk or because another attack asked for the same text in the same call.
@@ -34,6 +41,7 @@ class AttackLine(TypedDict):
     index: int
     recipe: str
     seed: int
+    model: str
     stopwords: str
     resources: dict[str, str]
     text_columns: list[str]
@@ -50,47 +58,176 @@ class AttackLine(TypedDict):
     queries: int
     model_rows: int
     cached_rows: int
+    changed: list[list[list[int]]] | None
     words_changed: int | None
     words: int | None
+    similarity: float | None
     seconds: float
     message: str
 
 
-# What a finished line must agree on with the example that would be attacked again.
-IDENTITY = (
-    "recipe", "seed", "stopwords", "resources", "text_columns", "columns", "query_budget", "gold", "original",
-)  # fmt: skip
+FIELDS = tuple(AttackLine.__annotations__)
+# What every line of a file must agree on with the run that goes on with it, and what the line of an example besides.
+RUN = ("recipe", "seed", "model", "stopwords", "resources", "text_columns", "columns", "query_budget")
+IDENTITY = (*RUN, "gold", "original")
 
 
 def finished(path: Path, expected: Sequence[Mapping[str, Any]]) -> dict[str, AttackLine]:
     """The lines of `path` by id, checked against `expected` (id and the IDENTITY fields of each example).
 
-    A torn last line is not there; an absent file has no lines. UserError, naming the file, where a line
-    is no JSON, or comes from another text, label, recipe, seed, stop-word list, WordNet or other resource, other
-    columns or another budget.
+    A torn last line is not there; an absent file has no lines. UserError, naming the file, where it holds anything
+    but results, or where a line comes from another text, label, recipe, seed, model, stop-word list, WordNet or other
+    resource, other columns or another budget.
     """
-    try:
-        lines: dict[str, Any] = {line["id"]: line for line in read_lines(path)}
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a file of attack results ({type(error).__name__}: {error})") from error
-    for example in expected:
-        line = lines.get(example["id"])
-        if line is None:
+    lines = _results(path)
+    examples = {example["id"]: example for example in expected}
+    for line in lines:
+        for example, fields in ((examples.get(line["id"]), IDENTITY), (next(iter(expected), None), RUN)):
+            if example is not None:
+                _check_same(path, line, example, fields)
+    return {line["id"]: line for line in first_of_each(lines)}
+
+
+def _check_same(path: Path, line: AttackLine, example: Mapping[str, Any], fields: Sequence[str]) -> None:
+    held: Mapping[str, Any] = line
+    for field in fields:
+        if held[field] != example[field]:
+            raise UserError(
+                f"{path}: the line of id {line['id']!r} has {field} {held[field]!r}, but this "
+                f"run has {example[field]!r}; give another file, or delete this one to start again"
+            )
+
+
+Line = TypeVar("Line", bound=Mapping[str, Any])
+
+
+def first_of_each(lines: Iterable[Line]) -> list[Line]:
+    """One line for each recipe, seed, model and id: the first, which every run that came later has gone on from.
+
+    Of two processes that worked on one file both may have attacked an example.
+    """
+    kept: dict[tuple[Any, ...], Line] = {}
+    for line in lines:
+        kept.setdefault((line["recipe"], line["seed"], line.get("model", ""), line["id"]), line)
+    return list(kept.values())
+
+
+def _results(path: Path) -> list[AttackLine]:
+    """All complete lines of `path`; UserError unless they, and what follows them, were written by an attack."""
+    complete, torn = complete_lines(path)
+    lines = []
+    for number, text in enumerate(complete, 1):
+        if not text:
             continue
-        for field in IDENTITY:
-            if line.get(field) != example[field]:
-                raise UserError(
-                    f"{path}: the line of id {example['id']!r} has {field} {line.get(field)!r}, but this "
-                    f"run has {example[field]!r}; give another file, or delete this one to start again"
-                )
+        try:
+            line = json.loads(text)
+        except ValueError:
+            raise _something_else(path, f"line {number} is not JSON") from None
+        lacks = [field for field in FIELDS if not isinstance(line, dict) or field not in line]
+        if lacks:
+            raise _something_else(path, f"line {number} lacks {lacks[0]!r}")
+        lines.append(line)
+    if not begins_a_line(torn):
+        raise _something_else(path, "its last line is neither complete nor the beginning of one")
     return lines
 
 
+def _something_else(path: Path, found: str) -> UserError:
+    return UserError(f"{path}: {found}: no file of attack results, or of another version; give another file")
+
+
+def begins_a_line(torn: bytes) -> bool:
+    """Whether a result line, cut somewhere, can look like this: its fields in their order, as far as it goes."""
+    rest = torn.decode(errors="replace")
+    decoder = json.JSONDecoder()
+    for place, field in enumerate(FIELDS):
+        name = f'{", " if place else "{"}"{field}": '
+        if not rest.startswith(name):
+            return name.startswith(rest)
+        rest = rest[len(name) :]
+        try:
+            _, end = decoder.raw_decode(rest)
+        except ValueError:
+            # The value is cut; of text, as the first one is, its quotation mark at least must be there.
+            return place > 0 or rest == "" or rest.startswith('"')
+        rest = rest[end:]
+    return "}".startswith(rest)
+
+
 def append(path: Path, line: AttackLine) -> None:
-    """Add `line` to `path` and force it to disk; several processes may do so to one file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path):
-        append_lines(path, [line])
+    """Add `line` to `path` and force it to disk; several processes may do so to one file.
+
+    UserError where it cannot be written; the lines before it are kept.
+    """
+    with _explained(path, "; it keeps the finished lines"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path):
+            append_lines(path, [line])
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Hold the result file `path` for one run, which can then append to it.
+
+    UserError where another process holds it, it is no regular file, or cannot be written. The system ends the claim
+    of a process that ends, however it does. A new file that got no line is not left behind.
+    """
+    with ExitStack() as stack:
+        with _explained(path):
+            if path.exists() and not path.is_file():
+                raise UserError(f"out: {str(path)!r} is no regular file")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_locked(path))
+            new = not path.exists()
+            path.open("ab").close()
+        if new:
+            stack.callback(_remove_if_empty, path)
+        yield
+
+
+def _remove_if_empty(path: Path) -> None:
+    if path.is_file() and path.stat().st_size == 0:
+        path.unlink()
+
+
+@contextmanager
+def _explained(path: Path, more: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"out: {str(path)!r} cannot be written: {error.strerror or error}{more}") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let no other process hold `path`, by a lock on a file beside it: `append` locks `path` itself, line by line."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows
+        yield
+        return
+    real = Path(os.path.realpath(path))
+    lock = real.with_name(f".{real.name}.lock")
+    with ExitStack() as stack:
+        while True:
+            handle = stack.enter_context(open(lock, "ab"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"out: another process is working on {str(path)!r}") from None
+            if _is_open(lock, handle.fileno()):
+                break
+            # Its last holder removed it after it was opened here.
+            stack.pop_all().close()
+        stack.callback(lock.unlink, missing_ok=True)
+        yield
+
+
+def _is_open(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from robusteval.attacks import places
 
 HOMOGLYPH_MODULE = "textattack.transformations.word_swaps.word_swap_homoglyph_swap"
 USE_MODULE = "textattack.constraints.semantics.sentence_encoders.universal_sentence_encoder.universal_sentence_encoder"
+SBERT_MODULE = "textattack.constraints.semantics.sentence_encoders.sentence_bert.sbert"
 # Every automatic class has a `from_pretrained` of its own; the two last serve all other classes.
 FROM_PRETRAINED = (
     "AutoModel",
@@ -54,6 +55,10 @@ def local_copies(folder: Path | None) -> Iterator[None]:
         encoder = places.use_folder(folder)
         if encoder is not None:
             stack.enter_context(patch.object(_module(USE_MODULE), "hub", SimpleNamespace(load=_use_from(encoder))))
+        sbert = places.model_folder(folder, places.SBERT)
+        if sbert is not None:
+            package = SimpleNamespace(SentenceTransformer=_sbert_from(sbert))
+            stack.enter_context(patch.object(_module(SBERT_MODULE), "sentence_transformers", package))
         stack.enter_context(_models_from(_model_folders(folder)))
         yield
 
@@ -109,6 +114,13 @@ def _instead(table: Path) -> Any:
 def _use_from(folder: Path) -> Any:
     def load(url: str) -> Any:
         return _module("tensorflow_hub").load(str(folder) if url == places.USE_URL else url)
+
+    return load
+
+
+def _sbert_from(folder: Path) -> Any:
+    def load(name: str) -> Any:
+        return _module("sentence_transformers").SentenceTransformer(str(folder) if name == places.SBERT else name)
 
     return load
 

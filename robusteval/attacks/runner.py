@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from robusteval.attacks.cache import LogitsCache
 from robusteval.attacks.example import Attackers
 from robusteval.attacks.fused import FusedPredict, Predict
 from robusteval.attacks.importing import load_textattack, offline
-from robusteval.attacks.lines import AttackLine, append, finished
+from robusteval.attacks.lines import AttackLine, append, claimed, finished
 from robusteval.attacks.lockstep import lock_step
 from robusteval.attacks.memory import release_freed
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
 from robusteval.attacks.randomness import preserved
+from robusteval.attacks.similarity import Similarity
 from robusteval.attacks.summary import AttackSummary, summarise
 from robusteval.attacks.wrapper import Sees
 from robusteval.errors import UserError
@@ -62,12 +63,14 @@ def attack_examples(
     time_limit: float | None = None,
     cache: LogitsCache | None = None,
     sees: Sees | None = None,
+    model: str = "",
     progress: Progress | None = None,
 ) -> AttackResult:
     """Attack the first `count` examples (all if None) with `recipe`, one line each, appended to `out`.
 
     predict: n texts (one string per column each) -> logits [n, K] with K = len(labels).
     out: a file of results; ids that it already holds are not attacked again.
+    model: the name of what is behind `predict` (`cache.victim_name`); a file with lines of another one is refused.
     resources_dir: looked through first for NLTK data and TextAttack's files (see `docs/attacks.md`).
     text_columns: names of the text columns of `examples`, in order; columns: those that may be changed
     (all by default; a recipe may restrict itself further where the names are premise and hypothesis).
@@ -80,7 +83,8 @@ def attack_examples(
 
     An exception inside one example becomes its `error` line. UserError, before any query: an unknown recipe,
     a missing resource, a regression task, a label outside `labels`, an unknown column, a limit that is not
-    positive, a result file that belongs to something else. The global random states are left as they were.
+    positive, a result file that belongs to something else, is in use or cannot be written. UserError, too, where
+    the disk is full; the finished lines are kept. The global random states are left as they were.
     """
     plan = make_plan(
         examples,
@@ -97,12 +101,12 @@ def attack_examples(
     check_parallel(parallel)
 
     def written(targets: Sequence[Target]) -> Generator[AttackLine, None, None]:
-        for line in attack_targets(predict, plan, targets, parallel, cache, sees):
+        for line in attack_targets(predict, plan, targets, parallel, cache, sees, model):
             if out is not None:
                 append(out, line)
             yield line
 
-    return carry_out(plan, written, out, progress)
+    return carry_out(plan, written, out, progress, model)
 
 
 def check_parallel(parallel: int) -> None:
@@ -116,18 +120,21 @@ def carry_out(
     attack: Callable[[Sequence[Target]], Generator[AttackLine, None, None]],
     out: Path | None,
     progress: Progress | None,
+    model: str = "",
 ) -> AttackResult:
-    """Have `attack` make the lines of `plan` that `out` does not hold; all lines, by position."""
-    lines = finished(out, [plan.facts(target) for target in plan.targets]) if out is not None else {}
-    left = [target for target in plan.targets if target.id not in lines]
-    resumed = done = len(plan.targets) - len(left)
-    if left:
-        with closing(attack(left)) as made:
-            for line in made:
-                lines[line["id"]] = line
-                done += 1
-                if progress is not None:
-                    progress(done, len(plan.targets), line)
+    """Have `attack` make the lines of `plan` on `model` that `out` does not hold; all lines, by position."""
+    with claimed(out) if out is not None else nullcontext():
+        expected = [{**plan.facts(target), "model": model} for target in plan.targets]
+        lines = finished(out, expected) if out is not None else {}
+        left = [target for target in plan.targets if target.id not in lines]
+        resumed = done = len(plan.targets) - len(left)
+        if left:
+            with closing(attack(left)) as made:
+                for line in made:
+                    lines[line["id"]] = line
+                    done += 1
+                    if progress is not None:
+                        progress(done, len(plan.targets), line)
     return AttackResult(plan.recipe, plan.seed, tuple(lines[target.id] for target in plan.targets), resumed, out)
 
 
@@ -138,15 +145,18 @@ def attack_targets(
     parallel: int = 1,
     cache: LogitsCache | None = None,
     sees: Sees | None = None,
+    model: str = "",
 ) -> Generator[AttackLine, None, None]:
     """The line of each target, in order of completion, with `parallel` of them under way at any time."""
     load_textattack(plan.resources_dir)
     answers = FusedPredict(predict, len(plan.labels), cache)
     with preserved(), offline(plan.resources_dir), remembered_words():
-        attackers = Attackers(plan, sees)
+        attackers, similarity = Attackers(plan, sees, model), Similarity(plan.resources_dir)
         attacks = [functools.partial(attackers.line, target) for target in targets]
         with closing(lock_step(attacks, parallel, answers)) as lines:
             for number, line in enumerate(lines, 1):
                 if number % RELEASE_EVERY == 0:
                     release_freed()
+                # Here, between the examples: their random states and seconds know nothing of it.
+                line["similarity"] = similarity.of(line)
                 yield line

@@ -10,6 +10,7 @@ import functools
 import multiprocessing
 import os
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from typing import Any
 
 import torch
 
-from robusteval.attacks.cache import LogitsCache
+from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.fused import Predict
 from robusteval.attacks.lines import AttackLine, append
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
@@ -30,13 +31,13 @@ from robusteval.devices import pick_device
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.logs import quiet_libraries
-from robusteval.models import load_model
+from robusteval.models import checkpoint_sha256, load_model, locate
 from robusteval.tasks.base import Examples
 
 
 @dataclass(frozen=True)
 class Victim:
-    """What is attacked. name: of whatever decides its logits besides the text; it keys the cache.
+    """What is attacked. name: of whatever decides its logits besides the text (`victim_name`); it keys the cache.
 
     sees: as in `attack_examples`.
     """
@@ -50,14 +51,16 @@ Load = Callable[[], Victim]
 """Makes the victim inside the process that attacks it; must be picklable (a function of a module, a partial)."""
 
 
-def checkpoint_victim(folder: Path, labels: Sequence[str], max_length: int, device: str, threads: int) -> Victim:
-    """A fine-tuned checkpoint, in fp32; `threads` CPU threads, 0 for torch's own choice."""
+def checkpoint_victim(
+    folder: Path, labels: Sequence[str], max_length: int, device: str, threads: int, precision: str = "fp32"
+) -> Victim:
+    """A fine-tuned checkpoint; `threads` CPU threads, 0 for torch's own choice."""
     if threads:
         torch.set_num_threads(threads)
     loaded = load_model(str(folder), labels=tuple(labels), seed=0, keep_head=True)
     chosen = pick_device(device)
-    predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length)
-    name = f"{loaded.sha256} {max_length} {chosen.type} fp32"
+    predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
+    name = victim_name(checkpoint_sha256(locate(str(folder))[0]), labels, max_length, chosen.type, precision)
     return Victim(predictor.logits, name, token_ids(loaded.tokenizer, max_length))
 
 
@@ -71,6 +74,7 @@ def attack_checkpoint(
     parallel: int = 1,
     max_length: int = 128,
     device: str = "auto",
+    precision: str = "fp32",
     threads: int = 0,
     cache: Path | None = None,
     out: Path | None = None,
@@ -79,6 +83,7 @@ def attack_checkpoint(
 ) -> AttackResult:
     """Attack the fine-tuned classifier in `folder` with `workers` processes.
 
+    precision: "bf16" runs the model in bfloat16 autocast: faster on an accelerator, other numbers than fp32.
     threads: CPU threads of each process, 0 for an equal share of the cores. cache: a file for `LogitsCache`.
     settings: those of `make_plan`. The other arguments, the result and the errors are those of
     `attack_examples`.
@@ -87,10 +92,14 @@ def attack_checkpoint(
     file keeps the finished lines. With more than one worker the calling script needs the usual
     `if __name__ == "__main__":`, because its processes are spawned.
     """
+    _check_numbers(workers, parallel)
     plan = make_plan(examples, labels, recipe, **settings)
+    # As `checkpoint_victim` names it, before anything is loaded.
+    sha256 = checkpoint_sha256(locate(str(folder))[0])
+    model = victim_name(sha256, labels, max_length, pick_device(device).type, precision)
     threads = threads or (max(1, (os.cpu_count() or 1) // workers) if workers > 1 else 0)
-    load = functools.partial(checkpoint_victim, folder, tuple(labels), max_length, device, threads)
-    return attack_in_workers(load, plan, workers, parallel, cache, out, progress)
+    load = functools.partial(checkpoint_victim, folder, tuple(labels), max_length, device, threads, precision)
+    return attack_in_workers(load, plan, workers, parallel, cache, out, progress, model)
 
 
 def attack_in_workers(
@@ -101,36 +110,44 @@ def attack_in_workers(
     cache: Path | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
+    model: str = "",
 ) -> AttackResult:
-    """Carry out `plan` with `workers` processes, each attacking what `load` returns there; one means this one."""
-    check_parallel(parallel)
-    if workers < 1:
-        raise UserError(f"workers: {workers} is out of range, at least 1")
+    """Carry out `plan` with `workers` processes, each attacking what `load` returns there; one means this one.
+
+    model: the name of that victim, which lines bear; a file with lines of another one is refused.
+    """
+    _check_numbers(workers, parallel)
     with ExitStack() as stack:
         file = out
         if file is None:
             file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "lines.jsonl"
-        share = functools.partial(_share, load, plan, parallel, cache, file)
+        share = functools.partial(_share, load, plan, parallel, cache, file, model)
 
         def attack(targets: Sequence[Target]) -> Generator[AttackLine, None, None]:
             if workers == 1 or len(targets) == 1:
                 return share(targets)
             return _together(share, [targets[first::workers] for first in range(workers)], file)
 
-        return carry_out(plan, attack, out, progress)
+        return carry_out(plan, attack, out, progress, model)
+
+
+def _check_numbers(workers: int, parallel: int) -> None:
+    check_parallel(parallel)
+    if workers < 1:
+        raise UserError(f"workers: {workers} is out of range, at least 1")
 
 
 Share = Callable[[Sequence[Target]], Generator[AttackLine, None, None]]
 
 
 def _share(
-    load: Load, plan: AttackPlan, parallel: int, cache: Path | None, out: Path, targets: Sequence[Target]
+    load: Load, plan: AttackPlan, parallel: int, cache: Path | None, out: Path, model: str, targets: Sequence[Target]
 ) -> Generator[AttackLine, None, None]:
     """Attack some targets in this process; a line is on disk before it is returned."""
     victim = load()
     with ExitStack() as stack:
         known = stack.enter_context(LogitsCache(cache, victim.name)) if cache is not None else None
-        for line in attack_targets(victim.predict, plan, targets, parallel, known, victim.sees):
+        for line in attack_targets(victim.predict, plan, targets, parallel, known, victim.sees, model):
             append(out, line)
             yield line
 
@@ -178,6 +195,7 @@ def _received(pipe: Any) -> tuple[str, Any]:
 
 def _work(share: Share, targets: Sequence[Target], pipe: Connection) -> None:
     """In a worker: attack `targets`, and tell the parent after every line and at the end."""
+    _end_with_parent()
     quiet_libraries()
     try:
         for line in share(targets):
@@ -190,3 +208,15 @@ def _work(share: Share, targets: Sequence[Target], pipe: Connection) -> None:
         pipe.send(("mistake", str(error)))
     except Exception as error:
         pipe.send(("crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
+
+
+def _end_with_parent() -> None:
+    """End this process at once when its parent is gone: the next run would meet it in the result file."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,8 @@ from robusteval.attacks import local, places, recipe_entry
 class Variant:
     """The recipe `base` with parts exchanged; everything else stays as TextAttack built it.
 
-    minilm: sentence similarity by the embedded MiniLM instead of the Universal Sentence Encoder, with the same
-    threshold, metric and window.
+    minilm: sentence similarity by the embedded MiniLM instead of the Universal Sentence Encoder or SBERT, with the
+    same threshold, metric and window.
     neighbours: replacements from a list of nearest words instead of the counter-fitted vectors; the constraint on
     the distance of words is left out, because the list holds no distances.
     """
@@ -32,7 +33,12 @@ class Variant:
             path = places.neighbours_file(local.resources_dir()) if self.neighbours else None
             if path is not None:
                 stack.enter_context(local.word_vectors_from("load_neighbours", path))
-            attack = recipe_entry(self.base).load().build(model_wrapper)
+            recipe = recipe_entry(self.base).load()
+            module = sys.modules[recipe.__module__]
+            if self.minilm and hasattr(module, "SBERT"):
+                # Unlike the other encoder, it loads its model as soon as it is made.
+                stack.enter_context(patch.object(module, "SBERT", _minilm_for_sbert))
+            attack = recipe.build(model_wrapper)
         if self.neighbours:
             attack.constraints = _without_distances(attack.constraints)
         if self.minilm:
@@ -50,7 +56,7 @@ def _by_minilm(constraint: Any) -> Any:
     encoders = importlib.import_module("textattack.constraints.semantics.sentence_encoders")
     if not isinstance(constraint, encoders.UniversalSentenceEncoder):
         return constraint
-    return importlib.import_module("robusteval.attacks.sentence_encoder").MiniLMSimilarity(
+    return _minilm(
         threshold=constraint.threshold,
         metric=constraint.metric,
         compare_against_original=constraint.compare_against_original,
@@ -59,13 +65,23 @@ def _by_minilm(constraint: Any) -> Any:
     )
 
 
+def _minilm_for_sbert(model_name: str, **settings: Any) -> Any:
+    return _minilm(**settings)
+
+
+def _minilm(**settings: Any) -> Any:
+    return importlib.import_module("robusteval.attacks.sentence_encoder").MiniLMSimilarity(**settings)
+
+
 TEXTFOOLER_MINILM = Variant("textfooler", minilm=True)
 TEXTBUGGER_MINILM = Variant("textbugger", minilm=True)
 BAE_MINILM = Variant("bae", minilm=True)
 BERT_ATTACK_MINILM = Variant("bert-attack", minilm=True)
 CLARE_MINILM = Variant("clare", minilm=True)
+A2T_MINILM = Variant("a2t", minilm=True)
 TEXTFOOLER_MINILM_NEIGHBOURS = Variant("textfooler", minilm=True, neighbours=True)
 TEXTBUGGER_MINILM_NEIGHBOURS = Variant("textbugger", minilm=True, neighbours=True)
+A2T_MINILM_NEIGHBOURS = Variant("a2t", minilm=True, neighbours=True)
 IGA_NEIGHBOURS = Variant("iga", neighbours=True)
 
 
@@ -95,3 +111,28 @@ class Spanish:
         swap = module.WordSwapWordNet
         with patch.object(module, "WordSwapWordNet", lambda language: swap(language="spa")):
             return recipe.build(model_wrapper)
+
+
+class ChineseMaskedLM:
+    """TextAttack's Chinese recipe without HowNet's words and the characters of like sound: no data but a model.
+
+    Its masked words are those of `chinese.MaskedWords`.
+    """
+
+    @staticmethod
+    def build(model_wrapper: Any) -> Any:
+        """The `textattack.Attack`."""
+        module = importlib.import_module("textattack.attack_recipes.chinese_recipe")
+        composite = module.CompositeTransformation
+        with patch.multiple(
+            module,
+            ChineseWordSwapHowNet=_left_out,
+            ChineseHomophoneCharacterSwap=_left_out,
+            ChineseWordSwapMaskedLM=importlib.import_module("robusteval.attacks.chinese").MaskedWords,
+            CompositeTransformation=lambda parts: composite([part for part in parts if part is not None]),
+        ):
+            return module.ChineseRecipe.build(model_wrapper)
+
+
+def _left_out() -> None:
+    return None

@@ -186,6 +186,8 @@ class Suite(Generic[S]):
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         """Raise UserError where this suite cannot run on the task or model; returns what the user should know.
 
+        A suite that would find no rows at all cannot run (RowsMissing); some of its sets may be missing, with a
+        notice.
         `data` may come without training rows (a finished checkpoint is evaluated).
         """
         return []
@@ -193,6 +195,14 @@ class Suite(Generic[S]):
     def outline(self, data: TaskData, config: EvalConfig) -> str:
         """What `run` will go through, for the plan: sets with their row counts, rates; called after `check`."""
         return ""
+
+    def facts(self, data: TaskData) -> dict[str, str]:
+        """What `run` depends on beside the settings and the rows in `data`; called after `check`.
+
+        Part of a run's name: fingerprints of rows or weights that the suite loads itself, by a name that begins with
+        its own.
+        """
+        return {}
 
     def trial(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> Source:
         """One dev row as perturbations see it, to meet what is missing; UserError where no rates are given."""

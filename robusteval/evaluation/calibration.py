@@ -40,6 +40,9 @@ class Calibration(Suite[CalibrationSettings]):
             )
         return []
 
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        return f"{len(data.dev)} rows in {self.settings.bins} bins"
+
     def run(self, subject: Subject) -> Iterator[Measurement]:
         data, bins = subject.data, self.settings.bins
         gold, logits = data.dev.labels, subject.clean

@@ -16,6 +16,9 @@ from robusteval.evaluation.metrics import accuracy, predictions
 from robusteval.scenarios.groups import WORDS, check_pairs, negation_groups, parse_words
 from robusteval.tasks.load import TaskData
 
+# A plan names the size of each part up to this number of them.
+MANY = 20
+
 
 def parts(subject: Subject, suite: str, members: Any, names: tuple[str, ...]) -> list[Measurement]:
     """The accuracy on each part of dev that has rows; members: the part of each row [n]."""
@@ -29,6 +32,14 @@ def parts(subject: Subject, suite: str, members: Any, names: tuple[str, ...]) ->
     return measured
 
 
+def sizes(members: Any, names: tuple[str, ...]) -> str:
+    """The rows of each part in words, or of the smallest and the largest of many; members: as in `parts`."""
+    counts = np.bincount(np.asarray(members, np.int64), minlength=len(names))
+    if len(names) > MANY:
+        return f"{len(names)} parts of {counts.min()} to {counts.max()} rows"
+    return ", ".join(f"{name} {count}" for name, count in zip(names, counts.tolist(), strict=True))
+
+
 class Classes(Suite[NoSettings]):
     """One measurement per class that occurs in dev: the accuracy on its rows, which is the recall of the class."""
 
@@ -36,6 +47,9 @@ class Classes(Suite[NoSettings]):
         if data.task.regression:
             raise UserError(f"suites: {self.name!r} needs classes, and {data.task.name!r} has scores")
         return []
+
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        return sizes(data.dev.labels, data.task.labels)
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         yield from parts(subject, self.name, subject.data.dev.labels, subject.data.task.labels)
@@ -61,6 +75,9 @@ class Groups(Suite[GroupsSettings]):
         members, names = self._members(data)
         empty = [name for index, name in enumerate(names) if index not in members]
         return [f"{self.name}: no dev row is in the group {', '.join(empty)}"] if empty else []
+
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        return sizes(*self._members(data))
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         members, names = self._members(subject.data)

@@ -152,6 +152,9 @@ class Flatness(Suite[FlatnessSettings]):
         self._examples(data)
         return []
 
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        return f"{len(self._examples(data))} {self.settings.split} rows, {self.settings.directions} directions"
+
     def run(self, subject: Subject) -> Iterator[Measurement]:
         settings, predictor, task = self.settings, subject.predictor, subject.data.task
         began = time.perf_counter()

@@ -5,7 +5,6 @@ Bi-Drop (EMNLP Findings 2023), section 4.6 and Figure 3, after Aghajanyan et al.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 import warnings
@@ -31,7 +30,7 @@ from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task
-from robusteval.tasks.load import TaskData, load_split, resolve, sample
+from robusteval.tasks.load import TaskData, load_other, resolve
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -119,6 +118,10 @@ class Generalisation(Suite[GeneralisationSettings]):
             self._target(name, data)
         return []
 
+    def facts(self, data: TaskData) -> dict[str, str]:
+        targets = (self._target(name, data) for name in self.settings.names)
+        return {f"{self.name} {task.name}": f"{train.fingerprint}-{dev.fingerprint}" for task, train, dev in targets}
+
     def outline(self, data: TaskData, config: EvalConfig) -> str:
         targets = (self._target(name, data) for name in self.settings.names)
         return ", ".join(f"{task.name} {len(dev)} (classifier of {len(train)})" for task, train, dev in targets)
@@ -146,12 +149,10 @@ class Generalisation(Suite[GeneralisationSettings]):
 
     def _target(self, name: str, data: TaskData) -> tuple[Task, Examples, Examples]:
         """A task with its training and dev rows; UserError where they are not there or lack a class."""
-        # split names and revision belong to the task and the repository they were given for
+        # split names belong to the task they were given for
         task = resolve(name, data.config) if name == data.task.name else TASKS[name]
-        same = task.hub == data.task.hub
-        config = data.config if same else dataclasses.replace(data.config, revision="main")
-        train = sample(load_split(task, task.train, config), self.settings.train_limit)
-        dev = sample(load_split(task, task.dev, config), config.eval_limit)
+        train = load_other(task, task.train, self.settings.train_limit, data)
+        dev = load_other(task, task.dev, data.config.eval_limit, data)
         found = len(np.unique(train.labels))
         if not task.regression and found < task.num_labels:
             raise UserError(

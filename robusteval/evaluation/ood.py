@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,10 +18,13 @@ from robusteval.errors import UserError, unknown_name
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task, Transfer
-from robusteval.tasks.load import TaskData, left_out, load_transfer
+from robusteval.tasks.load import TaskData, check_untrained, left_out, load_transfer, overlap
 from robusteval.tasks.sources import RowsMissing
 
 AVERAGE = "average"
+NOT_LOADED = "its rows are not loaded beside a data set given in memory"
+# the tasks that MATCH-Tuning's Table 2 averages over, in the order of its columns
+ADVGLUE_TASKS = ("sst2", "mnli", "rte", "qnli", "qqp")
 
 
 def class_map(task: Task, target: Task, labels: Mapping[str, str]) -> npt.NDArray[np.int64]:
@@ -86,39 +89,54 @@ class OutOfDomainSettings:
 class OutOfDomain(Suite[OutOfDomainSettings]):
     """The task's out-of-domain split, and every transfer: one measurement each, with the metrics of its own task.
 
-    "average" is the mean accuracy over the out-of-domain sets that have the task's own classes (Bi-Drop, Table 4:
-    the in-domain set is left out, and QQP is no column of it); it is given where there are several and none is
-    missing. A run's name does not depend on the rows of transfers, so each measurement bears them in its `frame`:
-    set, split, rows, fingerprint and origin.
+    "average" is the mean accuracy over the chosen out-of-domain sets that have the task's own classes (Bi-Drop,
+    Table 4: the in-domain set is left out, and QQP is no column of it); it is given where there are several and none
+    is missing. The `frame` of a transfer says which rows it had: set, split, rows, fingerprint and origin.
     """
 
     Settings = OutOfDomainSettings
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
-        notices: list[str] = []
-        gone = []
-        for transfer in self._chosen(data.task):
-            target = TASKS[transfer.task]
-            class_map(data.task, target, transfer.labels)
+        task, notices = data.task, list[str]()
+        found, gone = dict[str, Examples](), dict[str, str]()
+        if data.ood is not None and task.out_of_domain is not None:
+            check_untrained(self.name, task, task.out_of_domain, data, "train on another")
+            found[task.out_of_domain] = data.ood
+        for transfer in self._chosen(task):
+            target, option = TASKS[transfer.task], f"ood:splits={transfer.task}="
+            class_map(task, target, transfer.labels)
+            check_untrained(
+                self.name, target, transfer.split or target.dev, data, f"test on another with {option}SPLIT"
+            )
             try:
-                notices += left_out(target, load_transfer(transfer, data, f"ood:splits={target.name}="))
+                found[target.name] = load_transfer(transfer, data, option)
+                notices += left_out(target, found[target.name])
             except RowsMissing as error:
                 if target.name in self.settings.named:
                     raise
+                gone[target.name] = str(error)
                 notices.append(f"no {self.name} {target.name}: {error}")
-                gone.append(target.name)
-        averaged = _averaged(data.task)
+        if not found:
+            if not gone and task.out_of_domain is not None:
+                gone[task.out_of_domain] = NOT_LOADED
+            raise _nothing(self.name, task, gone, "it declares neither an out-of-domain split nor transfers")
+        # those of the dev split are counted already
+        other = {
+            f"{self.name} {name}": rows for name, rows in found.items() if rows.fingerprint != data.dev.fingerprint
+        }
+        notices += overlap(data.train, other)
+        averaged = self._averaged(task)
         lacking = [name for name in averaged if name in gone]
-        if lacking:
+        if lacking and len(averaged) > 1:
             notices.append(f"no {self.name} average: it is over {', '.join(averaged)}, without {', '.join(lacking)}")
         return notices
 
     def outline(self, data: TaskData, config: EvalConfig) -> str:
         counts = [] if data.ood is None else [f"{data.task.out_of_domain} {len(data.ood)}"]
-        for transfer in self._chosen(data.task):
-            with suppress(RowsMissing):
-                counts.append(f"{transfer.task} {len(load_transfer(transfer, data))}")
-        return ", ".join(counts) or "no rows"
+        return ", ".join([*counts, *(f"{transfer.task} {len(rows)}" for transfer, rows in self._found(data))])
+
+    def facts(self, data: TaskData) -> dict[str, str]:
+        return {f"{self.name} {transfer.task}": rows.fingerprint for transfer, rows in self._found(data)}
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         data = subject.data
@@ -126,18 +144,27 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
             logits = subject.predictor.encoded(subject.encode(data.ood))
             yield subject.measure(self.name, "", data.task.out_of_domain, data.ood, logits)
         measured = {}
-        for transfer in self._chosen(data.task):
-            try:
-                examples = load_transfer(transfer, data)
-            except RowsMissing:  # `check` has said so
-                continue
+        for transfer, examples in self._found(data):
             measured[transfer.task] = self._measure(transfer, examples, subject)
             yield measured[transfer.task]
-        averaged = [measured[name] for name in _averaged(data.task) if name in measured]
-        if len(averaged) == len(_averaged(data.task)) > 1:
-            accuracy = float(np.mean([item.metrics["accuracy"] for item in averaged]))
-            note = f"mean of the {len(averaged)} out-of-domain sets with the task's own classes"
-            yield _average(self.name, {"accuracy": accuracy}, averaged, note)
+        averaged = self._averaged(data.task)
+        if len(averaged) > 1 and set(averaged) <= set(measured):
+            items = [measured[name] for name in averaged]
+            accuracy = float(np.mean([item.metrics["accuracy"] for item in items]))
+            note = f"mean of the out-of-domain sets with the task's own classes ({', '.join(averaged)})"
+            yield _average(self.name, {"accuracy": accuracy}, items, note)
+
+    def _found(self, data: TaskData) -> list[tuple[Transfer, Examples]]:
+        """The chosen transfers whose rows are there; `check` has told of the others."""
+        found = []
+        for transfer in self._chosen(data.task):
+            with suppress(RowsMissing):
+                found.append((transfer, load_transfer(transfer, data)))
+        return found
+
+    def _averaged(self, task: Task) -> list[str]:
+        """The sets that the average is over."""
+        return [each.task for each in self._chosen(task) if not each.in_domain and not each.labels]
 
     def _chosen(self, task: Task) -> list[Transfer]:
         """The transfers that were asked for, with the splits that were."""
@@ -173,32 +200,70 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
         )
 
 
-def _averaged(task: Task) -> list[str]:
-    """The sets that the average is over."""
-    return [transfer.task for transfer in task.transfers if not transfer.in_domain and not transfer.labels]
-
-
 def _average(suite: str, metrics: dict[str, float], items: list[Measurement], note: str) -> Measurement:
     return Measurement(suite, AVERAGE, "", metrics, sum(item.n for item in items), 0.0, note)
 
 
-class AdvGlue(Suite[NoSettings]):
-    """Each AdvGLUE set that was found; nothing for a task without one.
+def _nothing(suite: str, task: Task, gone: Mapping[str, str], undeclared: str) -> RowsMissing:
+    """That a suite has no rows at all; gone: set -> why it is not there, undeclared: why there is no such set."""
+    why = "; ".join(f"no {name}: {reason}" for name, reason in gone.items()) or undeclared
+    return RowsMissing(f"suites: {suite!r} has nothing to test {task.name!r} on: {why}")
 
-    "average" has the one metric `score`: the mean over the task's sets of the mean over each set's metrics. This is
-    how MATCH-Tuning's Table 2 counts a task once: MNLI as the mean of matched and mismatched, QQP as the mean of
-    accuracy and F1 (vanilla: (47.57 + (34.99 + 30.00) / 2 + 41.73 + 46.40 + (38.45 + 27.59) / 2) / 5 = 40.24). It
-    is given where there is more than one number and no set is missing.
+
+def task_score(metrics: Sequence[Mapping[str, float]]) -> float:
+    """What a task counts in MATCH-Tuning's Table 2: the mean over its sets of the mean over each set's metrics.
+
+    >>> task_score([{"accuracy": 0.375}, {"accuracy": 0.25}])
+    0.3125
+    """
+    return float(np.mean([np.mean(list(each.values())) for each in metrics]))
+
+
+def advglue_average(numbers: Mapping[str, Mapping[str, float]]) -> float:
+    """MATCH-Tuning's average over five tasks, each of which counts once (Table 2).
+
+    numbers: AdvGLUE set -> its metrics, from models of all five tasks. MNLI counts as the mean of matched and
+    mismatched, QQP as the mean of accuracy and F1 (vanilla: (47.57 + (34.99 + 30.00) / 2 + 41.73 + 46.40 +
+    (38.45 + 27.59) / 2) / 5 = 40.24). Other sets and metrics are passed over.
+    Raises UserError that names what is missing.
+    """
+    sets = {task: {name: TASKS[name].metrics for name in TASKS[task].adversarial} for task in ADVGLUE_TASKS}
+    missing = [
+        f"{name} {metric}"
+        for wanted in sets.values()
+        for name, metrics in wanted.items()
+        for metric in metrics
+        if metric not in numbers.get(name, {})
+    ]
+    if missing:
+        raise UserError(f"advglue: the average over {', '.join(sets)} lacks {', '.join(missing)}")
+    scores = [
+        task_score([{metric: numbers[name][metric] for metric in metrics} for name, metrics in wanted.items()])
+        for wanted in sets.values()
+    ]
+    return float(np.mean(scores))
+
+
+class AdvGlue(Suite[NoSettings]):
+    """Each AdvGLUE set of the task that was found.
+
+    "average" has the one metric `score`, see `task_score`: MNLI is the mean of matched and mismatched, QQP the mean
+    of accuracy and F1. It is given where there is more than one number and no set is missing.
     """
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
+        if not data.adversarial:
+            gone = {name: data.missing.get(name, NOT_LOADED) for name in data.task.adversarial}
+            raise _nothing(self.name, data.task, gone, "no AdvGLUE set is made from it")
         for name in data.adversarial:
             if TASKS[name].labels != data.task.labels:
                 raise UserError(f"suites: {name!r} has other labels than {data.task.name!r}")
-        return []
+        notices = [f"no {self.name} {name}: {reason}" for name, reason in data.missing.items()]
+        sets = {f"{self.name} {name}": rows for name, rows in data.adversarial.items()}
+        return [*notices, *overlap(data.train, sets)]
 
     def outline(self, data: TaskData, config: EvalConfig) -> str:
-        return ", ".join(f"{name} {len(rows)}" for name, rows in data.adversarial.items()) or "no rows"
+        return ", ".join(f"{name} {len(rows)}" for name, rows in data.adversarial.items())
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         measured = []
@@ -208,6 +273,6 @@ class AdvGlue(Suite[NoSettings]):
             yield measured[-1]
         numbers = sum(len(item.metrics) for item in measured)
         if numbers > 1 and len(measured) == len(subject.data.task.adversarial):
-            score = float(np.mean([np.mean(list(item.metrics.values())) for item in measured]))
+            score = task_score([item.metrics for item in measured])
             what = f"the {len(measured)} sets" if len(measured) > 1 else " and ".join(measured[0].metrics)
             yield _average(self.name, {"score": score}, measured, f"mean of {what}")

@@ -22,7 +22,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite, random_sets
 from robusteval.methods.embeddings import edit_embeddings
 from robusteval.methods.tdt import confidence_scores
-from robusteval.models import check_max_length, load_model
+from robusteval.models import check_max_length, load_model, weights_sha256
 from robusteval.perturbations import Source
 from robusteval.perturbations.delete import remove
 from robusteval.perturbations.mask import hide
@@ -252,6 +252,12 @@ class OrderedDrop(Suite[OrderedDropSettings]):
 
     def outline(self, data: TaskData, config: EvalConfig) -> str:
         return f"{', '.join(self.settings.names)} {random_sets(config)}"
+
+    def facts(self, data: TaskData) -> dict[str, str]:
+        if "confidence" not in self.settings.names or self.settings.scores is None:
+            return {}
+        # the confidence layer is one of the folder's .safetensors files
+        return {f"{self.name} scores": weights_sha256(Path(self.settings.scores).expanduser())}
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         note = ""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from robusteval.config import check_choice
 from robusteval.encoding import Collator, Encoded, encode, join
 
 # Padded tokens per batch: on a CPU larger batches leave the cache, on an accelerator smaller ones leave it idle.
@@ -21,11 +22,22 @@ STREAM_BATCHES = 16
 class Predictor:
     """A model, its tokenizer and a maximal length; turns texts or encoded rows into logits.
 
+    precision: "fp32", or "bf16" for bfloat16 autocast.
     rows, calls: how many rows went through the model, in how many forward passes.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, max_length: int = 128, *, batch_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        max_length: int = 128,
+        *,
+        batch_tokens: int | None = None,
+        precision: str = "fp32",
+    ) -> None:
+        check_choice("precision", precision, ("fp32", "bf16"))
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
+        self.precision = precision
         self.device = next(model.parameters()).device
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (TOKENS_CPU if on_cpu else TOKENS_ACCELERATOR)
@@ -47,7 +59,7 @@ class Predictor:
         training = self.model.training
         self.model.eval()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), self._autocast():
                 for rows in self._batches(order, lengths):
                     batch = self._collate(encoded, rows).to(self.device)
                     result[rows] = self.model(**batch.inputs).logits.float().cpu().numpy()
@@ -56,6 +68,9 @@ class Predictor:
         finally:
             self.model.train(training)
         return result
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def stream(self, sets: Iterable[Encoded]) -> Iterator[npt.NDArray[np.float32]]:
         """Logits of each of many sets of rows, in turn; as many sets as fill a few batches share one sorted pass."""

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from robusteval.anatomy import anatomy
-from robusteval.config import check_choice, check_range
+from robusteval.config import EvalConfig, check_choice, check_range
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.gradients import batches, differentiable
 from robusteval.methods.base import task_loss
 from robusteval.methods.parts import block_parameters
-from robusteval.tasks.load import sample
+from robusteval.tasks.load import TaskData, sample
 
 # Entries that are binned at once: bounds the temporary memory.
 PIECE = 1 << 20
@@ -182,6 +182,9 @@ class Sensitivity(Suite[SensitivitySettings]):
 
     Settings = SensitivitySettings
     acts_inside = True
+
+    def outline(self, data: TaskData, config: EvalConfig) -> str:
+        return f"{len(sample(data.dev, self.settings.rows))} rows, {self.settings.parameters} parameters"
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         settings, predictor, data = self.settings, subject.predictor, subject.data

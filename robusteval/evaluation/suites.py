@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from robusteval.anatomy import check_architecture
 from robusteval.config import EvalConfig, parse_part
 from robusteval.encoding import Encoded
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite, random_sets
 from robusteval.perturbations import PERTURBATIONS, Source
 from robusteval.registry import Registry
 from robusteval.seeds import derive
+from robusteval.tasks.base import Task
 from robusteval.tasks.load import TaskData
+from robusteval.tasks.sources import RowsMissing
 
 SUITES: Registry[type[Suite[Any]]] = Registry("suite")
 for _name, _target, _summary in (
@@ -47,6 +50,41 @@ def build_suites(texts: Sequence[str]) -> dict[str, Suite[Any]]:
         name, values = parse_part(text, "suites")
         built[text] = SUITES[name].configure(name, values)
     return built
+
+
+def default_suites(task: Task) -> tuple[str, ...]:
+    """The suites of a task where none are named: clean and perturbed text, and the other text that it declares."""
+    ood = ("ood",) if task.out_of_domain or task.transfers else ()
+    advglue = ("advglue",) if task.adversarial else ()
+    return ("clean", "mask", "replace", *ood, *advglue)
+
+
+def check_suites(
+    suites: Mapping[str, Suite[Any]],
+    data: TaskData,
+    tokenizer: Any,
+    config: EvalConfig,
+    architecture: str,
+    optional: Collection[str] = (),
+) -> tuple[dict[str, Suite[Any]], list[str]]:
+    """The suites that can run, and what the user should know before they do; UserError where one cannot.
+
+    architecture: the model's `model_type`. optional: suites that nobody named; where the rows of one are nowhere, it
+    is left out with a notice.
+    """
+    kept, notices = {}, []
+    for text, suite in suites.items():
+        if suite.acts_inside:
+            check_architecture(architecture)
+        try:
+            notices += suite.check(data, tokenizer, config)
+        except RowsMissing as error:
+            if text not in optional:
+                raise
+            notices.append(str(error))
+        else:
+            kept[text] = suite
+    return kept, notices
 
 
 class Clean(Suite[NoSettings]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from transformers import AutoConfig, AutoTokenizer
 
 from robusteval.anatomy import check_architecture
 from robusteval.attacks import recipe_entry
-from robusteval.attacks.resources import require
+from robusteval.attacks.plan import recipe_facts
 from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig, TrainConfig
 from robusteval.devices import check_tracker, pick_device, pick_precision
 from robusteval.encoding import encode
 from robusteval.errors import UserError
-from robusteval.evaluation.base import Suite
-from robusteval.experiments.run import Options, run_facts, suites_of
+from robusteval.evaluation.suites import build_suites, check_suites
+from robusteval.experiments.run import Options, run_facts
 from robusteval.experiments.store import RunFolder, check_output, claim_output
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
@@ -31,7 +31,7 @@ from robusteval.tasks.load import TaskData, load_task
 class Plan:
     """Runs that are ready to start, with their rows in memory and what the user should know.
 
-    tests: every suite of any run and what it goes through, in words.
+    tests: every suite and what it goes through, in words.
     """
 
     spec: ExperimentSpec
@@ -56,6 +56,7 @@ def make_spec(
 
     A training setting comes from, in this order: the method's own text ("match:learning_rate=1e-5"), what the
     user set for all (`explicit`), what the method's paper uses, the model's recommendation, the default.
+    Every run has the suites that any scenario brings, so that training without a scenario has their numbers too.
     """
     parsed = [MethodConfig.parse(text) for text in methods]
     columns = []
@@ -67,33 +68,60 @@ def make_spec(
         columns.append(dataclasses.replace(method, train={**paper, **method.train}))
     train = TrainConfig(**{"learning_rate": recommended_learning_rate(base.model), **explicit})
     ladder = tuple(scenario for text in scenarios for scenario in ScenarioConfig.parse(text))
-    return ExperimentSpec(dataclasses.replace(base, train=train), tuple(columns), tuple(seeds), ladder)
+    suites = (*base.evaluation.suites, *_scenario_suites(base.evaluation.suites, ladder))
+    evaluation = dataclasses.replace(base.evaluation, suites=suites)
+    base = dataclasses.replace(base, train=train, evaluation=evaluation)
+    return ExperimentSpec(base, tuple(columns), tuple(seeds), ladder)
 
 
-def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
+def _scenario_suites(asked: Sequence[str], scenarios: Sequence[ScenarioConfig]) -> tuple[str, ...]:
+    """The suites that scenarios bring, but for those that were asked for under any settings.
+
+    Raises UserError where two scenarios bring one suite with different settings: its rows bear its name alone.
+    """
+    names = {text.partition(":")[0].strip() for text in asked}
+    brought = [text for config in scenarios for scenario in build_scenarios(config) for text in scenario.suites]
+    own: dict[str, str] = {}
+    for text in brought:
+        name = text.partition(":")[0]
+        if name not in names and own.setdefault(name, text) != text:
+            raise UserError(
+                f"scenario: one brings the suite {own[name]!r} and another {text!r}, but every run has the same "
+                "suites; name one of the two in --suites"
+            )
+    return tuple(own.values())
+
+
+def make_plan(spec: ExperimentSpec, options: Options, optional: Collection[str] = ()) -> Plan:
     """Check names, settings, data, model, device and resources; nothing is written.
 
+    optional: suites that nobody named; the experiment goes without those whose rows are nowhere, and says so.
     Raises UserError for the first thing that cannot work.
     """
     for recipe in spec.base.evaluation.attacks:
         recipe_entry(recipe)
     runs = spec.runs()
+    suites = build_suites(spec.base.evaluation.suites)
     for run in runs:
         kept = build_method(run.method).keeps
-        for suite in suites_of(run).values():
+        for suite in suites.values():
             suite.check_method(run.method.label, kept)
     check_tracker(options.track)
     device = pick_device(options.device)
     for run in runs:
         pick_precision(run.train.precision, device)
-    check_output(options.out, spec)
     data = load_task(spec.base.task, spec.base.data)
     folder, _ = locate(spec.base.model, spec.base.model_revision)
-    facts = run_facts(data, weights_sha256(folder))
-    notices = [*data.notices, *(f"no {name}: {reason}" for name, reason in data.missing.items())]
+    weights = weights_sha256(folder)
+    notices = list(data.notices)
     notices += _check_scenarios(spec, data)
-    suites = {text: suite for run in runs for text, suite in suites_of(run).items()}
-    notices += _check_model(spec, folder, data, list(suites.values()))
+    config, tokenizer, told = _check_model(spec, folder, data)
+    suites, missing = check_suites(suites, data, tokenizer, spec.base.evaluation, config.model_type, optional)
+    notices += [*missing, *told]
+    evaluation = dataclasses.replace(spec.base.evaluation, suites=tuple(suites))
+    spec = dataclasses.replace(spec, base=dataclasses.replace(spec.base, evaluation=evaluation))
+    check_output(options.out, spec)
+    facts = run_facts(data, weights, suites.values())
     outlines = ((text, suite.outline(data, spec.base.evaluation)) for text, suite in suites.items())
     tests = [f"{text}: {outline}" if outline else text for text, outline in outlines]
     if data.task.regression and spec.base.evaluation.attacks:
@@ -101,26 +129,32 @@ def make_plan(spec: ExperimentSpec, options: Options) -> Plan:
     elif spec.base.evaluation.attacks:
         data.task.changeable(spec.base.evaluation.columns)
         for recipe in spec.base.evaluation.attacks:
-            require(recipe, options.resources_dir)
-    return Plan(spec, runs, data, facts, notices, tests)
+            facts |= recipe_facts(recipe, options.resources_dir)
+    return Plan(spec, spec.runs(), data, facts, notices, tests)
 
 
 def _check_scenarios(spec: ExperimentSpec, data: TaskData) -> list[str]:
-    """Prepare every training set once, so that an impossible scenario is found; a notice with its counts."""
+    """Prepare every training set once, so that an impossible scenario is found.
+
+    Its counts are one notice where all seeds have the same, else one of each seed.
+    """
     notices = []
     for config in spec.scenarios:
         scenarios = build_scenarios(config)
-        prepared = [prepare(scenarios, data.train, data.task, seed) for seed in spec.seeds]
-        if scenarios:
-            counts = "".join(f", {name} {count}" for name, count in prepared[0].counts.items())
-            notices.append(
-                f"{config.label}: trained on {len(prepared[0].examples)} rows{counts} (seed {spec.seeds[0]})"
-            )
+        told = {}
+        for seed in spec.seeds:
+            prepared = prepare(scenarios, data.train, data.task, seed)
+            counts = "".join(f", {name} {count}" for name, count in prepared.counts.items())
+            told[seed] = f"{config.label}: trained on {len(prepared.examples)} rows{counts}"
+        if scenarios and len(set(told.values())) == 1:
+            notices.append(told[spec.seeds[0]])
+        elif scenarios:
+            notices += [f"{text} (seed {seed})" for seed, text in told.items()]
     return notices
 
 
-def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData, suites: Sequence[Suite[Any]]) -> list[str]:
-    """What can be known of the model from its configuration and tokenizer alone."""
+def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData) -> tuple[Any, Any, list[str]]:
+    """Configuration and tokenizer, and what the user should know of them."""
     trust = spec.base.trust_remote_code
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
@@ -135,15 +169,11 @@ def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData, suites: Seq
             check_architecture(config.model_type)
     length = spec.base.train.max_length
     notices = []
-    for suite in suites:
-        if suite.acts_inside:
-            check_architecture(config.model_type)
-        notices += suite.check(data, tokenizer, spec.base.evaluation)
     for name, examples in (("training", data.train), ("dev", data.dev)):
         cut = encode(tokenizer, examples.texts, max_length=length).truncated
         if cut:
             notices.append(f"{cut} of {len(examples)} {name} texts are cut to {length} tokens (max_length)")
-    return notices
+    return config, tokenizer, notices
 
 
 def start(plan: Plan, options: Options) -> None:

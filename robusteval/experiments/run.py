@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +16,22 @@ import torch
 
 import robusteval
 from robusteval.attacks import recipe_entry
-from robusteval.attacks.cache import LogitsCache
+from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import AttackSummary, ProgressNote
 from robusteval.attacks.wrapper import token_ids
 from robusteval.config import RunSpec, to_dict
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
-from robusteval.evaluation.base import Measurement, Subject, Suite
+from robusteval.evaluation.base import Subject, Suite
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
 from robusteval.experiments.environment import git_commit, hardware, versions
-from robusteval.experiments.predictions import PredictionsFile
 from robusteval.experiments.store import RunFolder
+from robusteval.experiments.testing import measurement_rows, run_suite
 from robusteval.methods.compose import attach, build_method
-from robusteval.models import LoadedModel, check_max_length, load_model, save_checkpoint
+from robusteval.models import LoadedModel, check_max_length, checkpoint_sha256, load_model, save_checkpoint
 from robusteval.progress import ProgressBar
 from robusteval.rows import Row
 from robusteval.scenarios.base import Prepared, Scenario, build_scenarios, prepare
@@ -61,9 +62,10 @@ class Options:
     cache: bool = True
 
 
-def run_facts(data: TaskData, model_sha256: str) -> dict[str, str]:
-    """What besides the spec decides a run's numbers; part of its name, so a change of either is a new run."""
-    return {"data": data.fingerprint, "model": model_sha256, "code": robusteval.__version__}
+def run_facts(data: TaskData, model_sha256: str, suites: Iterable[Suite[Any]]) -> dict[str, str]:
+    """What besides the spec decides a run's numbers; part of its name, so a change of any is a new run."""
+    own = {name: value for suite in suites for name, value in suite.facts(data).items()}
+    return {"data": data.fingerprint, "model": model_sha256, "code": robusteval.__version__, **own}
 
 
 def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskData | None = None) -> RunFolder:
@@ -97,30 +99,17 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
         hook = None if method.plain_at_evaluation else attach(_bound(method, data, device, spec), loaded.model)
         predictor = Predictor(loaded.model, loaded.tokenizer, spec.train.max_length)
         subject = Subject(predictor, data, spec.evaluation, folder.model)
-        for text, suite in suites_of(spec).items():
+        for text, suite in build_suites(spec.evaluation.suites).items():
             if text not in stages:
                 _evaluate(text, suite, spec, folder, subject)
         if not data.task.regression:
             for recipe in spec.evaluation.attacks:
                 if f"attack/{recipe_entry(recipe).name}" not in stages:
-                    _attack(recipe, spec, options, folder, subject, loaded.sha256, hooked=hook is not None)
+                    _attack(recipe, spec, options, folder, subject, hooked=hook is not None)
         if hook is not None:
             hook.remove()
         folder.finish(keep_model=options.keep_models)
     return folder
-
-
-def suites_of(spec: RunSpec) -> dict[str, Suite[Any]]:
-    """The suites of a run: those asked for, and those that measure what its scenario is about."""
-    asked = list(spec.evaluation.suites)
-    names = {text.partition(":")[0] for text in asked}
-    own = [
-        text
-        for scenario in build_scenarios(spec.scenario)
-        for text in scenario.suites
-        if text.partition(":")[0] not in names
-    ]
-    return build_suites([*asked, *dict.fromkeys(own)])
 
 
 def _bound(method: Any, data: TaskData, device: torch.device, spec: RunSpec) -> Any:
@@ -231,29 +220,13 @@ def _train_rows(spec: RunSpec, folder: RunFolder, split: str, prepared: Prepared
 
 
 def _evaluate(text: str, suite: Suite[Any], spec: RunSpec, folder: RunFolder, subject: Subject) -> None:
-    path = folder.path / "predictions" / f"{suite.name}.parquet"
-    with PredictionsFile(path, regression=subject.data.task.regression) as file:
-        subject.record = file.add
-        measurements = list(suite.run(subject))
-        subject.record = None
-    frames = [item.frame for item in measurements if item.frame is not None]
-    if frames:
-        folder.write_frame(suite.name, frames)
-    folder.finish_stage(text, [row for item in measurements for row in _suite_rows(spec, folder, item)])
+    measurements = run_suite(suite, subject, folder)
+    make = functools.partial(_row, spec, folder)
+    rows = [row for item in measurements for row in measurement_rows(item, make, _selected(spec))]
+    folder.finish_stage(text, rows)
     for item in measurements:
         if item.note.startswith("collapsed"):
             logger.warning("%s has %s: it predicts nothing else", run_title(spec), item.note)
-
-
-def _suite_rows(spec: RunSpec, folder: RunFolder, item: Measurement) -> list[Row]:
-    note = "; ".join(filter(None, (item.note, _selected(spec))))
-    return [
-        _row(
-            spec, folder, suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value,
-            n=item.n, seconds=round(item.seconds, 3), note=note, spread=item.spread.get(metric, ()),
-        )
-        for metric, value in item.metrics.items()
-    ]  # fmt: skip
 
 
 def _selected(spec: RunSpec) -> str:
@@ -266,7 +239,6 @@ def _attack(
     options: Options,
     folder: RunFolder,
     subject: Subject,
-    checkpoint: str,
     *,
     hooked: bool,
 ) -> None:
@@ -277,7 +249,11 @@ def _attack(
     note = ProgressNote()
     device = predictor.device.type
     # a method with a hook at evaluation answers differently from its checkpoint
-    victim = f"{checkpoint} {spec.train.max_length} {device} fp32 {spec.method.label if hooked else ''}".strip()
+    method = spec.method.label if hooked else ""
+    precision = config.attack_precision
+    predictor = Predictor(predictor.model, predictor.tokenizer, predictor.max_length, precision=precision)
+    sha256 = checkpoint_sha256(folder.model)
+    victim = victim_name(sha256, data.task.labels, predictor.max_length, device, precision, method)
     with ExitStack() as stack:
         bar = stack.enter_context(
             ProgressBar(f"attack {name} on {run_title(spec)}", len(examples), quiet=options.quiet)
@@ -300,7 +276,8 @@ def _attack(
             time_limit=config.time_limit,
             cache=known,
             sees=token_ids(predictor.tokenizer, predictor.max_length),
-            progress=lambda done, total, line: bar.advance(1, note(done, total, line)),
+            model=victim,
+            progress=lambda done, total, line: bar.reach(done, total, note(done, total, line)),
         )
     seconds = round(time.perf_counter() - began, 3)
     folder.finish_stage(f"attack/{name}", _attack_rows(spec, folder, name, result.summary, data, seconds))
@@ -310,19 +287,14 @@ def _attack_rows(
     spec: RunSpec, folder: RunFolder, recipe: str, summary: AttackSummary, data: TaskData, seconds: float
 ) -> list[Row]:
     """Every number with its own denominator."""
-    errors = f"{summary.errors} of {summary.examples} examples ended in an error" if summary.errors else ""
-    note = "; ".join(filter(None, (errors, _selected(spec))))
-    numbers: Sequence[tuple[str, float, int]] = (
-        ("attacked_clean_accuracy", summary.clean_accuracy, summary.evaluated),
-        ("accuracy_under_attack", summary.accuracy_under_attack, summary.evaluated),
-        ("attack_success_rate", summary.attack_success_rate, summary.attacked),
-        ("mean_queries", summary.mean_queries, summary.attacked),
-        ("mean_words_changed_percent", summary.mean_words_changed_percent, summary.succeeded),
-    )
+    note = "; ".join(filter(None, (summary.warning, _selected(spec))))
+    names = {"clean_accuracy": "attacked_clean_accuracy"}  # it is of the attacked rows only
+    # model rows depend on what the cache held when an attack was resumed: they are no result
     return [
         _row(
-            spec, folder, suite="attack", suite_value=recipe, split=data.task.dev, metric=metric, value=value,
-            n=n, seconds=seconds, note=note,
+            spec, folder, suite="attack", suite_value=recipe, split=data.task.dev, metric=names.get(metric, metric),
+            value=value, n=n, seconds=seconds, note=note,
         )
-        for metric, value, n in numbers
+        for metric, value, n in summary.metrics()
+        if (n or metric != "mean_similarity") and metric != "mean_model_rows"
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from robusteval.config import RunSpec
 from robusteval.experiments.engine import run_plan
 from robusteval.experiments.plan import Plan, start
 from robusteval.experiments.run import Options, run_title
+from robusteval.experiments.testing import checkpoint_rows
 from robusteval.report.render import print_table, write_table
 from robusteval.report.table import Table, build_table
 from robusteval.rows import Row
@@ -44,8 +46,11 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
         console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
 
-def run_session(plan: Plan, options: Options, console: Console, workers: int = 1) -> int:
-    """Do the open runs, then print and write the table; returns the exit code."""
+def run_session(plan: Plan, options: Options, console: Console, workers: int = 1, max_errors: int = 0) -> int:
+    """Do the open runs, then print and write the table; returns the exit code.
+
+    It is 2 where a run failed, and 1 where more than `max_errors` examples of one attack ended in an error.
+    """
     start(plan, options)
     began = time.perf_counter()
 
@@ -54,23 +59,29 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
         console.print(f"{passed:>7}  {run_title(run)}: {outcome}", markup=False, soft_wrap=True)
 
     failed = run_plan(plan, options, report, workers)
-    table = experiment_table(plan, options, failed)
+    rows = finished_rows(plan, options)
+    table = experiment_table(plan, rows, failed)
     if table.lines:
         write_table(table, options.out / "report")
         print_table(table, console)
         console.print(f"table.md, table.csv, table.tex in {options.out / 'report'}", markup=False, soft_wrap=True)
     for run, message in failed:
         console.print(f"[red]failed:[/] {escape(f'{run_title(run)}: {message}')}", soft_wrap=True)
-    return 2 if failed else 0
+    errors = [row for row in rows if row.metric == "errors" and row.value > max_errors]
+    for row in errors:
+        what = f"{row.run}: {row.value:.0f} of {row.n} examples under {row.suite_value}, more than {max_errors}"
+        console.print(f"[red]errors:[/] {escape(what)}; the messages are in its attacks/", soft_wrap=True)
+    return 2 if failed else 1 if errors else 0
 
 
-def experiment_table(plan: Plan, options: Options, failed: list[tuple[RunSpec, str]]) -> Table:
-    """The table of every finished run of the plan; what failed is named in its notes."""
-    rows: list[Row] = []
-    for run in plan.runs:
-        folder = plan.folder(run, options.out)
-        if folder.done:
-            rows += folder.rows()
+def finished_rows(plan: Plan, options: Options) -> list[Row]:
+    """Every number of the runs that are done."""
+    folders = [plan.folder(run, options.out) for run in plan.runs]
+    return [row for folder in folders if folder.done for row in folder.rows()]
+
+
+def experiment_table(plan: Plan, rows: Sequence[Row], failed: Sequence[tuple[RunSpec, str]]) -> Table:
+    """The table of the finished runs' rows; what failed is named in its notes."""
     selected = {run.method.label: run.train.select == "best" for run in plan.runs}
     best = [label for label, on_dev in selected.items() if on_dev]
     last = [label for label, on_dev in selected.items() if not on_dev]
@@ -81,14 +92,7 @@ def experiment_table(plan: Plan, options: Options, failed: list[tuple[RunSpec, s
     return build_table(rows, [method.label for method in plan.spec.methods], notes)
 
 
-def evaluation_rows(evaluation: Evaluation, name: str) -> list[Row]:
-    """The measurements of one checkpoint as rows, so that the same table shows them."""
-    return [
-        Row(
-            run=name, task=evaluation.task.name, method=name, scenario="none", scenario_value=None, seed=0,
-            suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value, n=item.n,
-            seconds=item.seconds, note=item.note, spread=item.spread.get(metric, ()),
-        )
-        for item in evaluation.measurements
-        for metric, value in item.metrics.items()
-    ]  # fmt: skip
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """What one checkpoint measured, and under it what the user should know."""
+    rows = checkpoint_rows(evaluation.measurements, evaluation.task.name, evaluation.name)
+    return build_table(rows, [evaluation.name], evaluation.notices)

@@ -18,6 +18,9 @@ from robusteval.errors import UserError
 from robusteval.files import append_lines, read_lines, write_atomic, write_json
 from robusteval.rows import Row, line_row, row_line
 
+# Beside the results of `evaluate`: what was tested, on which rows, and how.
+EVALUATION = "evaluation.json"
+
 
 class RunFolder:
     """The files of one run.
@@ -136,6 +139,16 @@ def check_output(out: Path, spec: ExperimentSpec) -> None:
             raise UserError(f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder")
     elif out.is_dir() and any(out.iterdir()):
         raise UserError(f"out: {str(out)!r} is not empty and holds no experiment; choose another --out folder")
+
+
+def check_evaluation(out: Path) -> None:
+    """Raise UserError unless `out` is new, empty, or holds the results of `evaluate`, which the next ones replace."""
+    if (out / EVALUATION).is_file() or not out.exists():
+        return
+    if not out.is_dir():
+        raise UserError(f"out: {str(out)!r} is a file")
+    if any(path.name != ".lock" for path in out.iterdir()):
+        raise UserError(f"out: {str(out)!r} is not empty and holds no evaluation; choose another --out folder")
 
 
 def claim_output(out: Path, spec: ExperimentSpec) -> None:

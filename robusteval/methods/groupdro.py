@@ -73,6 +73,8 @@ class GroupDRO(Method[GroupDROSettings]):
         self._q = torch.full_like(sizes, 1 / len(sizes))
         if len(sizes) == 1 and self.settings.groups != "none":
             self.notices.append(f"{self.name}: there is one group only, so this is vanilla fine-tuning")
+        elif self.settings.groups == "auto" and not self._own_groups:
+            self.notices.append(f"{self.name}: the scenario brings no groups, so the classes are the groups")
         if len(sizes) > 1 and data.config.accumulation > 1:
             self.notices.append(
                 f"{self.name}: the group losses are those of a micro-batch, {data.config.accumulation} of which make a "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from robusteval.files import write_atomic
-from robusteval.report.table import SECONDARY, Table, cell_text, count_text, line_name, verdict
+from robusteval.report.table import SECONDARY, Cell, Table, cell_text, count_text, line_name, verdict
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -52,18 +53,32 @@ def markdown(table: Table) -> str:
 
 
 def csv(table: Table) -> str:
-    """One line per test and method, raw numbers."""
+    """One line per test and method, raw numbers.
+
+    sets, set_std, set_min, set_max: the spread over random sets, of all seeds together, where a test has some.
+    """
     records = [
         {
             "task": table.task, "scenario": line.scenario, "suite": line.suite, "suite_value": line.value,
             "split": line.split, "metric": line.metric, "method": method, "mean": cell.mean, "std": cell.std,
-            "delta": cell.delta, "drop": cell.drop, "seeds": len(cell.values), "n_min": line.n[0],
-            "n_max": line.n[1], "note": cell.note,
+            "delta": cell.delta, "drop": cell.drop, "seeds": len(cell.values), **_over_sets(cell),
+            "n_min": line.n[0], "n_max": line.n[1], "note": cell.note,
         }
         for line in table.lines
         for method, cell in line.cells.items()
     ]  # fmt: skip
-    return str(pd.DataFrame(records).to_csv(index=False))
+    return str(pd.DataFrame(records).astype({"sets": "Int64"}).to_csv(index=False))
+
+
+def _over_sets(cell: Cell) -> dict[str, float | None]:
+    """Number, sample standard deviation and ends of a cell's values on random sets; nothing where it has none."""
+    values = cell.spread
+    return {
+        "sets": len(values) or None,
+        "set_std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "set_min": min(values, default=None),
+        "set_max": max(values, default=None),
+    }
 
 
 def latex(table: Table) -> str:

@@ -16,11 +16,11 @@ TIMES_100 = {
     "worst_case_accuracy", "attacked_clean_accuracy", "accuracy_under_attack", "attack_success_rate", "insensitive",
 }  # fmt: skip
 # Counts, sizes and percentages, shown with one decimal; all other numbers with three digits.
-COUNTS = {"steps", "peak_memory_mb", "mean_queries", "mean_words_changed_percent", "rows"}
+COUNTS = {"steps", "peak_memory_mb", "mean_queries", "errors", "mean_words_changed_percent", "rows"}
 # What a comparison of sturdiness rests on: scores on perturbed, shifted and attacked text.
 STURDINESS = {"mask", "replace", "delete", "swap", "typos", "ood", "advglue", "attack"}
 # In table.csv and the rows only: they would double the table.
-SECONDARY = {"flip_rate", "worst_case_accuracy"}
+SECONDARY = {"flip_rate", "worst_case_accuracy", "errors"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Cell:
 
     values: one per seed that has a value, in seed order; undefined: seeds whose number has no denominator (an
     attack with nothing to attack). delta: mean difference to the baseline over seeds that both have; drop: to the
-    same method without the scenario.
+    same method without the scenario. spread: the value on every random set of every seed.
     """
 
     values: tuple[float, ...]
@@ -37,6 +37,7 @@ class Cell:
     note: str = ""
     undefined: int = 0
     drop: float | None = None
+    spread: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -121,7 +122,7 @@ def _cell(runs: dict[int, Row], baseline: dict[int, Row], plain: dict[int, Row])
         note = "collapsed"
     return Cell(
         values, _difference(runs, baseline), note, len(ordered) - len(values),
-        _difference(runs, plain),
+        _difference(runs, plain), tuple(each for row in ordered for each in row.spread if not math.isnan(each)),
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ class Transcript(NamedTuple):
     """One result line, ready to be shown.
 
     before, after: predicted label and its probability, "" where an error came first.
-    columns: name and pieces of every text column. facts: queries, changed words, remarks.
+    columns: name and pieces of every text column. facts: queries, changed words, similarity, remarks.
     """
 
     id: str
@@ -110,6 +110,8 @@ def _transcript(line: Mapping[str, Any]) -> Transcript:
     facts = [f"{line['queries']} queries"]
     if line["words_changed"] is not None:
         facts.append(f"{line['words_changed']} of {line['words']} words changed")
+    if line.get("similarity") is not None:
+        facts.append(f"similarity {line['similarity']:.2f}")
     if line["message"]:
         facts.append(line["message"])
     return Transcript(

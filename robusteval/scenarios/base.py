@@ -51,7 +51,7 @@ class Scenario(Generic[S]):
 
     @property
     def suites(self) -> tuple[str, ...]:
-        """Test suites, as a user would write them, for what this scenario is about; they run beside those asked for."""
+        """Suites, as a user would write them, for what this scenario is about; its whole experiment measures them."""
         return ()
 
     def generator(self, seed: int) -> np.random.Generator:

@@ -17,7 +17,8 @@ from robusteval.tasks.base import Task
 class MinoritySettings:
     """Exactly one of `keep` and `reduce` is given.
 
-    label: the class, by name or by index; by default the one with the integer label 1, as in both papers.
+    label: the class, by name or by index; by default the one with the integer label 1, as in both papers: the class
+        named "1" where there is one, else the class of index 1.
     keep: share of its rows that stays (MATCH-TUNING: "reduce to" 0.3, 0.4, 0.5).
     reduce: share of its rows that goes (Bi-Drop: "reduce by" 0.7, 0.6, 0.5, the same data).
     """
@@ -58,7 +59,7 @@ class Minority(Scenario[MinoritySettings]):
     def prepare(self, given: Prepared, task: Task, seed: int) -> Prepared:
         check_classification(self.name, task)
         wanted, share = self.settings.label, self.settings.share
-        index = 1 if wanted is None else class_index(wanted, task, "minority:label")
+        index = class_index(1 if wanted is None else wanted, task, "minority:label")
         labels = given.examples.labels
         rows = np.flatnonzero(labels == index)
         if not len(rows):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from robusteval.errors import UserError, nearest
 from robusteval.tasks.base import Examples, Task, fingerprint
+from robusteval.tasks.sources import typed
 
 # how the hub's versions and the raw files of inference sets mark a row on whose label the annotators did not agree
 NO_GOLD = ("-1", "-")
@@ -43,7 +44,7 @@ def examples_from_frame(
             record["unlabelled"] = str(int((~labelled).sum()))
             frame = frame[labelled]
     texts = tuple(_texts(frame[column], task.separator, f"{where}: column {column!r}") for column in task.text_columns)
-    values = frame[task.label_column]
+    values = typed(frame, task.label_column)
     labels = _scores(values, task, label_where) if task.regression else _classes(values, task, label_where)
     ids = tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else frame.index))
     return Examples(texts, labels, ids, fingerprint(texts, labels), record)
@@ -74,8 +75,6 @@ def _texts(column: pd.Series[Any], separator: str, where: str) -> tuple[str, ...
     for row, value in zip(column.index, column.tolist(), strict=True):
         if separator and isinstance(value, list | tuple | np.ndarray) and all(isinstance(each, str) for each in value):
             value = separator.join(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)  # a column of a file that holds digits only
         if not isinstance(value, str):
             nothing = value is None or value != value
             raise UserError(
@@ -152,7 +151,7 @@ def task_from_frame(
         hint = f"did you mean {close[0]!r}?" if close else f"the file has {', '.join(have)}"
         hint = _separator(have) or hint
         raise UserError(f"label_column: the training file has no column {label_column!r}; {hint}")
-    column = frame[label_column]
+    column = typed(frame, label_column)
     scores = label_type == "score" or (label_type == "auto" and _looks_like_scores(column))
     if scores:
         return Task(name, "file", text_columns, (), ("spearman", "pearson"), label_column=label_column)

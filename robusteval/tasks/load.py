@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class TaskData:
     ood: the out-of-domain split, if the task has one; adversarial: task name -> its dev rows.
     missing: test sets that the task has but whose data was not found, and why.
     notices: what the user should know about the rows.
-    config: where the rows came from, for the sets that a suite loads itself (`load_transfer`).
+    config: where the rows came from, for the sets that a suite loads itself (`load_other`).
     """
 
     task: Task
@@ -36,10 +37,14 @@ class TaskData:
     missing: dict[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     config: DataConfig = field(default_factory=DataConfig)
+    # what `load_other` has met, rows or why there are none; `dataclasses.replace` hands it on
+    _others: dict[tuple[str, str, int | None, DataConfig], Examples | str] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def fingerprint(self) -> str:
-        """One hash over every row that was loaded; the sets of transfers are loaded by the suite that tests them."""
+        """One hash over the rows that stand here; a suite tells those that it loads itself (`Suite.facts`)."""
         parts = [self.train, self.dev, *([self.ood] if self.ood else []), *self.adversarial.values()]
         return "-".join(part.fingerprint[:16] for part in parts)
 
@@ -49,6 +54,8 @@ def load_task(name: str, config: DataConfig) -> TaskData:
     if config.train_file is not None or config.dev_file is not None:
         return _load_files(name, config)
     task = resolve(name, config)
+    if task.train == task.dev:
+        raise UserError(f"dev_split: {task.dev!r} of {name!r} is the training split; evaluation needs other rows")
     train = sample(load_split(task, task.train, config, "--train-split "), config.train_limit)
     dev = sample(load_split(task, task.dev, config, "--dev-split "), config.eval_limit)
     return _with_tests(task, train, dev, config)
@@ -65,18 +72,46 @@ def _with_tests(task: Task, train: Examples, dev: Examples, config: DataConfig) 
             adversarial[other] = load_split(TASKS[other], TASKS[other].dev, _elsewhere(config, task, TASKS[other]))
         except RowsMissing as error:
             missing[other] = str(error)
-    notices = (*left_out(task, train), *left_out(task, dev), *_overlap(train, dev))
+    notices = (*left_out(task, train), *left_out(task, dev), *overlap(train, {"dev": dev}))
     return TaskData(task, train, dev, ood, adversarial, missing, notices, config)
 
 
 def load_transfer(transfer: Transfer, data: TaskData, option: str = "") -> Examples:
-    """The rows of a transfer's test set, from where the task's own came, at most `eval_limit` of them.
+    """The rows of a transfer's test set, at most `eval_limit` of them; errors as in `load_other`."""
+    target = TASKS[transfer.task]
+    return load_other(target, transfer.split or target.dev, data.config.eval_limit, data, option)
 
+
+def load_other(other: Task, split: str, limit: int | None, data: TaskData, option: str = "") -> Examples:
+    """Rows of a split that is no part of `data`, from where the task's own came; `data` remembers them.
+
+    limit: how many at most, drawn as in `sample`; option: see `from_folder`.
     Raises RowsMissing where they are not there, and UserError where they are wrong.
     """
-    target = TASKS[transfer.task]
-    config = _elsewhere(data.config, data.task, target)
-    return sample(load_split(target, transfer.split or target.dev, config, option), config.eval_limit)
+    config = _elsewhere(data.config, data.task, other)
+    key = (other.name, split, limit, config)
+    if key not in data._others:
+        try:
+            data._others[key] = sample(load_split(other, split, config, option), limit)
+        except RowsMissing as error:
+            data._others[key] = str(error)
+    found = data._others[key]
+    if isinstance(found, str):
+        raise RowsMissing(found)
+    return found
+
+
+def check_untrained(suite: str, other: Task, split: str, data: TaskData, hint: str) -> None:
+    """Raise UserError where a test split is the one that is trained on; hint: what the user may say instead."""
+    # mnli_mismatched shares MNLI's folder and repository, so a task's name is not enough
+    tested, trained = (
+        (task.family, task.folder or task.name, task.hub, task.config, name)
+        for task, name in ((other, split), (data.task, data.task.train))
+    )
+    if len(data.train) and tested == trained:
+        raise UserError(
+            f"suites: {suite!r} would test on the split {split!r} of {other.name!r}, which is trained on; {hint}"
+        )
 
 
 def left_out(task: Task, examples: Examples) -> tuple[str, ...]:
@@ -159,13 +194,18 @@ def _load_files(name: str, config: DataConfig) -> TaskData:
     train = sample(examples_from_frame(frames["train_file"][0], task, "train"), config.train_limit)
     dev = sample(examples_from_frame(frames["dev_file"][0], task, "dev"), config.eval_limit)
     task = dataclasses.replace(task, dev="dev")
-    return TaskData(task, train, dev, notices=_overlap(train, dev), config=config)
+    return TaskData(task, train, dev, notices=overlap(train, {"dev": dev}), config=config)
 
 
-def _overlap(train: Examples, dev: Examples) -> tuple[str, ...]:
-    """A notice where dev rows also stand in the training set."""
+def overlap(train: Examples, tests: Mapping[str, Examples]) -> tuple[str, ...]:
+    """A notice for each set of test rows, by what they are called, some of which also stand in the training set.
+
+    A row is the same where all its texts are; rows with another number of texts never are.
+    """
     seen = set(zip(*train.texts, strict=True))
-    shared = sum(row in seen for row in zip(*dev.texts, strict=True))
-    if not shared:
-        return ()
-    return (f"{shared} of {len(dev)} dev rows have a text that also stands in the training set",)
+    notices = []
+    for name, rows in tests.items():
+        shared = sum(row in seen for row in zip(*rows.texts, strict=True))
+        if shared:
+            notices.append(f"{shared} of {len(rows)} {name} rows have a text that also stands in the training set")
+    return tuple(notices)

@@ -5,7 +5,9 @@ Every source gives a pandas DataFrame and a record of its origin; `examples.py` 
 
 from __future__ import annotations
 
+import csv
 import importlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ from robusteval.tasks.base import Task
 
 Source = tuple[pd.DataFrame, dict[str, str]]
 READERS = (".csv", ".tsv", ".jsonl", ".parquet")
+# marks a frame (in its `attrs`) whose cells are text as the file has it, so that `typed` may read types from them
+AS_WRITTEN = "as_written"
+# no cell of a CSV or TSV file is missing: "NA" is a word, and nothing between two commas is empty text
+_CELLS: dict[str, Any] = {"keep_default_na": False}
 
 
 class RowsMissing(UserError):
@@ -86,16 +92,20 @@ def _commit(repository: str, revision: str) -> dict[str, str]:
 
 
 def read_file(path: Path, field: str) -> pd.DataFrame:
-    """A CSV, TSV, JSONL or Parquet file; text stays text ("NA" is a word, not a missing value)."""
+    """A CSV, TSV, JSONL or Parquet file; text stays text ("NA" is a word, not a missing value).
+
+    Every cell of a CSV or TSV file is the text that stands there: "007" keeps its zeros, and `typed` makes numbers of
+    the columns that are meant as such.
+    """
     if not path.is_file():
         raise UserError(f"{field}: there is no file {str(path)!r}")
     kind = path.suffix.lower()
-    options: dict[str, Any] = {"keep_default_na": False, "encoding": "utf-8"}
     try:
-        if kind == ".csv":
-            return pd.DataFrame(pd.read_csv(path, **options))
-        if kind == ".tsv":
-            return pd.DataFrame(pd.read_csv(path, sep="\t", **options))
+        if kind in (".csv", ".tsv"):
+            mark = "," if kind == ".csv" else "\t"
+            frame = pd.DataFrame(pd.read_csv(path, sep=mark, encoding="utf-8", dtype=str, **_CELLS))
+            frame.attrs[AS_WRITTEN] = True
+            return frame
         if kind == ".jsonl":
             return pd.DataFrame(pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8-sig"))
         if kind == ".parquet":
@@ -103,6 +113,16 @@ def read_file(path: Path, field: str) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise UserError(f"{field}: {str(path)!r} cannot be read: {_first_line(error)}") from error
     raise UserError(f"{field}: {path.name!r} ends in {kind!r}; readable are {', '.join(READERS)}")
+
+
+def typed(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """A column as numbers or booleans where all of its cells in a CSV or TSV file spell one; else as it is."""
+    cells = frame[column]
+    if not frame.attrs.get(AS_WRITTEN):
+        return cells
+    # the reader that left the cells alone also knows which of them are numbers
+    text = io.StringIO(cells.to_csv(index=False, quoting=csv.QUOTE_ALL))
+    return pd.DataFrame(pd.read_csv(text, **_CELLS)).iloc[:, 0].set_axis(cells.index)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,94 @@
+"""A checkpoint's outputs and a task's labels: matched by name, never by index, and brought into the task's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from robusteval.anatomy import anatomy, check_architecture
+from robusteval.errors import UserError
+
+
+@dataclass(frozen=True)
+class Match:
+    """order: the checkpoint's output that answers each class of the task; empty where they stand in that order already.
+
+    notices: what the user should know about it.
+    """
+
+    order: tuple[int, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def label_names(config: Any) -> tuple[str, ...]:
+    """The class names of a transformers configuration in the order of the outputs; none for a single output."""
+    named = config.id2label or {}
+    return tuple(str(named.get(i, f"LABEL_{i}")) for i in range(config.num_labels)) if config.num_labels > 1 else ()
+
+
+def name_labels(config: Any, labels: Sequence[str]) -> None:
+    """Have a configuration name the outputs as the task does; a score has no name."""
+    if labels:
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: index for index, label in enumerate(labels)}
+
+
+def match_labels(name: str, config: Any, labels: Sequence[str]) -> Match:
+    """How the head of the checkpoint `name` answers a task with these classes (none: a score); capitals do not count.
+
+    UserError where the number of outputs is another, where the names are, and where the outputs need another order
+    and nothing is known of the architecture's last layer.
+    """
+    count = len(labels) or 1
+    if config.num_labels != count:
+        raise UserError(
+            f"checkpoint: {name!r} has {config.num_labels} labels but the task has {count}"
+            + (f" ({', '.join(labels)})" if labels else " (a score)")
+        )
+    own = label_names(config)
+    found, asked = [label.lower() for label in own], [label.lower() for label in labels]
+    if found == asked:
+        return Match()
+    if found == [f"label_{index}" for index in range(count)]:
+        positions = ", ".join(f"{index} = {label}" for index, label in enumerate(labels))
+        return Match(notices=(f"the checkpoint does not name its labels; taken by position: {positions}",))
+    theirs, ours = ", ".join(own), ", ".join(labels)
+    if set(found) != set(asked) or len(set(asked)) < count:
+        raise UserError(f"checkpoint: {name!r} names its labels {theirs} but the task names them {ours}")
+    try:
+        check_architecture(config.model_type)
+    except UserError:
+        raise UserError(
+            f"checkpoint: {name!r} orders its labels {theirs} but the task orders them {ours}, and they cannot be put "
+            f"in order: where the last layer of the architecture {config.model_type!r} lies is not known"
+        ) from None
+    notice = f"labels mapped by name: the checkpoint orders them {theirs}, the task {ours}"
+    return Match(tuple(found.index(label) for label in asked), (notice,))
+
+
+def order_head(model: Any, order: Sequence[int], labels: Sequence[str]) -> None:
+    """Put the outputs of a classifier in another order, output i becoming what output order[i] was, and name them.
+
+    UserError where the last layer is not a linear one with as many outputs.
+    """
+    try:
+        classifier = anatomy(model).classifier
+    except AttributeError as error:
+        raise _no_layer(model) from error
+    if not isinstance(classifier, nn.Linear) or classifier.out_features != len(order):
+        raise _no_layer(model)
+    with torch.no_grad():
+        for parameter in classifier.parameters():
+            parameter.copy_(parameter[list(order)])
+    name_labels(model.config, labels)
+
+
+def _no_layer(model: Any) -> UserError:
+    return UserError(
+        f"checkpoint: the last layer of {type(model).__name__!r} is not where it usually lies, so that its labels "
+        "cannot be put into the task's order"
+    )
