@@ -180,7 +180,7 @@ def _outcome(textattack: Any, result: Any) -> Outcome:
     return "succeeded"
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
