@@ -96,9 +96,9 @@ def test_what_is_in_domain_is_never_counted() -> None:
         )
         for method, value in zip(("vanilla", "match"), values, strict=True)
     ]
-    assert verdict(build_table(rows, ["vanilla", "match"]))[0].startswith(
-        "match is less sturdy than vanilla here: better on 0 and worse on 1 of 1"
-    )
+    table = build_table(rows, ["vanilla", "match"])
+    assert verdict(table)[0].startswith("match is less sturdy than vanilla here: better on 0 and worse on 1 of 1")
+    assert table.notes == ("snli is in domain",)
 
 
 def test_every_format(table: Table, tmp_path: Path) -> None:

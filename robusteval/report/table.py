@@ -141,7 +141,8 @@ def _row_notes(rows: Sequence[Row]) -> list[str]:
             if note.startswith("selected"):
                 continue  # the table says for every column what was selected
             under = "" if row.scenario == "none" else f" under {row.scenario}"
-            who = "" if note.startswith("mean of") else f"{row.method} seed {row.seed}{under}"
+            general = note.startswith("mean of") or note.endswith("is in domain")
+            who = "" if general else f"{row.method} seed {row.seed}{under}"
             if who not in found.setdefault(note, []):
                 found[note].append(who)
     return [f"{', '.join(who)}: {note}" if who[0] else note for note, who in found.items()]
