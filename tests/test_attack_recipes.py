@@ -539,6 +539,9 @@ def leaving(model_wrapper):
     raise SystemExit(3)
 
 class Unsorted(WordSwapWordNet):
+    def __init__(self):  # its own one opens WordNet
+        super(WordSwapWordNet, self).__init__()
+
     def _get_replacement_words(self, word):
         return ["zebra", "apple", word]
 
