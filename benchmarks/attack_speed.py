@@ -80,15 +80,21 @@ def load(folder: Path) -> tuple[Any, Any]:
 
 
 def stock(
-    model: Any, tokenizer: Any, examples: Examples, recipe: str, seed: int, resources_dir: Path | None
+    model: Any,
+    tokenizer: Any,
+    examples: Examples,
+    recipe: str,
+    seed: int,
+    resources_dir: Path | None,
+    wrapper: Any = None,
 ) -> list[tuple[str, str, int]]:
-    """(outcome, perturbed text, queries) per example, through TextAttack as it comes."""
+    """(outcome, perturbed text, queries) per example, through TextAttack as it comes; wrapper: in place of its own."""
     textattack = load_textattack(resources_dir)
     results = textattack.attack_results
     outcomes = {results.SkippedAttackResult: "skipped", results.FailedAttackResult: "failed"}
     found = []
     with offline(resources_dir):
-        wrapper = textattack.models.wrappers.HuggingFaceModelWrapper(model, tokenizer)
+        wrapper = wrapper or textattack.models.wrappers.HuggingFaceModelWrapper(model, tokenizer)
         attack = recipe_entry(recipe).load().build(wrapper)
         for row, name in enumerate(examples.ids):
             attack.clear_cache()
