@@ -18,6 +18,7 @@ from rich.table import Table
 from robusteval.cli_options import (
     TESTS,
     AttackPrecision,
+    Columns,
     DataDir,
     DevFile,
     Device,
@@ -59,7 +60,7 @@ def attack(
     ] = "deepwordbug",
     task: TaskOption = "demo-sentiment",
     examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
-    columns: Annotated[str, option("--columns", help="Text columns that may be changed.", panel=TESTS)] = "",
+    columns: Columns = "",
     seed: Annotated[int, option("--seed", help="Seed of the attack.", panel=TESTS)] = 0,
     data_dir: DataDir = None,
     revision: Revision = "main",

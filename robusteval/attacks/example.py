@@ -11,7 +11,7 @@ import torch
 from robusteval.attacks.building import build_attack, twin
 from robusteval.attacks.edits import changed_spans, count_edits
 from robusteval.attacks.importing import load_textattack
-from robusteval.attacks.lines import AttackLine, Outcome
+from robusteval.attacks.lines import FIELDS, AttackLine, Outcome
 from robusteval.attacks.lockstep import Routine
 from robusteval.attacks.plan import AttackPlan, Target
 from robusteval.attacks.randomness import seed_all
@@ -97,7 +97,7 @@ class ExampleAttacker:
             "cached_rows": self.wrapper.cached_rows,
             "seconds": round(routine.spent(), 4),
         }
-        return {key: line[key] for key in AttackLine.__annotations__}  # type: ignore[return-value]
+        return {key: line[key] for key in FIELDS}  # type: ignore[return-value]
 
     def _attack(self, target: Target) -> dict[str, Any]:
         text = self.textattack.shared.AttackedText
