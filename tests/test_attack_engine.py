@@ -16,6 +16,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -372,6 +373,20 @@ def keyword(texts: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
     rest = [sum(place * ord(letter) for place, letter in enumerate(text[0])) % 97 / 1000 for text in texts]
     good = np.array([2 if "good" in text[0].split() else -2 for text in texts])
     return np.stack([np.zeros(len(texts)), good + np.array(rest)], 1).astype(np.float32)
+
+
+def test_many_open_a_new_cache_at_once(tmp_path: Path) -> None:
+    def use(path: Path, together: threading.Barrier) -> int:
+        together.wait()
+        with LogitsCache(path, "model") as cache:
+            cache.put([("a good film",)], np.ones((1, 2), np.float32))
+            return cache.count()
+
+    with ThreadPoolExecutor(4) as pool:
+        for name in range(40):
+            together = threading.Barrier(4)
+            users = [pool.submit(use, tmp_path / f"{name}.sqlite", together) for _ in range(4)]
+            assert [user.result() for user in users] == [1] * 4
 
 
 def test_the_cache_answers_what_it_knows_and_nothing_of_another_model(tmp_path: Path) -> None:

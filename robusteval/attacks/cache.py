@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from robusteval.errors import UserError
 Text = tuple[str, ...]
 
 WAIT_SECONDS = 60.0
+RETRY_SECONDS = 0.01
 # SQLite takes 999 parameters in one statement in its older versions.
 KEYS_AT_ONCE = 500
 MEMORY_KIB = 4096
@@ -50,7 +52,8 @@ class LogitsCache:
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
-            for setting in ("journal_mode = WAL", "synchronous = NORMAL", f"cache_size = -{MEMORY_KIB}"):
+            self._keep_a_log()
+            for setting in ("synchronous = NORMAL", f"cache_size = -{MEMORY_KIB}"):
                 self._database.execute(f"PRAGMA {setting}")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS logits (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
@@ -96,6 +99,18 @@ class LogitsCache:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _keep_a_log(self) -> None:
+        """Several processes may make the file at once; SQLite answers all but one of them without waiting."""
+        last = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > last:
+                    raise
+                time.sleep(RETRY_SECONDS)
 
     def _key(self, text: Text) -> bytes:
         return hashlib.sha256(json.dumps([self.model, *text]).encode()).digest()[:16]
