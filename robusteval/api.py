@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from robusteval.attacks.cache import victim_name
+from robusteval.attacks.plan import check_lengths
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.attacks.wrapper import token_ids
@@ -264,6 +265,7 @@ def attack(
     precision: str = "fp32",
     data: DataConfig | None = None,
     max_length: int = 128,
+    truncate: bool = False,
     progress: Any = None,
     notify: Notify | None = None,
 ) -> AttackResult:
@@ -276,6 +278,7 @@ def attack(
     parallel: examples attacked at a time, 0 for what suits the device; workers: processes, for a checkpoint's folder.
     query_budget, time_limit: the most queries and seconds for one example.
     cache: a file that keeps logits by checkpoint and text, for other recipes and later calls.
+    truncate: attack also texts of more than `max_length` tokens, though the model sees only their beginning.
     notify: called with each notice before the first query, instead of logging it. Labels are mapped as in `evaluate`.
     """
     if examples is not None:
@@ -295,14 +298,8 @@ def attack(
         "progress": progress,
     }
     selected = sample(rows.dev, examples)
-    notices = [*loaded.notices, *rows.notices]
-    cut = encode(loaded.tokenizer, selected.texts, max_length=max_length).truncated
-    if cut:
-        notices.append(
-            f"{cut} of {len(selected)} texts to attack are cut to {max_length} tokens (max_length): no word beyond "
-            "changes a prediction"
-        )
-    _tell(notices, notify)
+    long = check_lengths(loaded.tokenizer, selected, max_length, truncate=truncate)
+    _tell([*loaded.notices, *rows.notices, *long], notify)
     if workers != 1 or cache is not None:
         if not isinstance(model, str | Path):
             raise UserError("workers: processes and a cache need a checkpoint's folder, not a model in memory")

@@ -43,6 +43,7 @@ from robusteval.cli_options import (
     TrainFile,
     TrainLimit,
     TrainSplit,
+    Truncate,
     check_writable,
     chosen_suites,
     data_config,
@@ -123,6 +124,7 @@ def train_and_attack(
     ] = "deepwordbug",
     attack_examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
     attack_precision: AttackPrecision = "fp32",
+    truncate: Truncate = False,
     query_budget: QueryBudget = None,
     time_limit: TimeLimit = None,
     max_errors: MaxErrors = 0,
@@ -187,7 +189,7 @@ def train_and_attack(
     check_range("max_errors", max_errors, 0, float("inf"))
     options = Options(
         folder, device, keep_models, track, existing_folder(resources), checkpoint_seconds, quiet,
-        attack_parallel=attack_parallel, cache=not no_cache,
+        attack_parallel=attack_parallel, cache=not no_cache, truncate=truncate,
     )  # fmt: skip
     console = Console(emoji=False)
     plan = make_plan(spec, options, base.evaluation.suites if suites is None else ())

@@ -33,6 +33,7 @@ from robusteval.cli_options import (
     TaskOption,
     TextColumns,
     TimeLimit,
+    Truncate,
     check_writable,
     data_config,
     existing_folder,
@@ -74,6 +75,7 @@ def attack(
     ] = None,
     resources: Resources = None,
     precision: AttackPrecision = "fp32",
+    truncate: Truncate = False,
     query_budget: QueryBudget = None,
     time_limit: TimeLimit = None,
     attack_parallel: Parallel = 0,
@@ -114,9 +116,9 @@ def attack(
                     checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, name,
                     examples=examples, seed=seed, out=_own_file(out, name, recipes),
                     resources_dir=existing_folder(resources), columns=listed(columns) or None, device=device, data=data,
-                    precision=precision,
-                    max_length=max_length, parallel=attack_parallel, workers=workers, query_budget=query_budget,
-                    time_limit=time_limit, cache=cache, notify=noted(console),
+                    precision=precision, max_length=max_length, truncate=truncate,
+                    parallel=attack_parallel, workers=workers, query_budget=query_budget, time_limit=time_limit,
+                    cache=cache, notify=noted(console),
                     progress=functools.partial(_show, bar, note),
                 )  # fmt: skip
             _print_result(result, Path(checkpoint).name, console)

@@ -53,6 +53,9 @@ Parallel = Annotated[int, option("--attack-parallel", help="Examples attacked at
 AttackPrecision = Annotated[
     str, option("--attack-precision", help="fp32, or bf16: faster on an accelerator, other numbers.", panel=TESTS)
 ]
+Truncate = Annotated[
+    bool, option("--truncate", help="Attack also texts longer than --max-length, as far as they go.", panel=TESTS)
+]
 QueryBudget = Annotated[int | None, option("--query-budget", help="Most queries for one example.", panel=TESTS)]
 TimeLimit = Annotated[float | None, option("--time-limit", help="Most seconds for one example.", panel=TESTS)]
 MaxErrors = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,9 @@ def test_more_tokens_than_the_model_reads(queries: list[int]) -> None:
     assert queries == []
 
 
-def test_a_text_over_the_limit_is_attacked_whole_and_judged_by_what_the_model_sees() -> None:
+def test_a_text_over_the_limit_is_attacked_only_on_demand_whole_and_judged_by_what_the_model_sees() -> None:
     model, tokenizer = tiny.model(), tiny.tokenizer()
-    line = attack(model, rows(LONG), tokenizer=tokenizer, max_length=16).lines[0]
+    line = attack(model, rows(LONG), tokenizer=tokenizer, max_length=16, truncate=True).lines[0]
     assert line["words"] == 80
     assert line["outcome"] != "error"
     # whatever stands beyond the limit changes no score
@@ -167,8 +168,19 @@ def test_a_text_over_the_limit_is_attacked_whole_and_judged_by_what_the_model_se
 
 
 def test_texts_over_the_limit_are_counted_before_an_attack(caplog: pytest.LogCaptureFixture) -> None:
-    attack(tiny.model(), rows(LONG, "bad film", LONG), tokenizer=tiny.tokenizer(), max_length=16)
-    assert "2 of 3 texts to attack are cut to 16 tokens" in caplog.text
+    long = " ".join(LONG.split()[:30])
+    model, tokenizer, texts = tiny.model(), tiny.tokenizer(), rows(long, "bad film", long)
+    told = r"2 of 3 texts to attack are longer than 16 tokens \(max_length\)"
+    with pytest.raises(UserError, match=f"^attack: {told}.*; --max-length (\\d+) holds all, --truncate") as refused:
+        attack(model, texts, tokenizer=tokenizer, max_length=16)
+    attack(model, texts, tokenizer=tokenizer, max_length=16, truncate=True)
+    assert re.search(told, caplog.text)
+    caplog.clear()
+    enough = int(str(refused.value).partition("--max-length ")[2].split()[0])
+    with pytest.raises(UserError, match="longer than"):
+        attack(model, texts, tokenizer=tokenizer, max_length=enough - 1)
+    attack(model, texts, tokenizer=tokenizer, max_length=enough)
+    assert "longer than" not in caplog.text
 
 
 def test_the_plan_of_an_experiment_counts_texts_over_the_limit(tmp_path: Path, tiny_folder: Path) -> None:
@@ -182,10 +194,12 @@ def test_the_plan_of_an_experiment_counts_texts_over_the_limit(tmp_path: Path, t
         train_file=str(tmp_path / "train.csv"), dev_file=str(tmp_path / "dev.csv"), text_columns=("text",)
     )
     base = RunSpec(model=str(tiny_folder), task="own", data=data, evaluation=EvalConfig(suites=("clean",)))
-    plan = make_plan(
-        make_spec(base, ["vanilla"], [0], {"max_length": 16}), Options(tmp_path / "out", device="cpu")
-    )  # fmt: skip
+    spec = make_spec(base, ["vanilla"], [0], {"max_length": 16})
+    with pytest.raises(UserError, match=r"^attack: 2 of 3 texts to attack are longer than 16 tokens.* --truncate"):
+        make_plan(spec, Options(tmp_path / "out", device="cpu"))
+    plan = make_plan(spec, Options(tmp_path / "out", device="cpu", truncate=True))
     assert "2 of 3 dev texts are cut to 16 tokens (max_length)" in plan.notices
+    assert any("2 of 3 texts to attack are longer than 16 tokens" in notice for notice in plan.notices)
 
 
 @pytest.mark.parametrize(

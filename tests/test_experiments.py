@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from robusteval.config import from_yaml
+from robusteval.errors import UserError
 from robusteval.experiments.store import RunFolder
 from robusteval.files import read_lines
 from robusteval.rows import read_rows
@@ -176,6 +177,59 @@ def test_workers_give_the_same_rows(tiny_folder: Path, csv_files: tuple[Path, Pa
         done = run(command(tiny_folder, csv_files, tmp_path / workers, *short, "--workers", workers))
         assert done.returncode == 0, done.stderr
     assert timeless(tmp_path / "1") == timeless(tmp_path / "2")
+
+
+def workers_of(pid: int) -> list[int]:
+    """The worker processes of a running command; empty where it has ended."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    except FileNotFoundError:
+        return []
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="worker processes are found through /proc")
+def test_workers_end_with_their_parent_and_the_loss_of_one_is_told(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    long = ("--max-steps", "300", "--batch-size", "8", "--attacks", "", "--suites", "clean", "--seeds", "2",
+            "--methods", "vanilla", "--workers", "2", "--checkpoint-seconds", "0.05")  # fmt: skip
+    whole = run(command(tiny_folder, csv_files, tmp_path / "whole", *long))
+    assert whole.returncode == 0, whole.stderr
+    out = tmp_path / "killed"
+    arguments = command(tiny_folder, csv_files, out, *long)
+
+    def training() -> bool:
+        return len(list(out.glob("runs/*/state.safetensors"))) == 2
+
+    kill_when(arguments, training)
+    patience = time.monotonic() + 20
+    for folder in (out / "runs").iterdir():
+        while True:
+            try:
+                with RunFolder(folder).lock():
+                    break
+            except UserError:
+                assert time.monotonic() < patience, "a worker outlived its parent"
+                time.sleep(0.05)
+        assert not RunFolder(folder).done
+        (folder / "state.safetensors").unlink()
+
+    def kill_a_worker(process: subprocess.Popen[str]) -> None:
+        while not training():
+            assert process.poll() is None, "the run ended before a worker could be killed"
+            time.sleep(0.002)
+        os.kill(workers_of(process.pid)[-1], signal.SIGKILL)
+
+    with subprocess.Popen(arguments, text=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        kill_a_worker(process)
+        told, _ = process.communicate(timeout=200)
+    assert process.returncode == 2, told
+    assert "a worker process was killed or ran out of memory" in " ".join(told.split())
+    assert "Traceback" not in told
+    resumed = run(arguments)
+    assert resumed.returncode == 0, resumed.stderr
+    assert timeless(out) == timeless(tmp_path / "whole")
 
 
 def test_the_spec_is_kept_and_readable(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:

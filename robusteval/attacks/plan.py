@@ -13,6 +13,7 @@ from robusteval.attacks import recipe_entry
 from robusteval.attacks.contents import described
 from robusteval.attacks.importing import nltk_stopwords_present
 from robusteval.attacks.resources import require
+from robusteval.encoding import encode
 from robusteval.errors import UserError, unknown_name
 from robusteval.tasks.base import Examples
 
@@ -64,6 +65,23 @@ class AttackPlan:
             "gold": self.labels[target.gold],
             "original": list(target.texts),
         }
+
+
+def check_lengths(tokenizer: Any, examples: Examples, max_length: int, *, truncate: bool) -> list[str]:
+    """What to tell of texts that the model does not see whole: an attack on words that it never sees is in vain.
+
+    UserError where there are such texts, unless `truncate`.
+    """
+    cut = encode(tokenizer, examples.texts, max_length=max_length).truncated
+    if not cut:
+        return []
+    told = f"{cut} of {len(examples)} texts to attack are longer than {max_length} tokens (max_length)"
+    vain = "no word beyond changes a prediction"
+    if truncate:
+        return [f"{told}: {vain}"]
+    longest = max(len(row) for row in tokenizer(*map(list, examples.texts), verbose=False)["input_ids"])
+    ways = f"--max-length {longest} holds all, --truncate attacks them as they are"
+    raise UserError(f"attack: {told}, and {vain}; {ways}")
 
 
 def make_plan(

@@ -10,7 +10,6 @@ import functools
 import multiprocessing
 import os
 import tempfile
-import threading
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
@@ -32,6 +31,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.logs import quiet_libraries
 from robusteval.models import checkpoint_sha256, load_model, locate
+from robusteval.processes import end_with_parent
 from robusteval.tasks.base import Examples
 
 
@@ -195,7 +195,7 @@ def _received(pipe: Any) -> tuple[str, Any]:
 
 def _work(share: Share, targets: Sequence[Target], pipe: Connection) -> None:
     """In a worker: attack `targets`, and tell the parent after every line and at the end."""
-    _end_with_parent()
+    end_with_parent()
     quiet_libraries()
     try:
         for line in share(targets):
@@ -208,15 +208,3 @@ def _work(share: Share, targets: Sequence[Target], pipe: Connection) -> None:
         pipe.send(("mistake", str(error)))
     except Exception as error:
         pipe.send(("crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
-
-
-def _end_with_parent() -> None:
-    """End this process at once when its parent is gone: the next run would meet it in the result file."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -8,6 +8,7 @@ import os
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 
 from robusteval.config import RunSpec
 from robusteval.errors import UserError
@@ -15,7 +16,10 @@ from robusteval.experiments.plan import Plan
 from robusteval.experiments.run import Options, execute
 from robusteval.files import write_atomic
 from robusteval.logs import quiet_libraries
+from robusteval.processes import end_with_parent
 from robusteval.tasks.load import TaskData
+
+WORKER_LOST = "a worker process was killed or ran out of memory; the same command goes on"
 
 Report = Callable[[RunSpec, str], None]
 """(run, what became of it: "done", "finished before" or an error message)."""
@@ -44,11 +48,15 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     threads = max(1, (os.cpu_count() or 1) // workers)
     quiet = dataclasses.replace(options, quiet=True, threads=options.threads or threads)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context, initializer=end_with_parent) as pool:
         futures = {pool.submit(_remote, run, quiet, plan.facts): run for run in open_runs}
         try:
             for future in as_completed(futures):
-                run, message = futures[future], future.result()
+                run = futures[future]
+                try:
+                    message = future.result()
+                except BrokenProcessPool:
+                    message = WORKER_LOST
                 report(run, message)
                 if message != "done":
                     failed.append((run, message))

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from robusteval.anatomy import check_architecture
 from robusteval.attacks import recipe_entry
-from robusteval.attacks.plan import recipe_facts
+from robusteval.attacks.plan import check_lengths, recipe_facts
 from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig, TrainConfig
 from robusteval.devices import check_tracker, pick_device, pick_precision
 from robusteval.encoding import encode
@@ -24,7 +24,7 @@ from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models import check_max_length, check_weights, locate, recommended_learning_rate, weights_sha256
 from robusteval.scenarios.base import build_scenarios, prepare
-from robusteval.tasks.load import TaskData, load_task
+from robusteval.tasks.load import TaskData, load_task, sample
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,9 @@ def make_plan(spec: ExperimentSpec, options: Options, optional: Collection[str] 
         data.task.changeable(spec.base.evaluation.columns)
         for recipe in spec.base.evaluation.attacks:
             facts |= recipe_facts(recipe, options.resources_dir)
+        attacked = sample(data.dev, spec.base.evaluation.attack_examples)
+        length = min(run.train.max_length for run in runs)
+        notices += check_lengths(tokenizer, attacked, length, truncate=options.truncate)
     return Plan(spec, spec.runs(), data, facts, notices, tests)
 
 

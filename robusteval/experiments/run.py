@@ -48,6 +48,7 @@ class Options:
     threads: CPU threads of this process, 0 for torch's own choice.
     attack_parallel: examples attacked at a time; 0 is 16 on an accelerator, where it pays, and 1 on a CPU.
     cache: whether logits met in attacks are kept on disk, for the other recipes and for resuming.
+    truncate: attack also texts that are too long for the model to see whole.
     """
 
     out: Path
@@ -60,6 +61,7 @@ class Options:
     threads: int = 0
     attack_parallel: int = 0
     cache: bool = True
+    truncate: bool = False
 
 
 def run_facts(data: TaskData, model_sha256: str, suites: Iterable[Suite[Any]]) -> dict[str, str]:
