@@ -46,6 +46,7 @@ from robusteval.models import (
     kept_modules,
     load_model,
     locate,
+    memory_sha256,
     recommended_learning_rate,
     save_checkpoint,
 )
@@ -309,8 +310,8 @@ def attack(
         )  # fmt: skip
     predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
     sees = token_ids(loaded.tokenizer, max_length)
-    sha256 = checkpoint_sha256(loaded.folder) if loaded.folder else ""
-    name = victim_name(sha256, rows.task.labels, max_length, chosen.type, precision) if sha256 else ""
+    sha256 = checkpoint_sha256(loaded.folder) if loaded.folder else loaded.sha256
+    name = victim_name(sha256, rows.task.labels, max_length, chosen.type, precision)
     return attack_examples(predictor.logits, selected, rows.task.labels, recipe, sees=sees, model=name, **settings)
 
 
@@ -365,10 +366,10 @@ def _loaded(
     source = {"model": type(model).__name__, "origin": "memory"}
     if not keep_head:
         name_labels(model.config, task.labels)
-        return LoadedModel(model, tokenizer, source, "")
+        return LoadedModel(model, tokenizer, source, memory_sha256(model, tokenizer))
     match = match_labels("model in memory", model.config, task.labels)
     if match.order:
         # the caller's model keeps its order
         model = copy.deepcopy(model)
         order_head(model, match.order, task.labels)
-    return LoadedModel(model, tokenizer, source, "", notices=match.notices)
+    return LoadedModel(model, tokenizer, source, memory_sha256(model, tokenizer), notices=match.notices)

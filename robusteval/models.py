@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import logging
 import math
 import os
@@ -72,7 +73,7 @@ for _name, _target, _summary in (
 class LoadedModel:
     """A sequence classifier in memory, its tokenizer, and what exactly was loaded.
 
-    source: name, folder or hub commit; sha256: over the weight files as they lie on disk.
+    source: name, folder or hub commit; sha256: over the weight files, or `memory_sha256` where there are none.
     folder: where they lie; None for a model that was given in memory.
     notices: what the user should know about how its outputs answer the task.
     """
@@ -176,6 +177,19 @@ def checkpoint_sha256(folder: Path) -> str:
     for file in sorted(folder.iterdir()):
         if file.suffix in (".json", ".txt", ".model") and file.is_file():
             digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def memory_sha256(model: Any, tokenizer: Any) -> str:
+    """sha256 over all of a model in memory that decides its logits: weights, configuration and tokenizer."""
+    config = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    words = fast.to_str() if fast is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
+    digest.update(f"{type(tokenizer).__name__} {words}\n".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

@@ -90,6 +90,17 @@ def test_a_model_in_memory_with_other_labels(queries: list[int]) -> None:
     assert queries == []
 
 
+def test_lines_of_another_model_in_memory_are_not_taken_for_this_ones(tmp_path: Path) -> None:
+    model, frame = tiny.model(), rows("the good film was quite good", "the plot was very dull and cold")
+    given: dict[str, Any] = {"tokenizer": tiny.tokenizer(), "out": tmp_path / "lines.jsonl"}
+    assert attack(model, frame, **given).resumed == 0
+    assert attack(tiny.model(), frame, **given).resumed == 2
+    with torch.no_grad():
+        next(iter(model.parameters()))[0, 0] += 1
+    with pytest.raises(UserError, match="lines.jsonl.* model"):
+        attack(model, frame, **given)
+
+
 def test_a_model_in_training_mode_is_attacked_without_dropout() -> None:
     frame = rows("the good film was quite good", "the plot was very dull and cold")
     model = tiny.model(dropout=0.5)
