@@ -121,7 +121,7 @@ def test_the_confidence_layer_lies_beside_the_checkpoint(
         (("none",), ("generalisation:tasks=colla",), {}, "did you mean 'cola'"),
         (("none",), ("mask", "mask"), {}, "given twice"),
         (("none",), ("mask",), {"columns": ("verdict",)}, "columns"),
-        (("none",), ("clean", "ordered-drop:orders=confidence"), {}, "'vanilla' trains none; give scores=FOLDER"),
+        (("none",), ("clean", "ordered-drop:orders=confidence"), {}, "'vanilla' has none; give scores=FOLDER"),
     ],
 )
 def test_mistakes_are_found_before_training(

@@ -241,7 +241,7 @@ class OrderedDrop(Suite[OrderedDropSettings]):
     def check_method(self, label: str, kept: Sequence[str]) -> None:
         by_name = self.settings.orders != OrderedDropSettings.orders and "confidence" in self.settings.names
         if by_name and self.settings.scores is None and "confidence" not in kept:
-            raise _no_layer(f"the method {label!r} trains none")
+            raise _no_layer(f"{label!r} has none")
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         source = self.trial(data, tokenizer, config)
