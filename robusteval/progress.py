@@ -19,6 +19,15 @@ from rich.progress import (
 LINE_EVERY = 30.0
 
 
+def duration(seconds: float) -> str:
+    """Like "3 min 20 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
 class ProgressBar:
     """One stretch of work of known length.
 

@@ -60,6 +60,8 @@ def test_a_whole_experiment_and_the_same_again(tiny_folder: Path, csv_files: tup
     first = run(command(tiny_folder, csv_files, out, *SHORT))
     assert first.returncode == 0, first.stderr
     assert "attack deepwordbug" in first.stdout
+    assert re.search(r"vanilla seed 0: done \(1 of 2, the rest in about \d+ s\)\n", first.stdout)
+    assert "match seed 0: done (2 of 2)\n" in first.stdout
     folders = sorted((out / "runs").iterdir())
     assert [folder.name.rsplit(".", 1)[0] for folder in folders] == [
         "my-data.match.none.s0", "my-data.vanilla.none.s0",

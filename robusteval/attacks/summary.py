@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from robusteval.progress import duration
+
 # How the message of an example that took too long begins.
 TIME_LIMIT = "time limit"
 
@@ -133,13 +135,5 @@ class ProgressNote:
         if self._lines >= self._wait and done < total:
             resumed = done - self._lines
             seconds = (self._clock() - self._began) / self._lines * (total - resumed)
-            parts.append(f"all {total - resumed} in about {_duration(seconds)}")
+            parts.append(f"all {total - resumed} in about {duration(seconds)}")
         return ", ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -19,10 +19,11 @@ from robusteval.logs import quiet_libraries
 from robusteval.processes import end_with_parent
 from robusteval.tasks.load import TaskData
 
+FINISHED_BEFORE = "finished before"
 WORKER_LOST = "a worker process was killed or ran out of memory; the same command goes on"
 
 Report = Callable[[RunSpec, str], None]
-"""(run, what became of it: "done", "finished before" or an error message)."""
+"""(run, what became of it: "done", `FINISHED_BEFORE` or an error message)."""
 
 
 def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> list[tuple[RunSpec, str]]:
@@ -34,7 +35,7 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     open_runs = []
     for run in plan.runs:
         if plan.folder(run, options.out).done:
-            report(run, "finished before")
+            report(run, FINISHED_BEFORE)
         else:
             open_runs.append(run)
     failed = []

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from robusteval.config import RunSpec
-from robusteval.experiments.engine import run_plan
+from robusteval.experiments.engine import FINISHED_BEFORE, run_plan
 from robusteval.experiments.plan import Plan, start
 from robusteval.experiments.run import Options, run_title
 from robusteval.experiments.testing import checkpoint_rows
+from robusteval.progress import duration
 from robusteval.report.render import print_table, write_table
 from robusteval.report.table import Table, build_table
 from robusteval.rows import Row
@@ -52,11 +53,20 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
     It is 2 where a run failed, and 1 where more than `max_errors` examples of one attack ended in an error.
     """
     start(plan, options)
+    left = sum(not plan.folder(run, options.out).done for run in plan.runs)
+    before, finished = len(plan.runs) - left, 0
     began = time.perf_counter()
 
     def report(run: RunSpec, outcome: str) -> None:
-        passed = f"{time.perf_counter() - began:.0f} s"
-        console.print(f"{passed:>7}  {run_title(run)}: {outcome}", markup=False, soft_wrap=True)
+        nonlocal finished
+        passed, note = time.perf_counter() - began, ""
+        if outcome != FINISHED_BEFORE:
+            finished += 1
+            note = f" ({before + finished} of {len(plan.runs)}"
+            rest = passed / finished * (left - finished)
+            note += f", the rest in about {duration(rest)})" if rest else ")"
+        seconds = f"{passed:.0f} s"
+        console.print(f"{seconds:>7}  {run_title(run)}: {outcome}{note}", markup=False, soft_wrap=True)
 
     failed = run_plan(plan, options, report, workers)
     rows = finished_rows(plan, options)
