@@ -190,12 +190,13 @@ def train_and_attack(
     options = Options(
         folder, device, keep_models, track, existing_folder(resources), checkpoint_seconds, quiet,
         attack_parallel=attack_parallel, cache=not no_cache, truncate=truncate,
+        max_errors=max_errors,
     )  # fmt: skip
     console = Console(emoji=False)
     plan = make_plan(spec, options, base.evaluation.suites if suites is None else ())
     show_plan(plan, options, console)
     if not dry_run:
-        raise typer.Exit(run_session(plan, options, console, workers, max_errors))
+        raise typer.Exit(run_session(plan, options, console, workers))
 
 
 @app.command()

@@ -28,6 +28,10 @@ from robusteval.seeds import derive
 logger = logging.getLogger(__name__)
 
 
+# Endings of what transformers saves of a model and its tokenizer.
+CHECKPOINT_FILES = (".json", ".txt", ".model", ".safetensors", ".jinja", ".py")
+
+
 @dataclass(frozen=True)
 class ModelSource:
     """A named encoder: its hub id, and for the embedded one the package that carries it and its checksum."""
@@ -172,10 +176,10 @@ def weights_sha256(folder: Path) -> str:
 
 
 def checkpoint_sha256(folder: Path) -> str:
-    """sha256 over all of a folder that decides its logits: weights, configuration and tokenizer files."""
+    """sha256 over all of a folder that decides its logits: weights, configuration, tokenizer files and own code."""
     digest = hashlib.sha256(weights_sha256(folder).encode())
     for file in sorted(folder.iterdir()):
-        if file.suffix in (".json", ".txt", ".model") and file.is_file():
+        if file.suffix in (".json", ".txt", ".model", ".py") and file.is_file():
             digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
@@ -334,18 +338,38 @@ def save_checkpoint(
     modules: Mapping[str, torch.nn.Module] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a plain transformers checkpoint; the folder appears whole or not at all.
+    """Write a plain transformers checkpoint; the folder appears whole or not at all, in place of an older checkpoint.
 
     modules: trained parts of a method that no prediction needs, each in a file of its own beside the model, which
     bears `facts`, the method's settings, as metadata.
+    UserError where the folder holds anything but a checkpoint.
     """
+    _check_replaceable(folder)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    old = temporary.with_suffix(".old")
+    for path in (temporary, old):
+        shutil.rmtree(path, ignore_errors=True)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     for name, module in (modules or {}).items():
         state = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
         save_file(state, temporary / f"{name}.safetensors", dict(facts or {}))
     if folder.exists():
-        shutil.rmtree(folder)
+        os.replace(folder, old)
     os.replace(temporary, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raise UserError where replacing `folder` by a checkpoint would lose something else."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"folder: {str(folder)!r} is a file")
+    held = sorted(folder.iterdir()) if folder.exists() else []
+    foreign = [path.name for path in held if path.is_dir() or path.suffix not in CHECKPOINT_FILES]
+    if held and not (folder / "config.json").exists():
+        foreign = foreign or [held[0].name]
+    if foreign:
+        raise UserError(
+            f"folder: {str(folder)!r} holds {foreign[0]!r}, which is no part of a checkpoint and would be lost; "
+            "choose another folder"
+        )

@@ -135,7 +135,7 @@ def train(
             accelerator.init_trackers("robusteval", config={"method": method.name, "seed": seed})
             cleanup.callback(accelerator.end_training)
 
-        identity = content_hash([to_dict(config), method.identity(), seed, data.fingerprint()])
+        identity = content_hash([to_dict(config), method.identity(), seed, data.fingerprint(), loaded.sha256])
         run = TrainingRecord(folder, total, identity, accelerator if track else None)
         start = run.restore(model, optimizer, accelerator, method)
         for notice in method.notices:

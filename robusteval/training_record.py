@@ -68,7 +68,7 @@ class TrainingRecord:
 
     def consider(self, step: int, score: float, model: Any, method: Method[Any]) -> None:
         """Keep the weights if their dev score is the best so far; NaN never is."""
-        if self.best_score is None or score > self.best_score:
+        if not math.isnan(score) and (self.best_score is None or score > self.best_score):
             self.best_step, self.best_score = step, score
             self._best = {
                 part: {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
@@ -118,7 +118,7 @@ class TrainingRecord:
             return 0
         if state.get("identity") != self._identity:
             raise UserError(
-                f"out: {str(path)!r} belongs to a training with other data, settings, method or seed; "
+                f"out: {str(path)!r} belongs to a training with another model, data, settings, method or seed; "
                 "choose another folder or delete the file"
             )
         model.load_state_dict(state["model"])

@@ -51,7 +51,7 @@ def test_a_damaged_state_is_set_aside_and_training_starts_anew(tmp_path: Path) -
 def test_the_state_of_another_training_is_refused(other: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path, stop_at=3)
-    with pytest.raises(UserError, match="belongs to a training with other data, settings, method or seed"):
+    with pytest.raises(UserError, match="belongs to a training with another model, data, settings, method or seed"):
         fit(tmp_path, **other)
 
 

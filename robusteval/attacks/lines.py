@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 from robusteval.errors import UserError
-from robusteval.files import append_lines, complete_lines
+from robusteval.files import append_lines, complete_lines, write_atomic
 
 Outcome = Literal["succeeded", "failed", "skipped", "error"]
 
@@ -66,6 +66,8 @@ class AttackLine(TypedDict):
     message: str
 
 
+# How the message of an example that took too long begins.
+TIME_LIMIT = "time limit"
 FIELDS = tuple(AttackLine.__annotations__)
 # What every line of a file must agree on with the run that goes on with it, and what the line of an example besides.
 RUN = ("recipe", "seed", "model", "stopwords", "resources", "text_columns", "columns", "query_budget")
@@ -96,6 +98,17 @@ def _check_same(path: Path, line: AttackLine, example: Mapping[str, Any], fields
                 f"{path}: the line of id {line['id']!r} has {field} {held[field]!r}, but this "
                 f"run has {example[field]!r}; give another file, or delete this one to start again"
             )
+
+
+def forget_errors(path: Path) -> None:
+    """Drop the lines of errors but those of a time limit, so that their examples are tried again.
+
+    Nobody else may be working on `path`. UserError as `finished`.
+    """
+    lines = _results(path)
+    kept = [line for line in lines if line["outcome"] != "error" or line["message"].startswith(TIME_LIMIT)]
+    if len(kept) < len(lines):
+        write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
 
 
 Line = TypeVar("Line", bound=Mapping[str, Any])

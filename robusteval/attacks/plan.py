@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,7 @@ def make_plan(
     changeable = _changeable(names, columns)
     targets = _targets(examples, labels, count)
     stopwords, resources = surroundings(recipe, resources_dir)
+    resources = {**resources, "textattack": importlib.metadata.version("textattack")}
     return AttackPlan(
         entry.name,
         recipe,

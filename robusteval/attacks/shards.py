@@ -145,6 +145,8 @@ def _share(
 ) -> Generator[AttackLine, None, None]:
     """Attack some targets in this process; a line is on disk before it is returned."""
     victim = load()
+    if model and victim.name != model:
+        raise UserError("model: its files changed since this command began; give the command again")
     with ExitStack() as stack:
         known = stack.enter_context(LogitsCache(cache, victim.name)) if cache is not None else None
         for line in attack_targets(victim.predict, plan, targets, parallel, known, victim.sees, model):

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from robusteval.attacks.lines import TIME_LIMIT
 from robusteval.progress import duration
-
-# How the message of an example that took too long begins.
-TIME_LIMIT = "time limit"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,38 @@ def git_commit() -> str:
         return subprocess.run(arguments, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """Versions, commit and hardware of this process."""
+    return {"versions": versions(), "git_commit": git_commit(), "hardware": hardware(device)}
+
+
+def differences(environments: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """One sentence for each version, commit or device in which runs differ: their numbers may differ for that alone.
+
+    environments: of each run, by its title, all that it was measured with (`surroundings`).
+    """
+    used: dict[str, dict[str, list[str]]] = {}
+    for title, several in environments.items():
+        for each in several:
+            told = {**each.get("versions", {}), "commit": each.get("git_commit", "")}
+            hardware = each.get("hardware", {})
+            told["device"] = hardware.get("accelerator") or hardware.get("device", "")
+            for name, value in told.items():
+                titles = used.setdefault(name, {}).setdefault(str(value), [])
+                if title not in titles:
+                    titles.append(title)
+    sentences = []
+    for name, values in used.items():
+        if len(values) > 1:
+            shares = (f"{value or 'unknown'} ({_some(titles)})" for value, titles in values.items())
+            sentences.append(f"not all measured with the same {name}: {', '.join(shares)}")
+    return sentences
+
+
+def _some(titles: Sequence[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"{titles[0]} and {len(titles) - 1} more"
 
 
 def hardware(device: torch.device) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from robusteval.experiments.run import Options, run_facts
 from robusteval.experiments.store import RunFolder, check_output, claim_output
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
-from robusteval.models import check_max_length, check_weights, locate, recommended_learning_rate, weights_sha256
+from robusteval.models import check_max_length, check_weights, checkpoint_sha256, locate, recommended_learning_rate
 from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.tasks.load import TaskData, load_task, sample
 
@@ -112,7 +112,7 @@ def make_plan(spec: ExperimentSpec, options: Options, optional: Collection[str] 
         pick_precision(run.train.precision, device)
     data = load_task(spec.base.task, spec.base.data)
     folder, _ = locate(spec.base.model, spec.base.model_revision)
-    weights = weights_sha256(folder)
+    model = checkpoint_sha256(folder)
     notices = list(data.notices)
     notices += _check_scenarios(spec, data)
     config, tokenizer, told = _check_model(spec, folder, data)
@@ -121,7 +121,9 @@ def make_plan(spec: ExperimentSpec, options: Options, optional: Collection[str] 
     evaluation = dataclasses.replace(spec.base.evaluation, suites=tuple(suites))
     spec = dataclasses.replace(spec, base=dataclasses.replace(spec.base, evaluation=evaluation))
     check_output(options.out, spec)
-    facts = run_facts(data, weights, suites.values())
+    facts = run_facts(data, model, suites.values())
+    if any(run.train.precision == "auto" for run in runs):
+        facts["precision"] = pick_precision("auto", device)
     outlines = ((text, suite.outline(data, spec.base.evaluation)) for text, suite in suites.items())
     tests = [f"{text}: {outline}" if outline else text for text, outline in outlines]
     if data.task.regression and spec.base.evaluation.attacks:

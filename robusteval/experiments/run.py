@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +17,19 @@ import torch
 import robusteval
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.cache import LogitsCache, victim_name
+from robusteval.attacks.lines import TIME_LIMIT, forget_errors
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import AttackSummary, ProgressNote
 from robusteval.attacks.wrapper import token_ids
 from robusteval.config import RunSpec, to_dict
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
+from robusteval.errors import UserError
 from robusteval.evaluation.base import Subject, Suite
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
-from robusteval.experiments.environment import git_commit, hardware, versions
+from robusteval.experiments.environment import surroundings
 from robusteval.experiments.store import RunFolder
 from robusteval.experiments.testing import measurement_rows, run_suite
 from robusteval.methods.compose import attach, build_method
@@ -49,6 +51,8 @@ class Options:
     attack_parallel: examples attacked at a time; 0 is 16 on an accelerator, where it pays, and 1 on a CPU.
     cache: whether logits met in attacks are kept on disk, for the other recipes and for resuming.
     truncate: attack also texts that are too long for the model to see whole.
+    max_errors: so many examples of an attack may end in an error; with more, not counting those of a time limit, it is
+    not finished.
     """
 
     out: Path
@@ -62,6 +66,7 @@ class Options:
     attack_parallel: int = 0
     cache: bool = True
     truncate: bool = False
+    max_errors: int = 0
 
 
 def run_facts(data: TaskData, model_sha256: str, suites: Iterable[Suite[Any]]) -> dict[str, str]:
@@ -74,6 +79,8 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
     """Do what is left of a run and return its folder.
 
     Each stage (training, every suite, every attack) is finished once; an interrupted one is continued.
+    UserError where rows or model are no longer those of `facts`, or where more than `options.max_errors` examples of
+    an attack ended in an error; the next call tries those again.
     """
     folder = RunFolder(options.out / "runs" / spec.name(**facts))
     if folder.done:
@@ -81,8 +88,11 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
     if options.threads:
         torch.set_num_threads(options.threads)
     with folder.lock():
+        if folder.done:  # by another process, since it was looked at
+            return folder
         folder.recover()
         data = data or load_task(spec.task, spec.data)
+        _check_unchanged("data", "the rows", data.fingerprint, facts)
         prepared = prepare(build_scenarios(spec.scenario), data.train, data.task, spec.seed)
         data = dataclasses.replace(data, train=prepared.examples)
         device = pick_device(options.device)
@@ -92,8 +102,10 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
             logger.warning("the model of %s is gone; the run starts anew", folder.path)
             folder.reset()
         stages = folder.stages()
-        if "train" not in stages:
-            _train(spec, options, folder, data, prepared, device)
+        if "train" in stages:
+            folder.note_continuation(surroundings(device))
+        else:
+            _train(spec, options, folder, data, prepared, device, facts)
         loaded = load_model(str(folder.model), labels=data.task.labels, seed=spec.seed, keep_head=True)
         folder.update_record("environment.json", checkpoint_sha256=loaded.sha256)
         loaded.model.to(device)
@@ -104,14 +116,23 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
         for text, suite in build_suites(spec.evaluation.suites).items():
             if text not in stages:
                 _evaluate(text, suite, spec, folder, subject)
+        troubles = []
         if not data.task.regression:
             for recipe in spec.evaluation.attacks:
                 if f"attack/{recipe_entry(recipe).name}" not in stages:
-                    _attack(recipe, spec, options, folder, subject, hooked=hook is not None)
+                    troubles.append(_attack(recipe, spec, options, folder, subject, hooked=hook is not None))
         if hook is not None:
             hook.remove()
+        if any(troubles):
+            raise UserError("; ".join(filter(None, troubles)))
         folder.finish(keep_model=options.keep_models)
     return folder
+
+
+def _check_unchanged(fact: str, what: str, found: str, facts: Mapping[str, str]) -> None:
+    """Raise UserError where something is not what it was when the run got its name, minutes or hours ago."""
+    if found != facts[fact]:
+        raise UserError(f"{fact}: {what} changed since this command began; give the command again")
 
 
 def _bound(method: Any, data: TaskData, device: torch.device, spec: RunSpec) -> Any:
@@ -139,7 +160,13 @@ def _row(spec: RunSpec, folder: RunFolder, **fields: Any) -> Row:
 
 
 def _train(
-    spec: RunSpec, options: Options, folder: RunFolder, data: TaskData, prepared: Prepared, device: torch.device
+    spec: RunSpec,
+    options: Options,
+    folder: RunFolder,
+    data: TaskData,
+    prepared: Prepared,
+    device: torch.device,
+    facts: Mapping[str, str],
 ) -> None:
     task, config = data.task, spec.train
     loaded = load_model(
@@ -150,15 +177,15 @@ def _train(
         trust_remote_code=spec.trust_remote_code,
         dropout=config.dropout,
     )
+    if loaded.folder is not None:
+        _check_unchanged("model", "the files of the model", checkpoint_sha256(loaded.folder), facts)
     check_max_length(loaded.model.config, loaded.tokenizer, config.max_length)
     rows = prepared.examples
     encoded = encode(loaded.tokenizer, rows.texts, rows.labels, max_length=config.max_length)
     encoded = dataclasses.replace(encoded, groups=prepared.groups, weights=prepared.weights)
     folder.update_record(
         "environment.json",
-        versions=versions(),
-        git_commit=git_commit(),
-        hardware=hardware(device),
+        **surroundings(device),
         model={**loaded.source, "sha256": loaded.sha256},
         data={"train": data.train.source, "dev": data.dev.source},
         scenario={"label": spec.scenario.label, "rows": len(rows), "fingerprint": rows.fingerprint, **prepared.counts},
@@ -243,7 +270,12 @@ def _attack(
     subject: Subject,
     *,
     hooked: bool,
-) -> None:
+) -> str:
+    """Finish the stage of one recipe; else say why it is not finished: too many examples ended in an error.
+
+    hooked: the method acts at evaluation too. Texts of one batch may then answer for each other, so that neither
+    what a cache knows nor how many examples go together may decide what is in a batch.
+    """
     data, predictor, config = subject.data, subject.predictor, spec.evaluation
     name = recipe_entry(recipe).name
     examples = sample(data.dev, config.attack_examples)
@@ -256,12 +288,14 @@ def _attack(
     predictor = Predictor(predictor.model, predictor.tokenizer, predictor.max_length, precision=precision)
     sha256 = checkpoint_sha256(folder.model)
     victim = victim_name(sha256, data.task.labels, predictor.max_length, device, precision, method)
+    out = folder.path / "attacks" / f"{name}.jsonl"
+    forget_errors(out)
     with ExitStack() as stack:
         bar = stack.enter_context(
             ProgressBar(f"attack {name} on {run_title(spec)}", len(examples), quiet=options.quiet)
         )
         known = None
-        if options.cache:
+        if options.cache and not hooked:
             known = stack.enter_context(LogitsCache(folder.path / "attacks" / "logits.sqlite", victim))
         result = attack_examples(
             predictor.logits,
@@ -269,11 +303,11 @@ def _attack(
             data.task.labels,
             recipe,
             seed=spec.seed,
-            out=folder.path / "attacks" / f"{name}.jsonl",
+            out=out,
             resources_dir=options.resources_dir,
             text_columns=data.task.text_columns,
             columns=data.task.changeable(config.columns),
-            parallel=options.attack_parallel or (1 if device == "cpu" else 16),
+            parallel=1 if hooked else options.attack_parallel or (1 if device == "cpu" else 16),
             query_budget=config.query_budget,
             time_limit=config.time_limit,
             cache=known,
@@ -281,8 +315,17 @@ def _attack(
             model=victim,
             progress=lambda done, total, line: bar.reach(done, total, note(done, total, line)),
         )
+    summary = result.summary
+    errors = [line for line in result.lines if line["outcome"] == "error"]
+    failed = [line["message"] for line in errors if not line["message"].startswith(TIME_LIMIT)]
+    if len(failed) > options.max_errors:
+        return (
+            f"attack {name}: {len(failed)} of {len(result.lines)} examples ended in an error ({failed[0]}), more than "
+            f"{options.max_errors}; the same command tries those again, --max-errors {len(errors)} goes without them"
+        )
     seconds = round(time.perf_counter() - began, 3)
-    folder.finish_stage(f"attack/{name}", _attack_rows(spec, folder, name, result.summary, data, seconds))
+    folder.finish_stage(f"attack/{name}", _attack_rows(spec, folder, name, summary, data, seconds))
+    return ""
 
 
 def _attack_rows(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from robusteval.config import RunSpec
 from robusteval.experiments.engine import FINISHED_BEFORE, run_plan
+from robusteval.experiments.environment import differences
 from robusteval.experiments.plan import Plan, start
 from robusteval.experiments.run import Options, run_title
 from robusteval.experiments.testing import checkpoint_rows
@@ -47,10 +49,10 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
         console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
 
-def run_session(plan: Plan, options: Options, console: Console, workers: int = 1, max_errors: int = 0) -> int:
+def run_session(plan: Plan, options: Options, console: Console, workers: int = 1) -> int:
     """Do the open runs, then print and write the table; returns the exit code.
 
-    It is 2 where a run failed, and 1 where more than `max_errors` examples of one attack ended in an error.
+    It is 2 where a run failed, and 1 where more than `options.max_errors` examples of one attack ended in an error.
     """
     start(plan, options)
     left = sum(not plan.folder(run, options.out).done for run in plan.runs)
@@ -70,16 +72,18 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
 
     failed = run_plan(plan, options, report, workers)
     rows = finished_rows(plan, options)
-    table = experiment_table(plan, rows, failed)
+    folders = {run_title(run): plan.folder(run, options.out) for run in plan.runs}
+    environments = {title: folder.environments() for title, folder in folders.items() if folder.done}
+    table = experiment_table(plan, rows, failed, environments)
     if table.lines:
         write_table(table, options.out / "report")
         print_table(table, console)
         console.print(f"table.md, table.csv, table.tex in {options.out / 'report'}", markup=False, soft_wrap=True)
     for run, message in failed:
         console.print(f"[red]failed:[/] {escape(f'{run_title(run)}: {message}')}", soft_wrap=True)
-    errors = [row for row in rows if row.metric == "errors" and row.value > max_errors]
+    errors = [row for row in rows if row.metric == "errors" and row.value > options.max_errors]
     for row in errors:
-        what = f"{row.run}: {row.value:.0f} of {row.n} examples under {row.suite_value}, more than {max_errors}"
+        what = f"{row.run}: {row.value:.0f} of {row.n} examples under {row.suite_value}, more than {options.max_errors}"
         console.print(f"[red]errors:[/] {escape(what)}; the messages are in its attacks/", soft_wrap=True)
     return 2 if failed else 1 if errors else 0
 
@@ -90,14 +94,23 @@ def finished_rows(plan: Plan, options: Options) -> list[Row]:
     return [row for folder in folders if folder.done for row in folder.rows()]
 
 
-def experiment_table(plan: Plan, rows: Sequence[Row], failed: Sequence[tuple[RunSpec, str]]) -> Table:
-    """The table of the finished runs' rows; what failed is named in its notes."""
+def experiment_table(
+    plan: Plan,
+    rows: Sequence[Row],
+    failed: Sequence[tuple[RunSpec, str]],
+    environments: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+) -> Table:
+    """The table of the finished runs' rows; its notes name what failed, and what was not measured with the same.
+
+    environments: `RunFolder.environments` of each finished run, by its title.
+    """
     selected = {run.method.label: run.train.select == "best" for run in plan.runs}
     best = [label for label, on_dev in selected.items() if on_dev]
     last = [label for label, on_dev in selected.items() if not on_dev]
     notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []
     notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
     notes += plan.notices
+    notes += differences(environments)
     notes += [f"no result for {run_title(run)}: {message}" for run, message in failed]
     return build_table(rows, [method.label for method in plan.spec.methods], notes)
 

@@ -61,9 +61,15 @@ class RunFolder:
 
     def reset(self) -> None:
         """Forget every finished stage: what they were measured on is no longer there."""
-        for path in (self.rows_path, self.path / "state.safetensors"):
-            path.unlink(missing_ok=True)
-        for name in ("attacks", "predictions", "analysis"):
+        self.forget_tests()
+        (self.path / "state.safetensors").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "attacks", ignore_errors=True)
+
+    def forget_tests(self) -> None:
+        """Remove what `evaluate` writes, and nothing else."""
+        for name in ("rows.jsonl", "table.md", "table.csv", "table.tex"):
+            (self.path / name).unlink(missing_ok=True)
+        for name in ("predictions", "analysis"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def finish_stage(self, stage: str, rows: Sequence[Row]) -> None:
@@ -87,6 +93,20 @@ class RunFolder:
         except (OSError, ValueError):
             held = {}
         write_json(path, {**held, **values})
+
+    def environments(self) -> list[dict[str, Any]]:
+        """What this run was measured with: first what trained it, then whatever else continued it."""
+        try:
+            held = json.loads((self.path / "environment.json").read_text())
+        except (OSError, ValueError):
+            return []
+        return [held, *held.get("continued", [])]
+
+    def note_continuation(self, surroundings: dict[str, Any]) -> None:
+        """Record what continues a run, where that is not what began it."""
+        known = [{key: each.get(key) for key in surroundings} for each in self.environments()]
+        if surroundings not in known:
+            self.update_record("environment.json", continued=[*self.environments()[1:], surroundings])
 
     def write_frame(self, suite: str, frames: Sequence[pd.DataFrame]) -> None:
         """analysis/<suite>.parquet: what a suite measured beside its numbers."""
