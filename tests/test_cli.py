@@ -169,7 +169,16 @@ def test_suites_of_files_of_ones_own(
 def test_the_plan_of_a_task_has_the_suites_that_suit_it(
     tiny_folder: Path, tmp_path: Path, invoke: Callable[..., Done]
 ) -> None:
-    shared = ("--model", str(tiny_folder), "--max-length", "64", "--out", str(tmp_path / "out"), "--dry-run")
+    shared = (
+        "--model",
+        str(tiny_folder),
+        "--max-length",
+        "64",
+        "--truncate",
+        "--out",
+        str(tmp_path / "out"),
+        "--dry-run",
+    )
     done = invoke("train-and-attack", "--task", "demo-sentiment", *shared)
     assert done.returncode == 0, done.stderr
     assert "\ntest ood: " in done.stdout
@@ -205,7 +214,9 @@ def test_evaluate_prints_its_notices_and_leaves_what_a_run_leaves(
 
 
 def test_attack_prints_its_notices(tiny_folder: Path, invoke: Callable[..., Done]) -> None:
-    done = invoke("attack", str(tiny_folder), "--attack-examples", "1", "--max-length", "64", "--device", "cpu")
+    done = invoke(
+        "attack", str(tiny_folder), "--attack-examples", "1", "--truncate", "--max-length", "64", "--device", "cpu"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("note: the checkpoint does not name its labels; taken by position: 0 = negative")
 
@@ -213,7 +224,7 @@ def test_attack_prints_its_notices(tiny_folder: Path, invoke: Callable[..., Done
 def test_several_recipes_share_what_the_model_said(
     tiny_folder: Path, tmp_path: Path, invoke: Callable[..., Done]
 ) -> None:
-    few = ("attack", str(tiny_folder), "--attack-examples", "3", "--max-length", "64", "--device", "cpu")
+    few = ("attack", str(tiny_folder), "--attack-examples", "3", "--max-length", "64", "--truncate", "--device", "cpu")
     done = invoke(*few, "--attack", "pruthi,deepwordbug", "--out", str(tmp_path / "lines.jsonl"))
     assert done.returncode == 0, done.stderr
     assert "pruthi on" in done.stdout and "deepwordbug on" in done.stdout
@@ -231,7 +242,7 @@ def test_several_recipes_share_what_the_model_said(
 def test_errors_beyond_the_allowed_number_are_an_exit_code(
     tiny_folder: Path, tmp_path: Path, invoke: Callable[..., Done], csv_files: tuple[Path, Path]
 ) -> None:
-    few = ("attack", str(tiny_folder), "--attack-examples", "3", "--max-length", "64", "--device", "cpu")
+    few = ("attack", str(tiny_folder), "--attack-examples", "3", "--max-length", "64", "--truncate", "--device", "cpu")
     for allowed, code in (("2", 1), ("3", 0)):
         done = invoke(*few, "--time-limit", "1e-9", "--max-errors", allowed)
         assert done.returncode == code

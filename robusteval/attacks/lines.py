@@ -21,7 +21,8 @@ class AttackLine(TypedDict):
     id, index: its name and its position in the split. gold, predicted_*: label names.
     model: what decides the logits besides the text, as `cache.victim_name` puts it together; "" if nobody said.
     stopwords: whose list protected stop words, "nltk" or "built-in".
-    resources: what was found of each resource that is made of files, "<name> sha256:<16 digits>" (`contents`).
+    resources: what was found of each resource that is made of files, "<name> sha256:<16 digits>" (`contents`), and
+    under "textattack" its version.
     text_columns: all text columns, in order; columns: those that the attack might change.
     original, perturbed: one string per text column; for a failed attack the best attempt, for a skipped one
     the original. changed: per text column the places that differ, each as [start, end, start, end]: words start to
