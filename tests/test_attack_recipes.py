@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -402,7 +403,8 @@ def test_a_resume_with_another_list_of_words_is_refused(examples: Examples, pred
         path.write_text(json.dumps(NEAREST))
     digits = hashlib.sha256(here.read_bytes()).hexdigest()[:16]
     lines = attack(tmp_path / "here").lines
-    assert all(line["resources"] == {"neighbour list": f"{places.NEIGHBOURS} sha256:{digits}"} for line in lines)
+    said = {"neighbour list": f"{places.NEIGHBOURS} sha256:{digits}", "textattack": version("textattack")}
+    assert all(line["resources"] == said for line in lines)
     # where the list lies, and when it was written, does not matter
     assert attack(tmp_path / "copy").resumed == COUNT
     here.write_text(json.dumps({**NEAREST, "film": ["story"]}))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from robusteval.attacks.shards import attack_checkpoint
 from robusteval.config import DataConfig, EvalConfig, MethodConfig, RunSpec, TrainConfig
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.experiments.environment import differences, surroundings
+from robusteval.experiments.environment import differences, git_commit, surroundings
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options, execute
 from robusteval.experiments.session import experiment_table, finished_rows
@@ -129,6 +131,38 @@ def test_a_score_that_is_no_number_is_never_the_best() -> None:
     for step, score in enumerate((float("nan"), 0.1, float("nan"), 0.3, 0.2)):
         record.consider(step, score, model, build_method(MethodConfig.parse("vanilla")))
     assert (record.best_step, record.best_score) == (3, 0.3)
+
+
+def test_a_resume_with_another_textattack_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {"tokenizer": tiny.tokenizer(), "dataset": FRAME, "device": "cpu", "max_length": 32}
+    robusteval.attack(tiny.model(), TASK, out=tmp_path / "lines.jsonl", **given)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.3.9")
+    with pytest.raises(UserError, match="has resources .* but this run has .*0.3.9"):
+        robusteval.attack(tiny.model(), TASK, out=tmp_path / "lines.jsonl", **given)
+
+
+def test_a_commit_is_named_and_whatever_the_package_has_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "robusteval"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(robusteval, "__file__", str(package / "__init__.py"))
+    assert git_commit() == ""
+
+    def git(*arguments: str) -> str:
+        name = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        done = subprocess.run(["git", *name, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "notes.md").write_text("no part of the package")
+    assert git_commit() == commit
+    (package / "new.py").write_text("")
+    assert git_commit() == f"{commit}+changes"
 
 
 def test_saving_a_model_loses_nothing_else(tmp_path: Path) -> None:

@@ -29,13 +29,17 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """The commit of the checkout the package runs from, "+changes" where it was edited; empty elsewhere."""
-    folder = Path(robusteval.__file__).resolve().parent.parent
-    if not (folder / ".git").exists():
+    """The commit of the checkout the package runs from, "+changes" where the package differs from it; else empty."""
+    package = Path(robusteval.__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    if not (package.parent / ".git").exists():
         return ""
     try:
-        arguments = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty=+changes"]
-        return subprocess.run(arguments, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return ""
 
