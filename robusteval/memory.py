@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import resource
 import sys
 from pathlib import Path
@@ -9,8 +12,16 @@ from pathlib import Path
 import torch
 
 
+def release() -> None:
+    """Give back what earlier work of this process left behind: Python's cycles, and what malloc keeps for later."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def reset_peak(device: torch.device) -> None:
     """Start a new stretch. On a CPU this needs Linux; elsewhere the peak counts from the process's start."""
+    release()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from robusteval import memory
 from robusteval.config import (
     DataConfig,
     EvalConfig,
@@ -140,3 +143,17 @@ def test_importing_the_package_imports_no_heavy_library() -> None:
     code = "import robusteval, robusteval.config, sys; print([m for m in ('torch','textattack') if m in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc can be told to give memory back")
+def test_a_peak_counts_nothing_of_earlier_work() -> None:
+    device = torch.device("cpu")
+    memory.reset_peak(device)
+    before = memory.peak_bytes(device)
+    for _ in range(2):  # after the first round such blocks come from the heap, which shrinks only from its end
+        blocks = [torch.zeros(20_000) for _ in range(4000)]
+        last = torch.zeros(20_000)
+        del blocks
+    assert memory.peak_bytes(device) > before + 250 * 2**20
+    memory.reset_peak(device)
+    assert memory.peak_bytes(device) < before + 50 * 2**20, last.shape

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
+from robusteval import memory
 from robusteval.config import RunSpec
 from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
@@ -78,6 +79,8 @@ def _outcome(run: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
         report = options.out / "runs" / run.name(**facts) / "error.txt"
         write_atomic(report, traceback.format_exc())
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (all of it in {report})"
+    finally:
+        memory.release()
     return "done"
 
 
