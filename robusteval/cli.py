@@ -245,7 +245,9 @@ def evaluate(
 
 @app.command("list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="models, tasks, methods, perturbations, suites or attacks.")] = "",
+    kind: Annotated[
+        str, typer.Argument(help="models, tasks, methods, scenarios, perturbations, suites, attacks.")
+    ] = "",
 ) -> None:
     """Show what is registered."""
     from robusteval.attacks import all_recipes

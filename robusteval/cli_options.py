@@ -59,7 +59,8 @@ Truncate = Annotated[
 QueryBudget = Annotated[int | None, option("--query-budget", help="Most queries for one example.", panel=TESTS)]
 TimeLimit = Annotated[float | None, option("--time-limit", help="Most seconds for one example.", panel=TESTS)]
 MaxErrors = Annotated[
-    int, option("--max-errors", help="More examples than this end in an error: exit code 1.", panel=TESTS)
+    int,
+    option("--max-errors", help="So many examples may end in an error; with more, the exit code tells.", panel=TESTS),
 ]
 Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]

@@ -106,7 +106,10 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
             folder.note_continuation(surroundings(device))
         else:
             _train(spec, options, folder, data, prepared, device, facts)
-        loaded = load_model(str(folder.model), labels=data.task.labels, seed=spec.seed, keep_head=True)
+        loaded = load_model(
+            str(folder.model), labels=data.task.labels, seed=spec.seed, keep_head=True,
+            trust_remote_code=spec.trust_remote_code,
+        )  # fmt: skip
         folder.update_record("environment.json", checkpoint_sha256=loaded.sha256)
         loaded.model.to(device)
         # a method whose predictions need more than the checkpoint keeps its hook while it is evaluated
