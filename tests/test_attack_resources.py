@@ -112,8 +112,9 @@ EXAMPLES = Examples((("a good film",),), np.array([1]), ("row-0",), "")
 
 
 def planned(recipe: str, folder: Path) -> dict[str, str]:
-    """What the result lines of `recipe` would say of its resources."""
-    return make_plan(EXAMPLES, ("bad", "good"), recipe, resources_dir=folder).resources
+    """What the result lines of `recipe` would say of its resources, besides TextAttack's version."""
+    said = make_plan(EXAMPLES, ("bad", "good"), recipe, resources_dir=folder).resources
+    return {name: content for name, content in said.items() if name != "textattack"}
 
 
 def digits(text: str) -> str:
@@ -201,7 +202,8 @@ def test_contents_are_read_for_a_plan_once_and_not_for_a_check(
     real = Path.open
 
     def opened(path: Path, *arguments: Any, **options: Any) -> Any:
-        read.append(path.name)
+        if path.is_relative_to(nltk_folder):
+            read.append(path.name)
         return real(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", opened)

@@ -327,8 +327,8 @@ def test_other_rows_of_a_transfer_are_another_run(folder: Path, tiny_folder: Pat
     write(folder, "glue/mnli/validation_mismatched", ("premise", "hypothesis"), 24, 3, 2)
     assert names("ood") != after[0]
     facts = plan(folder, tiny_folder, "mnli", "ood:only=snli").facts
-    assert list(facts) == ["data", "model", "code", "ood snli"]
-    assert list(plan(folder, tiny_folder, "mnli", "clean").facts) == ["data", "model", "code"]
+    assert list(facts) == ["data", "model", "code", "ood snli", "precision"]
+    assert list(plan(folder, tiny_folder, "mnli", "clean").facts) == ["data", "model", "code", "precision"]
 
 
 def test_transfers_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
