@@ -21,7 +21,7 @@ from robusteval.attacks.shards import attack_checkpoint
 from robusteval.config import DataConfig, EvalConfig, MethodConfig, RunSpec, TrainConfig
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.experiments.environment import differences, git_commit, surroundings
+from robusteval.experiments.environment import differences, git_commit, measured_with
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options, execute
 from robusteval.experiments.session import experiment_table, finished_rows
@@ -274,7 +274,7 @@ def test_a_table_says_what_was_not_measured_with_the_same(
 ) -> None:
     plan = plan_of(tiny_folder, csv_files, options)
     folder = execute(plan.runs[0], options, plan.facts, plan.data)
-    here = surroundings(torch.device("cpu"))
+    here = measured_with(torch.device("cpu"))
     assert folder.environments()[0]["versions"] == here["versions"] and len(folder.environments()) == 1
     assert differences({"vanilla seed 0": folder.environments(), "vanilla seed 1": [here]}) == []
 

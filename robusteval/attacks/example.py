@@ -11,7 +11,7 @@ import torch
 from robusteval.attacks.building import build_attack, twin
 from robusteval.attacks.edits import changed_spans, count_edits
 from robusteval.attacks.importing import load_textattack
-from robusteval.attacks.lines import FIELDS, AttackLine, Outcome
+from robusteval.attacks.lines import FIELDS, TIME_LIMIT, AttackLine, Outcome
 from robusteval.attacks.lockstep import Routine
 from robusteval.attacks.plan import AttackPlan, Target
 from robusteval.attacks.randomness import seed_all
@@ -68,7 +68,7 @@ class ExampleAttacker:
 
         def ask(texts: Any) -> Any:
             if limit is not None and routine.spent() > limit:
-                raise NoAnswer(f"time limit of {limit:g} s reached")
+                raise NoAnswer(f"{TIME_LIMIT} of {limit:g} s reached")
             try:
                 return routine.ask(texts)
             except Exception as error:

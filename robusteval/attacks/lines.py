@@ -101,13 +101,18 @@ def _check_same(path: Path, line: AttackLine, example: Mapping[str, Any], fields
             )
 
 
+def timed_out(line: Mapping[str, Any]) -> bool:
+    """Whether the example ended in nothing but its time limit."""
+    return line["outcome"] == "error" and str(line.get("message", "")).startswith(TIME_LIMIT)
+
+
 def forget_errors(path: Path) -> None:
     """Drop the lines of errors but those of a time limit, so that their examples are tried again.
 
     Nobody else may be working on `path`. UserError as `finished`.
     """
     lines = _results(path)
-    kept = [line for line in lines if line["outcome"] != "error" or line["message"].startswith(TIME_LIMIT)]
+    kept = [line for line in lines if line["outcome"] != "error" or timed_out(line)]
     if len(kept) < len(lines):
         write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
 

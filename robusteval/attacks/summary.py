@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from robusteval.attacks.lines import TIME_LIMIT
+from robusteval.attacks.lines import timed_out
 from robusteval.progress import duration
 
 
@@ -88,7 +88,7 @@ def summarise(lines: Iterable[Mapping[str, Any]]) -> AttackSummary:
         failed=len(by_outcome["failed"]),
         skipped=len(by_outcome["skipped"]),
         errors=len(by_outcome["error"]),
-        timed_out=sum(line.get("message", "").startswith(TIME_LIMIT) for line in by_outcome["error"]),
+        timed_out=sum(map(timed_out, by_outcome["error"])),
         compared=len(similarities),
         clean_accuracy=_mean([line["predicted_before"] == line["gold"] for line in evaluated]),
         accuracy_under_attack=_mean([line["predicted_after"] == line["gold"] for line in evaluated]),

@@ -44,7 +44,7 @@ def git_commit() -> str:
         return ""
 
 
-def surroundings(device: torch.device) -> dict[str, Any]:
+def measured_with(device: torch.device) -> dict[str, Any]:
     """Versions, commit and hardware of this process."""
     return {"versions": versions(), "git_commit": git_commit(), "hardware": hardware(device)}
 
@@ -52,7 +52,7 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 def differences(environments: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """One sentence for each version, commit or device in which runs differ: their numbers may differ for that alone.
 
-    environments: of each run, by its title, all that it was measured with (`surroundings`).
+    environments: of each run, by its title, all that it was measured with (`measured_with`).
     """
     used: dict[str, dict[str, list[str]]] = {}
     for title, several in environments.items():

@@ -17,7 +17,7 @@ import torch
 import robusteval
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.cache import LogitsCache, victim_name
-from robusteval.attacks.lines import TIME_LIMIT, forget_errors
+from robusteval.attacks.lines import forget_errors, timed_out
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import AttackSummary, ProgressNote
 from robusteval.attacks.wrapper import token_ids
@@ -29,7 +29,7 @@ from robusteval.evaluation.base import Subject, Suite
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
-from robusteval.experiments.environment import surroundings
+from robusteval.experiments.environment import measured_with
 from robusteval.experiments.store import RunFolder
 from robusteval.experiments.testing import measurement_rows, run_suite
 from robusteval.methods.compose import attach, build_method
@@ -103,7 +103,7 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
             folder.reset()
         stages = folder.stages()
         if "train" in stages:
-            folder.note_continuation(surroundings(device))
+            folder.note_continuation(measured_with(device))
         else:
             _train(spec, options, folder, data, prepared, device, facts)
         loaded = load_model(
@@ -188,7 +188,7 @@ def _train(
     encoded = dataclasses.replace(encoded, groups=prepared.groups, weights=prepared.weights)
     folder.update_record(
         "environment.json",
-        **surroundings(device),
+        **measured_with(device),
         model={**loaded.source, "sha256": loaded.sha256},
         data={"train": data.train.source, "dev": data.dev.source},
         scenario={"label": spec.scenario.label, "rows": len(rows), "fingerprint": rows.fingerprint, **prepared.counts},
@@ -320,7 +320,7 @@ def _attack(
         )
     summary = result.summary
     errors = [line for line in result.lines if line["outcome"] == "error"]
-    failed = [line["message"] for line in errors if not line["message"].startswith(TIME_LIMIT)]
+    failed = [line["message"] for line in errors if not timed_out(line)]
     if len(failed) > options.max_errors:
         return (
             f"attack {name}: {len(failed)} of {len(result.lines)} examples ended in an error ({failed[0]}), more than "

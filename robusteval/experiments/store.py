@@ -102,11 +102,11 @@ class RunFolder:
             return []
         return [held, *held.get("continued", [])]
 
-    def note_continuation(self, surroundings: dict[str, Any]) -> None:
+    def note_continuation(self, measured_with: dict[str, Any]) -> None:
         """Record what continues a run, where that is not what began it."""
-        known = [{key: each.get(key) for key in surroundings} for each in self.environments()]
-        if surroundings not in known:
-            self.update_record("environment.json", continued=[*self.environments()[1:], surroundings])
+        known = [{key: each.get(key) for key in measured_with} for each in self.environments()]
+        if measured_with not in known:
+            self.update_record("environment.json", continued=[*self.environments()[1:], measured_with])
 
     def write_frame(self, suite: str, frames: Sequence[pd.DataFrame]) -> None:
         """analysis/<suite>.parquet: what a suite measured beside its numbers."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from robusteval.config import to_dict
 from robusteval.evaluation.base import Measurement, Predictions, Subject, Suite
-from robusteval.experiments.environment import surroundings
+from robusteval.experiments.environment import measured_with
 from robusteval.experiments.predictions import PredictionsFile
 from robusteval.experiments.store import EVALUATION, RunFolder
 from robusteval.rows import Row
@@ -76,7 +76,7 @@ def run_tests(
             "data": {"dev": data.dev.source, "fingerprint": data.fingerprint},
             "evaluation": {field: settings[field] for field in ("suites", "rates", "sets", "columns", "mask_token")},
             "max_length": predictor.max_length,
-            **surroundings(predictor.device),
+            **measured_with(predictor.device),
         }
         folder.write_record(EVALUATION, record)
         for text, suite in suites.items():
