@@ -202,7 +202,8 @@ def test_workers_end_with_their_parent_and_the_loss_of_one_is_told(
     arguments = command(tiny_folder, csv_files, out, *long)
 
     def training() -> bool:
-        return len(list(out.glob("runs/*/state.safetensors"))) == 2
+        # on a busy machine one worker may be done before the other begins
+        return any(out.glob("runs/*/state.safetensors"))
 
     kill_when(arguments, training)
     patience = time.monotonic() + 20
@@ -215,7 +216,7 @@ def test_workers_end_with_their_parent_and_the_loss_of_one_is_told(
                 assert time.monotonic() < patience, "a worker outlived its parent"
                 time.sleep(0.05)
         assert not RunFolder(folder).done
-        (folder / "state.safetensors").unlink()
+        (folder / "state.safetensors").unlink(missing_ok=True)
 
     def kill_a_worker(process: subprocess.Popen[str]) -> None:
         while not training():
