@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # before anything imports the hub's client: tests must not depend on a network that may or may not be there
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import field_cases
 import pytest
 import tiny
 import torch
@@ -14,6 +17,7 @@ import torch
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
+CASE_PLACES = [Path(os.environ.get("ROBUSTEVAL_CASES", "")), ROOT.parent / "shared" / "cases"]
 DATA_PLACES = [Path(os.environ.get("ROBUSTEVAL_DATA", "")), ROOT.parent / "shared" / "data"]
 
 
@@ -45,3 +49,34 @@ def csv_files(tmp_path: Path) -> tuple[Path, Path]:
         frame.to_csv(path, index=False)
         paths.append(path)
     return paths[0], paths[1]
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Cases from the field, a folder each; name their folder in ROBUSTEVAL_CASES."""
+    for place in CASE_PLACES:
+        if (place / "make_models.py").is_file():
+            return place
+    pytest.skip("no cases from the field: set ROBUSTEVAL_CASES to the folder that holds make_models.py")
+
+
+@pytest.fixture(scope="session")
+def case_models(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoints of the cases, made once."""
+    return field_cases.make_models(cases, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., field_cases.Done]:
+    """Call the command line in this process: the imports are paid once for all calls."""
+    from robusteval.cli import main
+
+    def call(*arguments: str) -> field_cases.Done:
+        monkeypatch.setattr(sys, "argv", ["robusteval", *arguments])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return field_cases.Done(int(end.value.code or 0), captured.out, captured.err)
+
+    return call
