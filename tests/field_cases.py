@@ -20,8 +20,8 @@ class Done:
     @property
     def refused(self) -> bool:
         """Ended by one sentence that begins with "error:", exit code 2."""
-        lines = self.stderr.strip().splitlines()
-        return self.returncode == 2 and bool(lines) and lines[-1].startswith("error:") and "Traceback" not in self.stderr
+        last = self.stderr.strip().rpartition("\n")[2]
+        return self.returncode == 2 and last.startswith("error:") and "Traceback" not in self.stderr
 
 
 @dataclass
@@ -57,7 +57,8 @@ def command_lines(folder: Path, **places: Path) -> list[CommandLine]:
 
 def make_models(cases: Path, folder: Path, *names: str) -> Path:
     """Fill `folder` with the checkpoints of the cases."""
-    subprocess.run([sys.executable, str(cases / "make_models.py"), str(folder), *names], check=True, capture_output=True)
+    command = [sys.executable, str(cases / "make_models.py"), str(folder), *names]
+    subprocess.run(command, check=True, capture_output=True)
     return folder
 
 
