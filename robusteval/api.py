@@ -18,6 +18,7 @@ from robusteval.attacks.plan import check_lengths
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.attacks.wrapper import token_ids
+from robusteval.catalogue import locate, recommended_learning_rate
 from robusteval.config import (
     DataConfig,
     EvalConfig,
@@ -35,21 +36,12 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites, check_suites, default_suites
 from robusteval.experiments.store import RunFolder, check_evaluation
 from robusteval.experiments.testing import run_tests
+from robusteval.hashes import checkpoint_sha256, memory_sha256
 from robusteval.heads import match_labels, name_labels, order_head
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
-from robusteval.models import (
-    LoadedModel,
-    check_max_length,
-    checkpoint_labels,
-    checkpoint_sha256,
-    kept_modules,
-    load_model,
-    locate,
-    memory_sha256,
-    recommended_learning_rate,
-    save_checkpoint,
-)
+from robusteval.models import LoadedModel, check_max_length, checkpoint_labels, load_model
+from robusteval.saving import kept_modules, save_checkpoint
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData, load_evaluation, load_task, resolve, sample

@@ -251,9 +251,9 @@ def list_names(
 ) -> None:
     """Show what is registered."""
     from robusteval.attacks import all_recipes
+    from robusteval.catalogue import MODELS
     from robusteval.evaluation.suites import SUITES
     from robusteval.methods import METHODS
-    from robusteval.models import MODELS
     from robusteval.perturbations import PERTURBATIONS
     from robusteval.scenarios import SCENARIOS
     from robusteval.tasks import TASKS

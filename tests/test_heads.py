@@ -17,7 +17,8 @@ from robusteval.anatomy import anatomy
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.errors import UserError
 from robusteval.heads import match_labels
-from robusteval.models import load_model, save_checkpoint
+from robusteval.models import load_model
+from robusteval.saving import save_checkpoint
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 

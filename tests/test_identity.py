@@ -28,7 +28,7 @@ from robusteval.experiments.session import experiment_table, finished_rows
 from robusteval.experiments.store import RunFolder
 from robusteval.files import read_lines
 from robusteval.methods.compose import build_method
-from robusteval.models import save_checkpoint
+from robusteval.saving import save_checkpoint
 from robusteval.tasks.base import Task
 from robusteval.trainer import train
 from robusteval.training_record import TrainingRecord

@@ -22,7 +22,8 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.files import read_lines
 from robusteval.methods.base import Context, Method, TrainingData
 from robusteval.methods.compose import attach, build_method
-from robusteval.models import LoadedModel, load_model, save_checkpoint
+from robusteval.models import LoadedModel, load_model
+from robusteval.saving import save_checkpoint
 from robusteval.trainer import train
 
 CPU = torch.device("cpu")

@@ -10,16 +10,11 @@ import tiny
 import torch
 
 from robusteval.anatomy import OutputHook, PooledHook, anatomy
+from robusteval.catalogue import MINILM, locate
 from robusteval.errors import UserError
-from robusteval.models import (
-    MINILM,
-    check_max_length,
-    checkpoint_sha256,
-    load_model,
-    locate,
-    save_checkpoint,
-    weights_sha256,
-)
+from robusteval.hashes import checkpoint_sha256, weights_sha256
+from robusteval.models import check_max_length, load_model
+from robusteval.saving import save_checkpoint
 
 LABELS = ("bad", "good")
 

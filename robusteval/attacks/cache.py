@@ -34,7 +34,7 @@ def victim_name(
 ) -> str:
     """A model by all that decides its logits besides the text.
 
-    sha256: of the checkpoint (`models.checkpoint_sha256`); method: one that answers differently from its checkpoint.
+    sha256: of the checkpoint (`hashes.checkpoint_sha256`); method: one that answers differently from its checkpoint.
     """
     return json.dumps([sha256, list(labels), max_length, device, precision, method])
 

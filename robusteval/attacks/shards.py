@@ -26,11 +26,13 @@ from robusteval.attacks.lines import AttackLine, append
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
 from robusteval.attacks.runner import AttackResult, Progress, attack_targets, carry_out, check_parallel
 from robusteval.attacks.wrapper import Sees, token_ids
+from robusteval.catalogue import locate
 from robusteval.devices import pick_device
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
+from robusteval.hashes import checkpoint_sha256
 from robusteval.logs import quiet_libraries
-from robusteval.models import checkpoint_sha256, load_model, locate
+from robusteval.models import load_model
 from robusteval.processes import end_with_parent
 from robusteval.tasks.base import Examples
 

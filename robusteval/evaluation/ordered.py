@@ -20,9 +20,10 @@ from robusteval.config import EvalConfig, check_choice, check_distinct
 from robusteval.encoding import Batch, Collator, Encoded, IntArray, encode
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite, random_sets
+from robusteval.hashes import weights_sha256
 from robusteval.methods.embeddings import edit_embeddings
 from robusteval.methods.tdt import confidence_scores
-from robusteval.models import check_max_length, load_model, weights_sha256
+from robusteval.models import check_max_length, load_model
 from robusteval.perturbations import Source
 from robusteval.perturbations.delete import remove
 from robusteval.perturbations.mask import hide

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoTokenizer
 from robusteval.anatomy import check_architecture
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.plan import check_lengths, recipe_facts
+from robusteval.catalogue import locate, recommended_learning_rate
 from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig, TrainConfig
 from robusteval.devices import check_tracker, pick_device, pick_precision
 from robusteval.encoding import encode
@@ -20,9 +21,10 @@ from robusteval.errors import UserError
 from robusteval.evaluation.suites import build_suites, check_suites
 from robusteval.experiments.run import Options, run_facts
 from robusteval.experiments.store import RunFolder, check_output, claim_output
+from robusteval.hashes import checkpoint_sha256
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
-from robusteval.models import check_max_length, check_weights, checkpoint_sha256, locate, recommended_learning_rate
+from robusteval.models import check_max_length, check_weights
 from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.tasks.load import TaskData, load_task, sample
 

@@ -32,10 +32,12 @@ from robusteval.evaluation.suites import build_suites
 from robusteval.experiments.environment import measured_with
 from robusteval.experiments.store import RunFolder
 from robusteval.experiments.testing import measurement_rows, run_suite
+from robusteval.hashes import checkpoint_sha256
 from robusteval.methods.compose import attach, build_method
-from robusteval.models import LoadedModel, check_max_length, checkpoint_sha256, load_model, save_checkpoint
+from robusteval.models import LoadedModel, check_max_length, load_model
 from robusteval.progress import ProgressBar
 from robusteval.rows import Row
+from robusteval.saving import save_checkpoint
 from robusteval.scenarios.base import Prepared, Scenario, build_scenarios, prepare
 from robusteval.tasks.load import TaskData, load_task, sample
 from robusteval.trainer import TrainResult, train

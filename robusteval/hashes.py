@@ -1,0 +1,53 @@
+"""What names a model: sha256 over all that decides its logits, in a folder or in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from robusteval.errors import UserError
+
+
+def weights_sha256(folder: Path) -> str:
+    """sha256 over the safetensors files of a folder, in name order.
+
+    Raises UserError where there are none: pickled weights are never opened.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(
+            f"model: {str(folder)!r} holds no .safetensors weights; pickled weights are not opened "
+            "(convert them with save_pretrained)"
+        )
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as handle:
+            while chunk := handle.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def checkpoint_sha256(folder: Path) -> str:
+    """sha256 over all of a folder that decides its logits: weights, configuration, tokenizer files and own code."""
+    digest = hashlib.sha256(weights_sha256(folder).encode())
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".json", ".txt", ".model", ".py") and file.is_file():
+            digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def memory_sha256(model: Any, tokenizer: Any) -> str:
+    """sha256 over all of a model in memory that decides its logits: weights, configuration and tokenizer."""
+    import torch
+
+    config = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    words = fast.to_str() if fast is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
+    digest.update(f"{type(tokenizer).__name__} {words}\n".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
