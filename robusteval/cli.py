@@ -48,13 +48,13 @@ from robusteval.cli_options import (
     chosen_suites,
     data_config,
     existing_folder,
-    listed,
     noted,
     option,
     parse_rates,
     parse_seeds,
 )
 from robusteval.errors import UserError, unknown_name
+from robusteval.grammar import listed, pieces
 from robusteval.logs import quiet_libraries
 
 app = typer.Typer(
@@ -181,7 +181,7 @@ def train_and_attack(
         ),
     )
     explicit = {key: value for key, value in given.items() if value is not None}
-    spec = make_spec(base, listed(methods), parse_seeds(seeds), explicit, listed(scenario))
+    spec = make_spec(base, pieces(methods), parse_seeds(seeds), explicit, pieces(scenario))
     folder = out or Path("robusteval-runs") / f"{task}-{content_hash(to_dict(spec))[:8]}"
     check_range("workers", workers, 1, 1024)
     check_range("checkpoint_seconds", checkpoint_seconds, 0, 1e9)
@@ -233,7 +233,7 @@ def evaluate(
     console = Console(emoji=False)
     result = api.evaluate(
         checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, data=data, device=device,
-        max_length=max_length, suites=None if suites is None else listed(suites), rates=parse_rates(rates), sets=sets,
+        max_length=max_length, suites=None if suites is None else pieces(suites), rates=parse_rates(rates), sets=sets,
         columns=listed(columns), mask_token=mask_token, out=out, notify=noted(console),
     )  # fmt: skip
     table = evaluation_table(result)

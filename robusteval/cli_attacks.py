@@ -37,11 +37,11 @@ from robusteval.cli_options import (
     check_writable,
     data_config,
     existing_folder,
-    listed,
     noted,
     option,
 )
 from robusteval.errors import UserError
+from robusteval.grammar import listed, written
 from robusteval.logs import quiet_libraries
 
 if TYPE_CHECKING:
@@ -206,10 +206,9 @@ def freeze(
     from robusteval.attacks.frozen import freeze as frozen
     from robusteval.attacks.frozen import write_frozen
 
-    names = [name.strip() for name in text_columns.split(",") if name.strip()]
-    frame = frozen(results, names or None)
+    frame = frozen(results, listed(text_columns) or None)
     write_frozen(frame, out)
-    columns = ",".join(frame.columns[: list(frame.columns).index("label")])
+    columns = ",".join(written(name) for name in frame.columns[: list(frame.columns).index("label")])
     Console(emoji=False).print(
         f"{len(frame)} adversarial texts in {out}; test a model on them with\n"
         f"robusteval evaluate CHECKPOINT --dev-file {out} --text-columns {columns} --label-column label",

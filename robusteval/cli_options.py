@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from robusteval.errors import UserError
+from robusteval.grammar import listed, pieces
 
 if TYPE_CHECKING:
     from robusteval.config import DataConfig
@@ -66,14 +67,10 @@ Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.
 Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]
 
 
-def listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def chosen_suites(text: str | None, task: str, *, own: bool) -> tuple[str, ...]:
     """The suites that were named, else those that suit the task; own: it comes from the user's files."""
     if text is not None:
-        return listed(text)
+        return pieces(text)
     from robusteval.evaluation.suites import default_suites
     from robusteval.tasks import TASKS
     from robusteval.tasks.base import Task

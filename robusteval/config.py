@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from robusteval.errors import UserError, unknown_name
+from robusteval.grammar import Part, compact, ladder, parse_parts
 
 T = TypeVar("T")
 
@@ -158,30 +158,6 @@ class EvalConfig:
             check_range("time_limit", self.time_limit, 0, float("inf"), open_low=True)
 
 
-Part = tuple[str, dict[str, Any]]
-
-
-def parse_part(text: str, kind: str) -> Part:
-    """Read `name[:key=value...]`; kind: the field that holds the text, for errors.
-
-    >>> parse_part("match:temperature=2", "methods")
-    ('match', {'temperature': 2})
-    """
-    name, *pairs = (piece.strip() for piece in text.split(":"))
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = (piece.strip() for piece in pair.partition("="))
-        if not equals or not key:
-            raise UserError(f"{kind}: {pair!r} in {text!r} is not key=value")
-        settings[key] = _number(value, kind)
-    return name, settings
-
-
-def parse_parts(text: str, kind: str) -> tuple[Part, ...]:
-    """Read `name[:key=value...][+name...]`."""
-    return tuple(parse_part(part, kind) for part in text.split("+"))
-
-
 @dataclass(frozen=True)
 class MethodConfig:
     """One column of a table: one method or several composed, their settings, and training overrides.
@@ -224,31 +200,14 @@ class ScenarioConfig:
     def parse(cls, text: str) -> tuple[ScenarioConfig, ...]:
         """Read `name[:key=value...][+name...]`; "a/b/c" for a value makes one scenario of each.
 
+        A name that holds a sign stands in double quotes (`robusteval.grammar`).
+
         >>> [each.label for each in ScenarioConfig.parse("label-noise:rate=0.05/0.1")]
         ['label-noise:rate=0.05', 'label-noise:rate=0.1']
         """
-        text = re.sub(r"\s*([:=+/|>])\s*", r"\1", text.strip())
-        ladder = re.search(r"=([^:+/]*(?:/[^:+/]*)+)", text)
-        if ladder:
-            head, tail = text[: ladder.start(1)], text[ladder.end(1) :]
-            return tuple(each for value in ladder[1].split("/") for each in cls.parse(head + value + tail))
-        return (cls(text, () if text == "none" else parse_parts(text, "scenario")),)
-
-
-def _number(text: str, kind: str) -> Any:
-    """A setting's value: a YAML scalar, with 1e-5 read as the number that everyone means."""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"{kind}: {text!r} is not a setting's value") from None
-    if isinstance(value, bool) and text.lower() not in ("true", "false"):
-        return text  # "no" is a word here
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+        return tuple(
+            cls(each, () if each == "none" else parse_parts(each, "scenario")) for each in ladder(compact(text))
+        )
 
 
 @dataclass(frozen=True)

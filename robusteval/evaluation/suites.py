@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from robusteval.anatomy import check_architecture
-from robusteval.config import EvalConfig, parse_part
+from robusteval.config import EvalConfig
 from robusteval.encoding import Encoded
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite, random_sets
+from robusteval.grammar import parse_part
 from robusteval.perturbations import PERTURBATIONS, Source
 from robusteval.registry import Registry
 from robusteval.seeds import derive

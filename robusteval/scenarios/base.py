@@ -13,6 +13,7 @@ import numpy.typing as npt
 from robusteval.config import ScenarioConfig, check_distinct
 from robusteval.config import settings as make_settings
 from robusteval.errors import UserError, unknown_name
+from robusteval.grammar import QUOTING, missing_name
 from robusteval.scenarios import SCENARIOS
 from robusteval.seeds import derive
 from robusteval.tasks.base import Examples, Task
@@ -72,6 +73,8 @@ def build_scenarios(config: ScenarioConfig) -> list[Scenario[Any]]:
     check_distinct("scenario", [name for name, _ in config.parts])
     built = []
     for name, values in config.parts:
+        if name not in SCENARIOS:
+            raise UserError(f"{unknown_name('scenario', name, SCENARIOS.names())} ({QUOTING})")
         kind = SCENARIOS[name]
         built.append(kind(name, make_settings(kind.Settings, values, name)))
     return built
@@ -103,12 +106,15 @@ def check_classification(name: str, task: Task) -> None:
 
 def class_index(value: object, task: Task, field: str) -> int:
     """The class that `value` names, or whose index it is; a name wins over an index. UserError for neither."""
+    if value is None:
+        raise UserError(f"{field}: null names no class; a class of that name stands in double quotes")
     text = label_name(value)
     if text in task.labels:
         return task.labels.index(text)
     if text.isdecimal() and int(text) < task.num_labels:
         return int(text)
-    raise unknown_name(field, value, task.labels)
+    cut_off = missing_name(text, task.labels)
+    raise UserError(f"{field}: {text!r} is no class; {cut_off}") if cut_off else unknown_name(field, value, task.labels)
 
 
 def count_classes(what: str, labels: npt.NDArray[np.generic], task: Task) -> dict[str, int]:

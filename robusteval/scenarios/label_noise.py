@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from robusteval.config import check_range
 from robusteval.errors import UserError
+from robusteval.grammar import cut, name
 from robusteval.scenarios.base import (
     Prepared,
     Scenario,
@@ -47,12 +48,12 @@ def confusion_odds(text: str, task: Task) -> npt.NDArray[np.float64]:
     """The matrix [K, K] that "true>wrong=weight|..." describes; UserError for anything else or an unknown class."""
     field = "label-noise:confusion"
     odds = np.zeros((task.num_labels, task.num_labels))
-    for entry in text.split("|"):
+    for entry in cut(text, "|"):
         pair, _, weight = entry.rpartition("=")
-        names = pair.split(">")
+        names = cut(pair, ">")
         if len(names) != 2:
             raise UserError(f"{field}: {entry!r} cannot be read; valid: true>wrong=weight, with | between entries")
-        true, wrong = (class_index(name.strip(), task, field) for name in names)
+        true, wrong = (class_index(name(each), task, field) for each in names)
         if true == wrong:
             raise UserError(f"{field}: {entry!r} leaves the class as it is; valid: two different classes")
         if odds[true, wrong]:
@@ -76,7 +77,8 @@ class LabelNoiseSettings:
     """What to flip, and to what.
 
     rate: share of all training rows that get a wrong class; the papers take 0.05, 0.1 and 0.15.
-    confusion: "true>wrong=weight|..." with class names and relative weights; only the true classes named here are
+    confusion: "true>wrong=weight|..." with class names, quoted where they hold a sign, and relative weights; only the
+    true classes named here are
     flipped. Without it the wrong class is any of the others, all alike.
     """
 

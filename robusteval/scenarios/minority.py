@@ -23,7 +23,7 @@ class MinoritySettings:
     reduce: share of its rows that goes (Bi-Drop: "reduce by" 0.7, 0.6, 0.5, the same data).
     """
 
-    label: Any = None
+    label: Any = ""
     keep: float | None = None
     reduce: float | None = None
 
@@ -59,7 +59,7 @@ class Minority(Scenario[MinoritySettings]):
     def prepare(self, given: Prepared, task: Task, seed: int) -> Prepared:
         check_classification(self.name, task)
         wanted, share = self.settings.label, self.settings.share
-        index = class_index(1 if wanted is None else wanted, task, "minority:label")
+        index = class_index(1 if wanted == "" else wanted, task, "minority:label")
         labels = given.examples.labels
         rows = np.flatnonzero(labels == index)
         if not len(rows):
