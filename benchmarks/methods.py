@@ -19,7 +19,7 @@ import transformers
 from robusteval.config import MethodConfig, TrainConfig, override
 from robusteval.devices import pick_device
 from robusteval.encoding import Encoded
-from robusteval.files import read_lines
+from robusteval.reading import read_lines
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models import LoadedModel, load_model

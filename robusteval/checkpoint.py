@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from robusteval.files import replacing, writing
+
+
+class DamagedState(Exception):
+    """A file that does not hold what `save_state` wrote."""
 
 
 def save_state(path: Path, state: Any) -> None:
     """Write a tree of dicts, lists, tuples, plain values and tensors as one safetensors file, atomically."""
     tensors: dict[str, torch.Tensor] = {}
     skeleton = _pack(state, tensors)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, temporary, metadata={"state": json.dumps(skeleton)})
-    with open(temporary, "rb") as handle:
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    written = json.dumps(skeleton)
+    size = sum(tensor.nbytes for tensor in tensors.values()) + len(written)
+    with replacing(path) as new, writing(path, size):
+        save_file(tensors, new, metadata={"state": written, "sha256": _sha256(written, tensors)})
 
 
 def load_state(path: Path) -> Any:
-    """The tree that `save_state` wrote; tensors on the CPU."""
-    with safe_open(path, framework="pt") as handle:
-        tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 (not a dict)
-        return _unpack(json.loads(handle.metadata()["state"]), tensors)
+    """The tree that `save_state` wrote; tensors on the CPU. DamagedState where it is not what was written."""
+    try:
+        with safe_open(path, framework="pt") as handle:
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 (not a dict)
+            metadata = handle.metadata()
+        # states of an earlier version bear no digest
+        if metadata.get("sha256", "") not in ("", _sha256(metadata["state"], tensors)):
+            raise DamagedState("its content is not what was written")
+        return _unpack(json.loads(metadata["state"]), tensors)
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedState(str(error)) from error
+
+
+def _sha256(skeleton: str, tensors: dict[str, torch.Tensor]) -> str:
+    """sha256 over all that a state holds."""
+    digest = hashlib.sha256(skeleton.encode())
+    for _, tensor in sorted(tensors.items()):
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

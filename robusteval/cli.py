@@ -55,6 +55,7 @@ from robusteval.cli_options import (
 )
 from robusteval.errors import UserError, unknown_name
 from robusteval.grammar import listed, pieces
+from robusteval.files import disk_trouble, locked
 from robusteval.logs import quiet_libraries
 
 app = typer.Typer(
@@ -239,7 +240,8 @@ def evaluate(
     table = evaluation_table(result)
     print_table(table, console)
     if out is not None:
-        write_table(table, out)
+        with locked(out):
+            write_table(table, out)
         console.print(f"table.md, table.csv, table.tex, rows, predictions in {out}", markup=False, soft_wrap=True)
 
 
@@ -317,10 +319,14 @@ def main() -> None:
         code = 130
     except Exception as error:
         # a usage error of click's, whose classes typer may carry under a name of its own
-        if not (hasattr(error, "show") and hasattr(error, "exit_code")):
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()
+            code = error.exit_code
+        elif full := disk_trouble(error, Path.cwd()):
+            errors.print(f"[red]error:[/] {escape(full)}")
+            code = UserError.exit_code
+        else:
             raise
-        error.show()
-        code = error.exit_code
     if code == 130:
         errors.print("interrupted: the same command continues where this one stopped")
     sys.exit(code if isinstance(code, int) else 0)

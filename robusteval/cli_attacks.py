@@ -186,10 +186,7 @@ def transcript(
         console.print(f"{title}: {summary_text(summarise(lines))}", markup=False, soft_wrap=True)
         return
     page = html_page(lines, title, outcome, limit)
-    try:
-        write_atomic(html, page)
-    except OSError as error:
-        raise UserError(f"html: {str(html)!r} cannot be written: {error.strerror}") from error
+    write_atomic(html, page, field="html")
     console.print(f"transcripts in {html}", markup=False, soft_wrap=True)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from robusteval.files import read_lines
+from robusteval.reading import read_lines
 
 
 @dataclass(frozen=True)

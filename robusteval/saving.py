@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from robusteval.errors import UserError
+from robusteval.files import replacing, writing
 
 # Endings of what transformers saves of a model and its tokenizer.
 CHECKPOINT_FILES = (".json", ".txt", ".model", ".safetensors", ".jinja", ".py")
@@ -32,19 +31,13 @@ def save_checkpoint(
     UserError where the folder holds anything but a checkpoint.
     """
     _check_replaceable(folder)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    old = temporary.with_suffix(".old")
-    for path in (temporary, old):
-        shutil.rmtree(path, ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    for name, module in (modules or {}).items():
-        state = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
-        save_file(state, temporary / f"{name}.safetensors", dict(facts or {}))
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(temporary, folder)
-    shutil.rmtree(old, ignore_errors=True)
+    size = sum(tensor.nbytes for part in (model, *(modules or {}).values()) for tensor in part.state_dict().values())
+    with replacing(folder) as new, writing(folder, size):
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+        for name, module in (modules or {}).items():
+            state = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
+            save_file(state, new / f"{name}.safetensors", dict(facts or {}))
 
 
 def _check_replaceable(folder: Path) -> None:

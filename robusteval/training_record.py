@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from safetensors import SafetensorError
 from torch import Tensor
 
-from robusteval.checkpoint import generator_states, load_state, restore_generators, save_state
+from robusteval.checkpoint import DamagedState, generator_states, load_state, restore_generators, save_state
 from robusteval.errors import UserError
-from robusteval.files import append_lines, read_lines, write_atomic
+from robusteval.files import append_lines, write_atomic
 from robusteval.methods.base import Method
+from robusteval.reading import read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class TrainingRecord:
             return 0
         try:
             state = load_state(path)
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+        except DamagedState as error:
             logger.warning("%s is damaged (%s); training starts anew", path, error)
             path.rename(path.with_suffix(".damaged"))
             log.unlink(missing_ok=True)

@@ -177,7 +177,7 @@ def test_a_disk_that_fills_up_keeps_the_finished_lines(workers: int, tiny_folder
         return attack_checkpoint(tiny_folder, ROWS, LABELS, "deepwordbug", **given)
 
     try:
-        with pytest.raises(UserError, match=r"lines\.jsonl' cannot be written: .*; it keeps the finished lines"):
+        with pytest.raises(UserError, match=r"lines\.jsonl' cannot be written: .*nothing finished is lost"):
             run(progress=fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

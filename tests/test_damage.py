@@ -12,8 +12,9 @@ import torch
 from robusteval.config import ExperimentSpec, MethodConfig, TrainConfig, to_yaml
 from robusteval.errors import UserError
 from robusteval.experiments.store import RunFolder, check_output, claim_output
-from robusteval.files import append_lines, read_lines
+from robusteval.files import append_lines
 from robusteval.methods.compose import build_method
+from robusteval.reading import read_lines
 from robusteval.trainer import train
 
 

@@ -18,7 +18,7 @@ import pytest
 from robusteval.config import from_yaml
 from robusteval.errors import UserError
 from robusteval.experiments.store import RunFolder
-from robusteval.files import read_lines
+from robusteval.reading import read_lines
 from robusteval.rows import read_rows
 
 ROOT = Path(__file__).resolve().parent.parent

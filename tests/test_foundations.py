@@ -25,7 +25,8 @@ from robusteval.config import (
     to_yaml,
 )
 from robusteval.errors import UserError, unknown_name
-from robusteval.files import append_lines, read_lines, write_atomic
+from robusteval.files import append_lines, write_atomic
+from robusteval.reading import read_lines
 from robusteval.registry import Registry
 from robusteval.seeds import derive
 

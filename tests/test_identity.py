@@ -26,7 +26,7 @@ from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options, execute
 from robusteval.experiments.session import experiment_table, finished_rows
 from robusteval.experiments.store import RunFolder
-from robusteval.files import read_lines
+from robusteval.reading import read_lines
 from robusteval.methods.compose import build_method
 from robusteval.saving import save_checkpoint
 from robusteval.tasks.base import Task

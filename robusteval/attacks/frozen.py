@@ -14,7 +14,8 @@ import pandas as pd
 
 from robusteval.attacks.lines import AttackLine, first_of_each
 from robusteval.errors import UserError
-from robusteval.files import read_lines, write_atomic
+from robusteval.files import write_atomic
+from robusteval.reading import read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +161,4 @@ def write_frozen(frame: pd.DataFrame, path: Path) -> None:
     """Write a frozen set as Parquet, whole or not at all; UserError where the file cannot be written."""
     content = io.BytesIO()
     frame.to_parquet(content, index=False)
-    try:
-        write_atomic(path, content.getvalue())
-    except OSError as error:
-        raise UserError(f"out: {str(path)!r} cannot be written: {error.strerror}") from error
+    write_atomic(path, content.getvalue())

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 from robusteval.errors import UserError
-from robusteval.files import append_lines, complete_lines, write_atomic
+from robusteval.files import append_lines, write_atomic, writing
+from robusteval.reading import complete_lines
 
 Outcome = Literal["succeeded", "failed", "skipped", "error"]
 
@@ -178,7 +179,7 @@ def append(path: Path, line: AttackLine) -> None:
 
     UserError where it cannot be written; the lines before it are kept.
     """
-    with _explained(path, "; it keeps the finished lines"):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path):
             append_lines(path, [line])
@@ -192,7 +193,7 @@ def claimed(path: Path) -> Iterator[None]:
     of a process that ends, however it does. A new file that got no line is not left behind.
     """
     with ExitStack() as stack:
-        with _explained(path):
+        with writing(path):
             if path.exists() and not path.is_file():
                 raise UserError(f"out: {str(path)!r} is no regular file")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,14 +208,6 @@ def claimed(path: Path) -> Iterator[None]:
 def _remove_if_empty(path: Path) -> None:
     if path.is_file() and path.stat().st_size == 0:
         path.unlink()
-
-
-@contextmanager
-def _explained(path: Path, more: str = "") -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"out: {str(path)!r} cannot be written: {error.strerror or error}{more}") from error
 
 
 @contextmanager

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from robusteval import memory
 from robusteval.config import RunSpec
 from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
 from robusteval.experiments.run import Options, execute
-from robusteval.files import write_atomic
+from robusteval.files import disk_trouble, write_atomic
 from robusteval.logs import quiet_libraries
 from robusteval.processes import end_with_parent
 from robusteval.tasks.load import TaskData
@@ -76,12 +78,23 @@ def _outcome(run: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
     except UserError as error:
         return str(error)
     except Exception as error:
-        report = options.out / "runs" / run.name(**facts) / "error.txt"
-        write_atomic(report, traceback.format_exc())
-        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (all of it in {report})"
+        folder = options.out / "runs" / run.name(**facts)
+        full = disk_trouble(error, folder)
+        return full or f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} ({_reported(folder)})"
     finally:
         memory.release()
     return "done"
+
+
+def _reported(folder: Path) -> str:
+    """Where the report of the error under way is found: in the run's folder, or else on the screen."""
+    report, told = folder / "error.txt", traceback.format_exc()
+    try:
+        write_atomic(report, told)
+    except UserError as error:
+        print(told, file=sys.stderr)
+        return f"all of it above; {error}"
+    return f"all of it in {report}"
 
 
 def _remote(run: RunSpec, options: Options, facts: dict[str, str]) -> str:

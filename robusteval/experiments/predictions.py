@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from robusteval.evaluation.base import Predictions
+from robusteval.evaluation.base import Predictions, Record
 from robusteval.evaluation.metrics import predictions
+from robusteval.files import replacing, writing
 
 
-class PredictionsFile:
-    """Columns suite value, set, id, gold, predicted, logits. The file appears, whole, when the block ends well."""
+@contextmanager
+def predictions_file(path: Path, *, regression: bool) -> Iterator[Record]:
+    """Takes one set at a time; the file appears, whole, when the block ends well and there was one.
 
-    def __init__(self, path: Path, *, regression: bool) -> None:
-        self._path, self._regression = path, regression
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._writer: pq.ParquetWriter | None = None
+    Columns suite value, set, id, gold, predicted, logits; the suite names the file already.
+    """
+    writer: pq.ParquetWriter | None = None
+    with ExitStack() as whole:
 
-    def __enter__(self) -> PredictionsFile:
-        return self
+        def close() -> None:
+            if writer is not None:
+                with writing(path):
+                    writer.close()
 
-    def add(self, suite: str, value: str, number: int, each: Predictions) -> None:
-        """Append one set; `suite` names the file already."""
-        columns = {
-            "value": pa.array([value] * len(each.ids), pa.string()),
-            "set": pa.array([number] * len(each.ids), pa.int32()),
-            "id": pa.array(each.ids, pa.string()),
-            "gold": pa.array(each.gold.astype("float32" if self._regression else "int64")),
-            "predicted": pa.array(predictions(each.logits, regression=self._regression)),
-            "logits": pa.array(list(each.logits), pa.list_(pa.float32())),
-        }
-        table = pa.table(columns)
-        if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self._temporary, table.schema)
-        self._writer.write_table(table)
+        def add(suite: str, value: str, number: int, each: Predictions) -> None:
+            nonlocal writer
+            columns = {
+                "value": pa.array([value] * len(each.ids), pa.string()),
+                "set": pa.array([number] * len(each.ids), pa.int32()),
+                "id": pa.array(each.ids, pa.string()),
+                "gold": pa.array(each.gold.astype("float32" if regression else "int64")),
+                "predicted": pa.array(predictions(each.logits, regression=regression)),
+                "logits": pa.array(list(each.logits), pa.list_(pa.float32())),
+            }
+            table = pa.table(columns)
+            if writer is None:
+                new = whole.enter_context(replacing(path))
+                whole.callback(close)
+                with writing(path):
+                    writer = pq.ParquetWriter(new, table.schema)
+            with writing(path, table.nbytes):
+                writer.write_table(table)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._writer is None:
-            return
-        self._writer.close()
-        if kind is None:
-            os.replace(self._temporary, self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+        yield add

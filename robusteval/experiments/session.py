@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from robusteval.config import RunSpec
+from robusteval.errors import UserError
 from robusteval.experiments.engine import FINISHED_BEFORE, run_plan
 from robusteval.experiments.environment import differences
 from robusteval.experiments.plan import Plan, start
 from robusteval.experiments.run import Options, run_title
 from robusteval.experiments.testing import checkpoint_rows
+from robusteval.files import locked
 from robusteval.progress import duration
 from robusteval.report.render import print_table, write_table
 from robusteval.report.table import Table, build_table
@@ -75,16 +77,23 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
     folders = {run_title(run): plan.folder(run, options.out) for run in plan.runs}
     environments = {title: folder.environments() for title, folder in folders.items() if folder.done}
     table = experiment_table(plan, rows, failed, environments)
+    unwritten = None
     if table.lines:
-        write_table(table, options.out / "report")
         print_table(table, console)
-        console.print(f"table.md, table.csv, table.tex in {options.out / 'report'}", markup=False, soft_wrap=True)
+        try:
+            with locked(options.out, "report", wait=True):
+                write_table(table, options.out / "report")
+            console.print(f"table.md, table.csv, table.tex in {options.out / 'report'}", markup=False, soft_wrap=True)
+        except UserError as error:
+            unwritten = error
     for run, message in failed:
         console.print(f"[red]failed:[/] {escape(f'{run_title(run)}: {message}')}", soft_wrap=True)
     errors = [row for row in rows if row.metric == "errors" and row.value > options.max_errors]
     for row in errors:
         what = f"{row.run}: {row.value:.0f} of {row.n} examples under {row.suite_value}, more than {options.max_errors}"
         console.print(f"[red]errors:[/] {escape(what)}; the messages are in its attacks/", soft_wrap=True)
+    if unwritten is not None:
+        raise unwritten
     return 2 if failed else 1 if errors else 0
 
 

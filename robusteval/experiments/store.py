@@ -15,7 +15,8 @@ import yaml
 
 from robusteval.config import ExperimentSpec, to_dict, to_yaml
 from robusteval.errors import UserError
-from robusteval.files import append_lines, read_lines, write_atomic, write_json
+from robusteval.files import append_lines, locked, replacing, write_atomic, write_json, writing
+from robusteval.reading import read_lines
 from robusteval.rows import Row, line_row, row_line
 
 # Beside the results of `evaluate`: what was tested, on which rows, and how.
@@ -111,28 +112,14 @@ class RunFolder:
     def write_frame(self, suite: str, frames: Sequence[pd.DataFrame]) -> None:
         """analysis/<suite>.parquet: what a suite measured beside its numbers."""
         path = self.path / "analysis" / f"{suite}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
-        os.replace(temporary, path)
+        frame = pd.concat(frames, ignore_index=True)
+        with replacing(path) as new, writing(path, int(frame.memory_usage().sum())):
+            frame.to_parquet(new, index=False)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; the system frees it when the process ends, however it ends."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"out: {str(self.path)!r} cannot be made: {error.strerror}") from error
-        try:
-            import fcntl
-        except ImportError:  # no such locks on Windows
-            yield
-            return
-        with open(self.path / ".lock", "w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"out: another process is working on {str(self.path)!r}") from None
+        """Hold the run for this process (`files.locked`); what a killed one left half-written is cleared."""
+        with locked(self.path, "predictions", "analysis", "attacks"):
             yield
 
 
@@ -175,10 +162,7 @@ def claim_output(out: Path, spec: ExperimentSpec) -> None:
     """Make `out` this experiment's folder; UserError as `check_output`, nothing is overwritten."""
     check_output(out, spec)
     if not (out / "experiment.yaml").exists():
-        try:
-            write_atomic(out / "experiment.yaml", to_yaml(spec))
-        except OSError as error:
-            raise UserError(f"out: {str(out)!r} cannot be written to: {error.strerror}") from error
+        write_atomic(out / "experiment.yaml", to_yaml(spec))
 
 
 def _difference(held: Any, asked: Any, path: str = "") -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from robusteval.config import to_dict
 from robusteval.evaluation.base import Measurement, Predictions, Subject, Suite
 from robusteval.experiments.environment import measured_with
-from robusteval.experiments.predictions import PredictionsFile
+from robusteval.experiments.predictions import predictions_file
 from robusteval.experiments.store import EVALUATION, RunFolder
 from robusteval.rows import Row
 
@@ -21,10 +21,10 @@ def run_suite(suite: Suite[Any], subject: Subject, folder: RunFolder) -> list[Me
     """
     told = subject.record
     path = folder.path / "predictions" / f"{suite.name}.parquet"
-    with PredictionsFile(path, regression=subject.data.task.regression) as file:
+    with predictions_file(path, regression=subject.data.task.regression) as keep:
 
         def record(name: str, value: str, number: int, each: Predictions) -> None:
-            file.add(name, value, number, each)
+            keep(name, value, number, each)
             if told is not None:
                 told(name, value, number, each)
 
