@@ -20,9 +20,9 @@ from robusteval.batching import BatchOrder
 from robusteval.config import DataConfig, MethodConfig, TrainConfig
 from robusteval.devices import pick_device
 from robusteval.encoding import Collator, Encoded, encode
-from robusteval.reading import read_lines
 from robusteval.methods.compose import build_method
 from robusteval.models import LoadedModel, load_model
+from robusteval.reading import read_lines
 from robusteval.tasks.load import load_task
 from robusteval.trainer import train
 

@@ -48,7 +48,8 @@ def _sha256(skeleton: str, tensors: dict[str, torch.Tensor]) -> str:
     """sha256 over all that a state holds."""
     digest = hashlib.sha256(skeleton.encode())
     for _, tensor in sorted(tensors.items()):
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        raw: Any = tensor.reshape(-1).view(torch.uint8).numpy()
+        digest.update(raw)
     return digest.hexdigest()
 
 

@@ -54,8 +54,8 @@ from robusteval.cli_options import (
     parse_seeds,
 )
 from robusteval.errors import UserError, unknown_name
-from robusteval.grammar import listed, pieces
 from robusteval.files import disk_trouble, locked
+from robusteval.grammar import listed, pieces
 from robusteval.logs import quiet_libraries
 
 app = typer.Typer(

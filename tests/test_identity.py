@@ -26,8 +26,8 @@ from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options, execute
 from robusteval.experiments.session import experiment_table, finished_rows
 from robusteval.experiments.store import RunFolder
-from robusteval.reading import read_lines
 from robusteval.methods.compose import build_method
+from robusteval.reading import read_lines
 from robusteval.saving import save_checkpoint
 from robusteval.tasks.base import Task
 from robusteval.trainer import train

@@ -19,10 +19,10 @@ from robusteval.config import MethodConfig, TrainConfig, from_dict
 from robusteval.encoding import Collator
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.reading import read_lines
 from robusteval.methods.base import Context, Method, TrainingData
 from robusteval.methods.compose import attach, build_method
 from robusteval.models import LoadedModel, load_model
+from robusteval.reading import read_lines
 from robusteval.saving import save_checkpoint
 from robusteval.trainer import train
 

@@ -18,10 +18,10 @@ from robusteval.config import MethodConfig, TrainConfig
 from robusteval.devices import pick_device, pick_precision
 from robusteval.encoding import Collator
 from robusteval.errors import UserError
-from robusteval.reading import read_lines
 from robusteval.methods.base import task_loss
 from robusteval.methods.compose import build_method
 from robusteval.optimization import learning_rate_at, make_optimizer, set_learning_rate
+from robusteval.reading import read_lines
 from robusteval.trainer import train
 
 CPU = torch.device("cpu")
