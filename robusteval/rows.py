@@ -5,9 +5,27 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from robusteval.reading import read_lines
+
+NoteKind = Literal["run", "test", "selected", "collapsed", "in domain"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know of a number, as prose, and what a table makes of it.
+
+    kind: "run", what this run met; "test", what holds for this test of every run; "in domain", the same of a test that
+    is none of sturdiness; "collapsed", the run predicts one class; "selected", the checkpoint was chosen on these rows.
+    """
+
+    text: str
+    kind: NoteKind = "run"
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(NoteKind):
+            raise ValueError(f"{self.kind!r} is no kind of note")
 
 
 @dataclass(frozen=True)
@@ -16,7 +34,7 @@ class Row:
 
     run: folder name of the run; suite, suite_value: the test and its setting (mask, "0.1");
     split: the rows it was measured on; value: the number itself; n: its denominator;
-    seconds: what measuring it took; note: what a reader must know ("selected on dev", "collapsed");
+    seconds: what measuring it took; notes: what a reader must know;
     scenario: what was done to the training set, as the user wrote it, scenario_value: its strength;
     spread: the value on each random set, where `value` is their mean.
     """
@@ -34,7 +52,7 @@ class Row:
     value: float
     n: int
     seconds: float
-    note: str = ""
+    notes: tuple[Note, ...] = ()
     spread: tuple[float, ...] = ()
 
 
@@ -45,10 +63,29 @@ def row_line(row: Row) -> dict[str, Any]:
 
 
 def line_row(line: dict[str, Any]) -> Row:
-    """The row that `row_line` wrote."""
+    """The row that `row_line` wrote, or an older one with all its notes in one text."""
+    line = dict(line)
     value = line["value"]
     spread = tuple(math.nan if each is None else each for each in line.get("spread", ()))
-    return Row(**{**line, "value": math.nan if value is None else value, "spread": spread})
+    notes = joined_notes(line.pop("note")) if "note" in line else tuple(Note(**each) for each in line.get("notes", ()))
+    return Row(**{**line, "value": math.nan if value is None else value, "spread": spread, "notes": notes})
+
+
+def joined_notes(text: str) -> tuple[Note, ...]:
+    """The notes of a row as they were written before notes had kinds: prose with "; " in between.
+
+    >>> joined_notes("mean of 3 sets; selected on dev")
+    (Note(text='mean of 3 sets', kind='test'), Note(text='selected on dev', kind='selected'))
+    """
+    return tuple(Note(part, _kind(part)) for part in text.split("; ") if part)
+
+
+def _kind(text: str) -> NoteKind:
+    if text.startswith("mean of"):
+        return "test"
+    if text.endswith("is in domain"):
+        return "in domain"
+    return "collapsed" if text.startswith("collapsed") else "selected" if text.startswith("selected") else "run"
 
 
 def read_rows(path: Path) -> list[Row]:

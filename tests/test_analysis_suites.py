@@ -26,6 +26,7 @@ from robusteval.evaluation.sensitivity import Distribution, Sensitivity, average
 from robusteval.methods.base import task_loss
 from robusteval.methods.parts import block_parameters
 from robusteval.methods.pats import update_sensitivity
+from robusteval.rows import Note
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData, load_split
@@ -168,7 +169,7 @@ def test_generalisation_scores_each_target_with_its_own_metrics() -> None:
     assert [each.value for each in first] == tasks.split("|")
     assert [list(each.metrics) for each in first] == [["accuracy"], ["spearman", "pearson"], ["accuracy"]]
     assert all(each.n == 60 for each in first)
-    assert "50 training rows" in first[0].note
+    assert "50 training rows" in first[0].notes[0].text
     # scores do not fit into a file of classes
     assert [(value, each.logits.shape) for value, each in kept] == [("demo-nli", (60, 3)), ("demo-sentiment", (60, 2))]
     again = run("generalisation", subject(), tasks=tasks, train_limit=50)
@@ -203,7 +204,7 @@ def test_the_rows_of_targets_are_facts_of_a_run_and_read_once(monkeypatch: pytes
 
 def test_an_unfinished_solver_is_named() -> None:
     (found,) = run("generalisation", subject(), tasks="demo-sentiment", train_limit=50, max_iter=1)
-    assert "not converged in 1 iterations" in found.note
+    assert "not converged in 1 iterations" in found.notes[0].text
 
 
 def test_a_diverged_model_is_measured_without_a_crash() -> None:
@@ -212,7 +213,7 @@ def test_a_diverged_model_is_measured_without_a_crash() -> None:
         tested.predictor.model.bert.pooler.dense.weight.fill_(torch.nan)
     (found,) = run("generalisation", tested, tasks="demo-sentiment", train_limit=20)
     assert np.isnan(found.metrics["accuracy"])
-    assert found.note == "features are not finite"
+    assert found.notes == (Note("features are not finite"),)
     for name in ("sensitivity", "flatness", "calibration"):
         for each in run(name, tested):
             assert all(np.isnan(value) for metric, value in each.metrics.items() if metric != "insensitive")
@@ -423,7 +424,7 @@ def test_flatness_measures_and_restores() -> None:
     assert found.metrics["sharpness"] == pytest.approx(np.mean(found.spread["sharpness"]))
     assert found.metrics["sharpness"] > 0
     assert np.isfinite(found.metrics["top_eigenvalue"])
-    assert "the eigenvalue moved by" in found.note
+    assert "the eigenvalue moved by" in found.notes[1].text
     assert (found.n, found.split) == (30, "validation")
     assert model.training and all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

@@ -20,6 +20,7 @@ from robusteval.evaluation.base import Measurement, Predictions, Subject
 from robusteval.evaluation.metrics import METRICS, score
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites, default_suites
+from robusteval.rows import Note
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
@@ -139,7 +140,7 @@ def test_suites_measure_what_they_say() -> None:
         assert nothing.metrics["flip_rate"] == 0
         assert nothing.metrics["worst_case_accuracy"] == clean.metrics["accuracy"]
         assert (nothing.value, half.value) == ("0", "0.5")
-        assert half.note == "mean of 2 sets"
+        assert half.notes == (Note("mean of 2 sets", "test"),)
         found = [seen["0.5", number].logits for number in (0, 1)]
         assert not np.array_equal(*found)
         right = np.stack([logits.argmax(1) == gold for logits in found])
@@ -212,4 +213,4 @@ def test_a_collapsed_model_is_named() -> None:
         tested.predictor.model.classifier.weight.zero_()
         tested.predictor.model.classifier.bias.copy_(torch.tensor([0.0, 1.0]))
     (clean,) = run("clean", tested)
-    assert clean.note == "collapsed to 'good'"
+    assert clean.notes == (Note("collapsed to 'good'", "collapsed"),)

@@ -114,8 +114,8 @@ def test_a_whole_experiment_and_the_same_again(tiny_folder: Path, csv_files: tup
     again = {(row.suite, row.metric): row for row in read_rows(tmp_path / "e" / "rows.jsonl")}
     assert {suite for suite, _ in again} == {"clean", "mask", "replace"}
     for key, row in again.items():
-        assert (row.value, row.spread, row.n, row.note) == (
-            rows[key].value, rows[key].spread, rows[key].n, rows[key].note,
+        assert (row.value, row.spread, row.n, row.notes) == (
+            rows[key].value, rows[key].spread, rows[key].n, rows[key].notes,
         )  # fmt: skip
     attacked = run([*base, "attack", checkpoint, *shared, "--attack-examples", "4", "--out", str(tmp_path / "a.jsonl")])
     assert attacked.returncode == 0, attacked.stderr

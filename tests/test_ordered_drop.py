@@ -32,6 +32,7 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.methods.compose import build_method
 from robusteval.methods.tdt import confidence_scores
 from robusteval.perturbations import Source
+from robusteval.rows import Note
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData
@@ -180,7 +181,7 @@ def test_the_suite(tmp_path: Path) -> None:
     clean = (tested.clean.argmax(1) == tested.data.dev.labels).mean()
     assert all(each.metrics["accuracy"] == pytest.approx(clean) for each in found if each.value.endswith(" 0"))
     assert all(each.metrics["flip_rate"] == 0 for each in found if each.value.endswith(" 0"))
-    assert [each.note for each in found] == [""] * 8 + ["mean of 2 sets"] * 2
+    assert [each.notes for each in found] == [()] * 8 + [(Note("mean of 2 sets", "test"),)] * 2
     random = [(value, number) for value in ("random 0", "random 0.3") for number in (0, 1)]
     assert recorded == [*((value, 0) for value in ordered), *random]
     assert run(tested)[-1].spread == found[-1].spread
@@ -231,8 +232,8 @@ def test_without_a_layer(tmp_path: Path) -> None:
     for folder in (None, tmp_path):
         found = run(subject(folder, rates=(0.2,), sets=1))
         assert [each.value for each in found] == ["gradient descending 0.2", "gradient ascending 0.2", "random 0.2"]
-        assert [each.note for each in found[1:]] == ["", ""]
-        assert found[0].note.startswith("without confidence: the checkpoint has no confidence.safetensors")
+        assert [each.notes for each in found[1:]] == [(), ()]
+        assert found[0].notes[0].text.startswith("without confidence: the checkpoint has no confidence.safetensors")
         with pytest.raises(UserError, match="'confidence' needs a trained confidence layer"):
             run(subject(folder), orders="confidence|random")
 

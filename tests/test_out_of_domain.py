@@ -19,6 +19,7 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options
 from robusteval.grammar import parse_parts
+from robusteval.rows import Note
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task, Transfer
 from robusteval.tasks.examples import examples_from_frame
@@ -122,15 +123,14 @@ def test_every_transfer_is_measured_and_the_average_is_the_papers(folder: Path) 
     assert list(found) == ["mnli", "mnli_mismatched", "snli", "sick", "qqp", "average"]
     assert [item.n for item in found.values()] == [20, 24, 28, 16, 30, 24 + 28 + 16]
     assert found["mnli_mismatched"].split == "validation_mismatched_1k"
-    assert found["mnli"].note == "mnli is in domain"
-    assert not found["snli"].note
+    assert found["mnli"].notes == (Note("mnli is in domain", "in domain"),)
+    assert not found["snli"].notes
     assert set(found["qqp"].metrics) == {"accuracy", "f1"}
     # the average leaves out the in-domain set, and QQP, which has other classes
     three = [found[name].metrics["accuracy"] for name in ("mnli_mismatched", "snli", "sick")]
     assert found["average"].metrics == {"accuracy": pytest.approx(np.mean(three))}
-    assert found["average"].note == (
-        "mean of the out-of-domain sets with the task's own classes (mnli_mismatched, snli, sick)"
-    )
+    said = "mean of the out-of-domain sets with the task's own classes (mnli_mismatched, snli, sick)"
+    assert found["average"].notes == (Note(said, "test"),)
     frame = found["snli"].frame
     assert frame is not None
     assert frame.iloc[0][["set", "split", "rows", "origin"]].tolist() == ["snli", "validation", 28, "folder"]
@@ -187,7 +187,8 @@ def test_only_some_sets_and_other_splits(folder: Path) -> None:
     assert (found["snli"].split, found["snli"].n) == ("test", 18)
     both = [found[name].metrics["accuracy"] for name in ("snli", "sick")]
     assert found["average"].metrics == {"accuracy": pytest.approx(np.mean(both))}
-    assert found["average"].note == "mean of the out-of-domain sets with the task's own classes (snli, sick)"
+    said = "mean of the out-of-domain sets with the task's own classes (snli, sick)"
+    assert found["average"].notes == (Note(said, "test"),)
 
 
 @pytest.mark.parametrize(
@@ -402,13 +403,13 @@ def test_advglue_counts_mnli_once(folder: Path) -> None:
     assert list(found) == ["adv_mnli", "adv_mnli_mismatched", "average"]
     both = [found[name].metrics["accuracy"] for name in ("adv_mnli", "adv_mnli_mismatched")]
     assert found["average"].metrics == {"score": pytest.approx(np.mean(both))}
-    assert (found["average"].n, found["average"].note) == (26, "mean of the 2 sets")
+    assert (found["average"].n, found["average"].notes) == (26, (Note("mean of the 2 sets", "test"),))
 
 
 def test_advglue_counts_qqp_once(folder: Path) -> None:
     found = run(AdvGlue.configure("advglue", {}), subject(folder, "qqp"))
     assert found["average"].metrics == {"score": pytest.approx(np.mean(list(found["adv_qqp"].metrics.values())))}
-    assert found["average"].note == "mean of accuracy and f1"
+    assert found["average"].notes == (Note("mean of accuracy and f1", "test"),)
 
 
 def test_advglue_has_no_average_over_fewer_sets(folder: Path) -> None:

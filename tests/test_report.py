@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import math
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from rich.console import Console
 from robusteval.evaluation.metrics import METRICS
 from robusteval.report.render import csv, latex, markdown, print_table, write_table
 from robusteval.report.table import TIMES_100, Cell, Table, build_table, cell_text, number, verdict
-from robusteval.rows import Row, line_row, row_line
+from robusteval.rows import Note, Row, joined_notes, line_row, read_rows, row_line
 
 
-def row(method: str, seed: int, suite: str, metric: str, value: float, *, n: int = 100, note: str = "") -> Row:
+def row(
+    method: str, seed: int, suite: str, metric: str, value: float, *, n: int = 100, notes: tuple[Note, ...] = ()
+) -> Row:
     value_of = {"mask": "0.1", "attack": "deepwordbug"}.get(suite, "")
-    return Row("r", "sst2", method, "none", None, seed, suite, value_of, "validation", metric, value, n, 1.0, note)
+    return Row("r", "sst2", method, "none", None, seed, suite, value_of, "validation", metric, value, n, 1.0, notes)
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def table() -> Table:
         row("vanilla", 0, "clean", "accuracy", 0.80),
         row("vanilla", 1, "clean", "accuracy", 0.84),
         row("match", 0, "clean", "accuracy", 0.82),
-        row("match", 1, "clean", "accuracy", 0.83, note="collapsed to 'positive'"),
+        row("match", 1, "clean", "accuracy", 0.83, notes=(Note("collapsed to 'positive'", "collapsed"),)),
         row("vanilla", 0, "mask", "accuracy", 0.70),
         row("vanilla", 1, "mask", "accuracy", 0.70),
         row("match", 0, "mask", "accuracy", 0.75),
@@ -89,10 +92,10 @@ def test_a_collapsed_model_is_not_called_sturdy(table: Table) -> None:
 
 def test_what_is_in_domain_is_never_counted() -> None:
     rows = [
-        dataclasses.replace(row(method, 0, "ood", "accuracy", value, note=note), suite_value=name)
-        for name, note, values in (
-            ("snli", "snli is in domain; selected on dev", (0.5, 0.9)),
-            ("sick", "selected on dev", (0.5, 0.4)),
+        dataclasses.replace(row(method, 0, "ood", "accuracy", value, notes=notes), suite_value=name)
+        for name, notes, values in (
+            ("snli", (Note("snli is in domain", "in domain"), Note("selected on dev", "selected")), (0.5, 0.9)),
+            ("sick", (Note("selected on dev", "selected"),), (0.5, 0.4)),
         )
         for method, value in zip(("vanilla", "match"), values, strict=True)
     ]
@@ -139,9 +142,42 @@ def test_the_csv_tells_the_spread_over_the_sets_of_all_seeds() -> None:
 
 
 def test_rows_survive_json() -> None:
-    one = row("match", 0, "clean", "accuracy", 0.5)
-    assert line_row(row_line(one)) == one
+    one = row("match", 0, "clean", "accuracy", 0.5, notes=(Note("mean of a; b", "test"), Note("collapsed to 'c; d'")))
+    assert line_row(json.loads(json.dumps(row_line(one)))) == one
     assert math.isnan(line_row(row_line(row("match", 0, "clean", "mcc", math.nan))).value)
+
+
+def test_a_note_is_whole_whatever_it_says() -> None:
+    torn = Note("collapsed to 'good; selected on dev; x is in domain'", "collapsed")
+    about = Note("the file 'mean of; a.csv' has no groups; so the classes are the groups")
+    table = build_table([row("vanilla", 0, "clean", "accuracy", 0.5, notes=(torn, about))], ["vanilla"])
+    assert table.notes == (f"vanilla seed 0: {torn.text}", f"vanilla seed 0: {about.text}")
+    assert table.lines[0].cells["vanilla"].note == "collapsed"
+    # what a note says decides nothing
+    prose = [Note("collapsed bridges are in domain"), Note("selected words"), Note("mean of nothing")]
+    table = build_table([row("vanilla", 0, "clean", "accuracy", 0.5, notes=tuple(prose))], ["vanilla"])
+    assert table.notes == tuple(f"vanilla seed 0: {note.text}" for note in prose)
+    assert table.lines[0].cells["vanilla"].note == ""
+
+
+def test_rows_written_with_joined_notes_make_the_same_table(tmp_path: Path) -> None:
+    texts = ("", "collapsed to 'bad'; selected on dev", "snli is in domain", "mean of 3 sets; over 12 parameters")
+    rows = [row("vanilla", seed, "clean", "accuracy", 0.5, notes=joined_notes(text)) for seed, text in enumerate(texts)]
+    older = []
+    for text, each in zip(texts, rows, strict=True):
+        line = row_line(each)
+        del line["notes"]
+        older.append(json.dumps({**line, "note": text}) + "\n")
+    (tmp_path / "rows.jsonl").write_text("".join(older))
+    table = build_table(read_rows(tmp_path / "rows.jsonl"), ["vanilla"])
+    assert table == build_table(rows, ["vanilla"])
+    assert table.notes == (
+        "vanilla seed 1: collapsed to 'bad'",
+        "snli is in domain",
+        "mean of 3 sets",
+        "vanilla seed 3: over 12 parameters",
+    )
+    assert table.lines[0].cells["vanilla"].note == "collapsed"
 
 
 def test_a_single_seed_has_no_spread() -> None:

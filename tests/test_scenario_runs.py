@@ -248,7 +248,8 @@ def test_groupdro_is_silent_where_the_scenario_brings_groups(tiny_folder: Path, 
     options = Options(tmp_path / "out", device="cpu", quiet=True)
     plan = make_plan(asked, options)
     for run in plan.runs:
-        notes = {row.note for row in execute(run, options, plan.facts, plan.data).rows() if row.suite == "train"}
+        rows = execute(run, options, plan.facts, plan.data).rows()
+        notes = {note.text for row in rows if row.suite == "train" for note in row.notes}
         assert any("so the classes are the groups" in note for note in notes) == (run.scenario.label == "none")
 
 

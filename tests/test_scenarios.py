@@ -537,7 +537,9 @@ def test_accuracy_on_each_class() -> None:
 def test_accuracy_on_each_group() -> None:
     dev = negation_rows()
     measured = measure(Groups.configure("groups", {}), NLI, dev, [0, 0, 1, 0, 2, 1, 2])
-    found = {item.value: (item.metrics["accuracy"], item.n, item.note) for item in measured}
+    found = {
+        item.value: (item.metrics["accuracy"], item.n, "".join(note.text for note in item.notes)) for item in measured
+    }
     assert found == {
         "entailment/no negation": (1.0, 1, ""),
         "entailment/negation": (1.0, 1, ""),

@@ -19,6 +19,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.metrics import predictions, score
 from robusteval.evaluation.predict import Predictor
 from robusteval.perturbations import Source
+from robusteval.rows import Note
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.load import TaskData
 
@@ -48,7 +49,7 @@ class Measurement:
     metrics: dict[str, float]
     n: int
     seconds: float
-    note: str = ""
+    notes: tuple[Note, ...] = ()
     spread: dict[str, tuple[float, ...]] = field(default_factory=dict)
     frame: pd.DataFrame | None = None
 
@@ -110,14 +111,14 @@ class Subject:
         examples: Examples,
         logits: npt.NDArray[np.float32],
         task: Task | None = None,
-        note: str = "",
+        notes: tuple[Note, ...] = (),
     ) -> Measurement:
         """Score one set of predictions with the metrics of the task they belong to."""
         task = task or self.data.task
         began = time.perf_counter()
         self.keep(suite, value, 0, examples, logits)
         metrics = score(task.metrics, examples.labels, logits, regression=task.regression)
-        return Measurement(suite, value, split, metrics, len(examples), time.perf_counter() - began, note)
+        return Measurement(suite, value, split, metrics, len(examples), time.perf_counter() - began, notes)
 
     def measure_sets(self, suite: str, value: str, sets: Iterable[Encoded]) -> Measurement:
         """Predict random versions of the dev split, each of which is dropped once it is scored.
@@ -146,7 +147,7 @@ class Subject:
             metrics["worst_case_accuracy"] = float(always_right.mean())
         return Measurement(
             suite, value, task.dev, metrics, len(dev), time.perf_counter() - began,
-            note=f"mean of {count} sets" if count > 1 else "",
+            notes=(Note(f"mean of {count} sets", "test"),) if count > 1 else (),
             spread={name: tuple(each) for name, each in values.items()} if count > 1 else {},
         )  # fmt: skip
 

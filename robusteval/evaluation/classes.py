@@ -13,6 +13,7 @@ from robusteval.config import EvalConfig
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
 from robusteval.evaluation.metrics import accuracy, predictions
+from robusteval.rows import Note
 from robusteval.scenarios.groups import WORDS, check_pairs, negation_groups, parse_words
 from robusteval.tasks.load import TaskData
 
@@ -86,7 +87,7 @@ class Groups(Suite[GroupsSettings]):
         (average,) = parts(subject, self.name, np.zeros_like(members), ("average",))
         yield average
         worst = min(groups, key=lambda group: group.metrics["accuracy"])
-        yield dataclasses.replace(worst, value="worst", note=f"the worst group is {worst.value}")
+        yield dataclasses.replace(worst, value="worst", notes=(Note(f"the worst group is {worst.value}"),))
 
     def _members(self, data: TaskData) -> Any:
         return negation_groups(data.dev, data.task, parse_words(self.settings.words, "suites: groups:words"))

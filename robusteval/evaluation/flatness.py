@@ -24,6 +24,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.gradients import batches, differentiable
 from robusteval.methods.base import task_loss
+from robusteval.rows import Note
 from robusteval.seeds import derive
 from robusteval.tasks.base import Examples
 from robusteval.tasks.load import TaskData, sample
@@ -167,16 +168,15 @@ class Flatness(Suite[FlatnessSettings]):
         centre = float(frame["loss"][frame["alpha"] == 0].iloc[0])
         rises = tuple(float(each) - centre for each in frame.groupby("direction")["loss"].max())
         metrics = {"loss": centre, "sharpness": float(np.mean(rises))}
-        notes = [f"mean of {settings.directions} directions"]
+        notes = [Note(f"mean of {settings.directions} directions", "test")]
         if found is not None:
             metrics["top_eigenvalue"] = found.value
             if not found.change <= settings.tolerance:
-                notes.append(
-                    f"the eigenvalue moved by {found.change:.1%} in the last of {settings.power_iterations} steps"
-                )
+                moved = f"moved by {found.change:.1%} in the last of {settings.power_iterations} steps"
+                notes.append(Note(f"the eigenvalue {moved}"))
         yield Measurement(
             self.name, "", task.train if settings.split == "train" else task.dev, metrics, len(examples),
-            time.perf_counter() - began, "; ".join(notes), {"sharpness": rises}, frame,
+            time.perf_counter() - began, tuple(notes), {"sharpness": rises}, frame,
         )  # fmt: skip
 
     def _examples(self, data: TaskData) -> Examples:

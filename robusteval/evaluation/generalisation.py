@@ -28,6 +28,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
+from robusteval.rows import Note
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.load import TaskData, load_other, resolve
@@ -133,8 +134,8 @@ class Generalisation(Suite[GeneralisationSettings]):
             x, tested = (features(subject.predictor, subject.encode(each)) for each in (train, dev))
             if not (np.isfinite(x).all() and np.isfinite(tested).all()):
                 metrics = dict.fromkeys(task.metrics, math.nan)
-                seconds = time.perf_counter() - began
-                yield Measurement(self.name, name, task.dev, metrics, len(dev), seconds, "features are not finite")
+                seconds, notes = time.perf_counter() - began, (Note("features are not finite"),)
+                yield Measurement(self.name, name, task.dev, metrics, len(dev), seconds, notes)
                 continue
             fitted = fit_linear(x, train.labels, self.settings.C, self.settings.max_iter)
             logits = linear_logits(fitted, tested)
@@ -145,7 +146,7 @@ class Generalisation(Suite[GeneralisationSettings]):
             note = f"linear classifier of {len(train)} training rows"
             if not task.regression and fitted["linear"].n_iter_.max() >= self.settings.max_iter:
                 note += f", not converged in {self.settings.max_iter} iterations"
-            yield Measurement(self.name, name, task.dev, metrics, len(dev), time.perf_counter() - began, note)
+            yield Measurement(self.name, name, task.dev, metrics, len(dev), time.perf_counter() - began, (Note(note),))
 
     def _target(self, name: str, data: TaskData) -> tuple[Task, Examples, Examples]:
         """A task with its training and dev rows; UserError where they are not there or lack a class."""

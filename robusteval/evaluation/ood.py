@@ -16,6 +16,7 @@ import pandas as pd
 from robusteval.config import EvalConfig, check_choice
 from robusteval.errors import UserError, unknown_name
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
+from robusteval.rows import Note
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task, Transfer
 from robusteval.tasks.load import TaskData, check_untrained, left_out, load_transfer, overlap
@@ -189,9 +190,9 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
         known = examples.fingerprint == data.dev.fingerprint
         own = subject.clean if known else subject.predictor.encoded(subject.encode(examples))
         split = transfer.split or target.dev
-        note = f"{target.name} is in domain" if transfer.in_domain else ""
+        notes = (Note(f"{target.name} is in domain", "in domain"),) if transfer.in_domain else ()
         logits = relabel(own, classes, self.settings.merge)
-        measured = subject.measure(self.name, target.name, split, examples, logits, target, note)
+        measured = subject.measure(self.name, target.name, split, examples, logits, target, notes)
         source = {"set": target.name, "split": split, "rows": len(examples), "fingerprint": examples.fingerprint}
         return dataclasses.replace(
             measured,
@@ -201,7 +202,7 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
 
 
 def _average(suite: str, metrics: dict[str, float], items: list[Measurement], note: str) -> Measurement:
-    return Measurement(suite, AVERAGE, "", metrics, sum(item.n for item in items), 0.0, note)
+    return Measurement(suite, AVERAGE, "", metrics, sum(item.n for item in items), 0.0, (Note(note, "test"),))
 
 
 def _nothing(suite: str, task: Task, gone: Mapping[str, str], undeclared: str) -> RowsMissing:

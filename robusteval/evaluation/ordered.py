@@ -27,6 +27,7 @@ from robusteval.models import check_max_length, load_model
 from robusteval.perturbations import Source
 from robusteval.perturbations.delete import remove
 from robusteval.perturbations.mask import hide
+from robusteval.rows import Note
 from robusteval.seeds import derive
 from robusteval.tasks.load import TaskData
 
@@ -261,7 +262,7 @@ class OrderedDrop(Suite[OrderedDropSettings]):
         return {f"{self.name} scores": weights_sha256(Path(self.settings.scores).expanduser())}
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
-        note = ""
+        notes: tuple[Note, ...] = ()
         for order in self.settings.names:
             if order == "random":
                 measured = self._random(subject)
@@ -270,12 +271,13 @@ class OrderedDrop(Suite[OrderedDropSettings]):
             else:
                 scores = self._confidence(subject)
                 if scores is None:
-                    note = f"without confidence: the checkpoint has no {CONFIDENCE_FILE}, and no scores= were given"
+                    lacking = f"the checkpoint has no {CONFIDENCE_FILE}, and no scores= were given"
+                    notes = (Note(f"without confidence: {lacking}"),)
                     continue
                 measured = self._ordered(subject, order, scores)
             for each in measured:
-                yield replace(each, note="; ".join(filter(None, (note, each.note))))
-                note = ""
+                yield replace(each, notes=(*notes, *each.notes))
+                notes = ()
 
     def _ordered(self, subject: Subject, order: str, scores: Scores) -> Iterator[Measurement]:
         source = subject.source

@@ -25,6 +25,7 @@ from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.gradients import batches, differentiable
 from robusteval.methods.base import task_loss
 from robusteval.methods.parts import block_parameters
+from robusteval.rows import Note
 from robusteval.tasks.load import TaskData, sample
 
 # Entries that are binned at once: bounds the temporary memory.
@@ -204,6 +205,6 @@ class Sensitivity(Suite[SensitivitySettings]):
             frame = pd.concat([table(each, edges, layer, statistic) for layer, each in found.items()])
             yield Measurement(
                 self.name, statistic, data.task.dev, found["all"].metrics(), len(encoded), time.perf_counter() - began,
-                note=f"over {found['all'].n} parameters", frame=frame,
+                notes=(Note(f"over {found['all'].n} parameters"),), frame=frame,
             )  # fmt: skip
             began = time.perf_counter()

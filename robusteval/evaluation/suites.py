@@ -14,6 +14,7 @@ from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite, 
 from robusteval.grammar import parse_part
 from robusteval.perturbations import PERTURBATIONS, Source
 from robusteval.registry import Registry
+from robusteval.rows import Note
 from robusteval.seeds import derive
 from robusteval.tasks.base import Task
 from robusteval.tasks.load import TaskData
@@ -93,11 +94,12 @@ class Clean(Suite[NoSettings]):
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         data = subject.data
-        note = ""
+        notes: tuple[Note, ...] = ()
         if not data.task.regression:
             found = np.unique(subject.clean.argmax(axis=1))
-            note = f"collapsed to {data.task.labels[int(found[0])]!r}" if len(found) == 1 else ""
-        yield subject.measure(self.name, "", data.task.dev, data.dev, subject.clean, note=note)
+            if len(found) == 1:
+                notes = (Note(f"collapsed to {data.task.labels[int(found[0])]!r}", "collapsed"),)
+        yield subject.measure(self.name, "", data.task.dev, data.dev, subject.clean, notes=notes)
 
 
 class Perturbed(Suite[NoSettings]):

@@ -36,7 +36,7 @@ from robusteval.hashes import checkpoint_sha256
 from robusteval.methods.compose import attach, build_method
 from robusteval.models import LoadedModel, check_max_length, load_model
 from robusteval.progress import ProgressBar
-from robusteval.rows import Row
+from robusteval.rows import Note, Row
 from robusteval.saving import save_checkpoint
 from robusteval.scenarios.base import Prepared, Scenario, build_scenarios, prepare
 from robusteval.tasks.load import TaskData, load_task, sample
@@ -241,30 +241,32 @@ def _train_rows(spec: RunSpec, folder: RunFolder, split: str, prepared: Prepared
         "seconds_per_step": result.seconds_per_step,
         "peak_memory_mb": result.peak_bytes / 2**20,
     }
-    note = "; ".join(result.notices)
-    rows = [("train", "", metric, value, note) for metric, value in values.items()]
-    rows += [("scenario", name, "rows", float(count), "") for name, count in prepared.counts.items()]
+    notes = tuple(map(Note, result.notices))
+    rows: list[tuple[str, str, str, float, tuple[Note, ...]]]
+    rows = [("train", "", metric, value, notes) for metric, value in values.items()]
+    rows += [("scenario", name, "rows", float(count), ()) for name, count in prepared.counts.items()]
     return [
         _row(
             spec, folder, suite=suite, suite_value=name, split=split, metric=metric, value=value, n=n,
-            seconds=seconds, note=note,
+            seconds=seconds, notes=said,
         )
-        for suite, name, metric, value, note in rows
+        for suite, name, metric, value, said in rows
     ]  # fmt: skip
 
 
 def _evaluate(text: str, suite: Suite[Any], spec: RunSpec, folder: RunFolder, subject: Subject) -> None:
     measurements = run_suite(suite, subject, folder)
     make = functools.partial(_row, spec, folder)
-    rows = [row for item in measurements for row in measurement_rows(item, make, _selected(spec))]
+    rows = [row for item in measurements for row in measurement_rows(item, make, *_selected(spec))]
     folder.finish_stage(text, rows)
     for item in measurements:
-        if item.note.startswith("collapsed"):
-            logger.warning("%s has %s: it predicts nothing else", run_title(spec), item.note)
+        for note in item.notes:
+            if note.kind == "collapsed":
+                logger.warning("%s has %s: it predicts nothing else", run_title(spec), note.text)
 
 
-def _selected(spec: RunSpec) -> str:
-    return "selected on dev" if spec.train.select == "best" else ""
+def _selected(spec: RunSpec) -> tuple[Note, ...]:
+    return (Note("selected on dev", "selected"),) if spec.train.select == "best" else ()
 
 
 def _attack(
@@ -337,13 +339,13 @@ def _attack_rows(
     spec: RunSpec, folder: RunFolder, recipe: str, summary: AttackSummary, data: TaskData, seconds: float
 ) -> list[Row]:
     """Every number with its own denominator."""
-    note = "; ".join(filter(None, (summary.warning, _selected(spec))))
+    notes = (*((Note(summary.warning),) if summary.warning else ()), *_selected(spec))
     names = {"clean_accuracy": "attacked_clean_accuracy"}  # it is of the attacked rows only
     # model rows depend on what the cache held when an attack was resumed: they are no result
     return [
         _row(
             spec, folder, suite="attack", suite_value=recipe, split=data.task.dev, metric=names.get(metric, metric),
-            value=value, n=n, seconds=seconds, note=note,
+            value=value, n=n, seconds=seconds, notes=notes,
         )
         for metric, value, n in summary.metrics()
         if (n or metric != "mean_similarity") and metric != "mean_model_rows"

@@ -11,7 +11,7 @@ from robusteval.evaluation.base import Measurement, Predictions, Subject, Suite
 from robusteval.experiments.environment import measured_with
 from robusteval.experiments.predictions import predictions_file
 from robusteval.experiments.store import EVALUATION, RunFolder
-from robusteval.rows import Row
+from robusteval.rows import Note, Row
 
 
 def run_suite(suite: Suite[Any], subject: Subject, folder: RunFolder) -> list[Measurement]:
@@ -39,13 +39,12 @@ def run_suite(suite: Suite[Any], subject: Subject, folder: RunFolder) -> list[Me
     return measurements
 
 
-def measurement_rows(item: Measurement, row: Callable[..., Row], note: str = "") -> list[Row]:
-    """A row per metric. row: a `Row` that knows already whose run it is; note: what to say beside the measurement's."""
-    notes = "; ".join(filter(None, (item.note, note)))
+def measurement_rows(item: Measurement, row: Callable[..., Row], *notes: Note) -> list[Row]:
+    """A row per metric. row: a `Row` that knows already whose run it is; notes: to say beside the measurement's."""
     return [
         row(
             suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value, n=item.n,
-            seconds=round(item.seconds, 3), note=notes, spread=item.spread.get(metric, ()),
+            seconds=round(item.seconds, 3), notes=(*item.notes, *notes), spread=item.spread.get(metric, ()),
         )
         for metric, value in item.metrics.items()
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robusteval.rows import Row
+from robusteval.rows import Note, Row
 
 # Shares and correlations, shown times 100 as the papers do.
 TIMES_100 = {
@@ -114,12 +114,8 @@ def build_table(rows: Sequence[Row], methods: Sequence[str], notes: Sequence[str
 def _cell(runs: dict[int, Row], baseline: dict[int, Row], plain: dict[int, Row]) -> Cell:
     ordered = [runs[seed] for seed in sorted(runs)]
     values = tuple(row.value for row in ordered if not math.isnan(row.value))
-    note = ""
-    parts = [part for row in ordered for part in row.note.split("; ")]
-    if any(part.endswith("is in domain") for part in parts):
-        note = "in domain"
-    if any(part.startswith("collapsed") for part in parts):
-        note = "collapsed"
+    kinds = {note.kind for row in ordered for note in row.notes}
+    note = next((kind for kind in ("collapsed", "in domain") if kind in kinds), "")
     return Cell(
         values, _difference(runs, baseline), note, len(ordered) - len(values),
         _difference(runs, plain), tuple(each for row in ordered for each in row.spread if not math.isnan(each)),
@@ -135,17 +131,16 @@ def _difference(runs: dict[int, Row], others: dict[int, Row]) -> float | None:
 
 def _row_notes(rows: Sequence[Row]) -> list[str]:
     """Notes that rows carry, each once, with the runs they belong to."""
-    found: dict[str, list[str]] = {}
+    found: dict[Note, list[str]] = {}
     for row in rows:
-        for note in filter(None, row.note.split("; ")):
-            if note.startswith("selected"):
+        for note in row.notes:
+            if note.kind == "selected":
                 continue  # the table says for every column what was selected
             under = "" if row.scenario == "none" else f" under {row.scenario}"
-            general = note.startswith("mean of") or note.endswith("is in domain")
-            who = "" if general else f"{row.method} seed {row.seed}{under}"
+            who = "" if note.kind in ("test", "in domain") else f"{row.method} seed {row.seed}{under}"
             if who not in found.setdefault(note, []):
                 found[note].append(who)
-    return [f"{', '.join(who)}: {note}" if who[0] else note for note, who in found.items()]
+    return [f"{', '.join(who)}: {note.text}" if who[0] else note.text for note, who in found.items()]
 
 
 def verdict(table: Table) -> list[str]:
