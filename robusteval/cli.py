@@ -21,17 +21,21 @@ from robusteval.cli_options import (
     AttackPrecision,
     Columns,
     DataDir,
+    Delimiter,
     DevFile,
     Device,
     DevSplit,
+    Encoding,
     EvalLimit,
     LabelColumn,
     LabelType,
     MaskToken,
     MaxErrors,
     MaxLength,
+    NoHeader,
     Parallel,
     QueryBudget,
+    Quote,
     Rates,
     Resources,
     Revision,
@@ -90,6 +94,10 @@ def train_and_attack(
     text_columns: TextColumns = "",
     label_column: LabelColumn = "label",
     label_type: LabelType = "auto",
+    encoding: Encoding = "auto",
+    delimiter: Delimiter = "auto",
+    quote: Quote = "auto",
+    no_header: NoHeader = False,
     train_limit: TrainLimit = None,
     eval_limit: EvalLimit = None,
     cue: Annotated[float, option("--cue", help="Cue strength of a demo task's training set.", panel=DATA)] = 0.9,
@@ -160,7 +168,8 @@ def train_and_attack(
     data = data_config(
         data_dir=data_dir, revision=revision, train_split=train_split, dev_split=dev_split, train_file=train_file,
         dev_file=dev_file, text_columns=text_columns, label_column=label_column, label_type=label_type,
-        train_limit=train_limit, eval_limit=eval_limit, cue=cue,
+        train_limit=train_limit, eval_limit=eval_limit, cue=cue, encoding=encoding, delimiter=delimiter, quote=quote,
+        no_header=no_header,
     )  # fmt: skip
     base = RunSpec(
         model=model,
@@ -210,6 +219,10 @@ def evaluate(
     dev_file: DevFile = None,
     text_columns: TextColumns = "",
     label_column: LabelColumn = "label",
+    encoding: Encoding = "auto",
+    delimiter: Delimiter = "auto",
+    quote: Quote = "auto",
+    no_header: NoHeader = False,
     eval_limit: EvalLimit = None,
     suites: Suites = None,
     rates: Rates = "0.1,0.2,0.3",
@@ -229,7 +242,8 @@ def evaluate(
 
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
-        label_column=label_column, eval_limit=eval_limit,
+        label_column=label_column, eval_limit=eval_limit, encoding=encoding, delimiter=delimiter, quote=quote,
+        no_header=no_header,
     )  # fmt: skip
     console = Console(emoji=False)
     result = api.evaluate(

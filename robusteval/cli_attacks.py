@@ -20,14 +20,18 @@ from robusteval.cli_options import (
     AttackPrecision,
     Columns,
     DataDir,
+    Delimiter,
     DevFile,
     Device,
     DevSplit,
+    Encoding,
     LabelColumn,
     MaxErrors,
     MaxLength,
+    NoHeader,
     Parallel,
     QueryBudget,
+    Quote,
     Resources,
     Revision,
     TaskOption,
@@ -69,6 +73,10 @@ def attack(
     dev_file: DevFile = None,
     text_columns: TextColumns = "",
     label_column: LabelColumn = "label",
+    encoding: Encoding = "auto",
+    delimiter: Delimiter = "auto",
+    quote: Quote = "auto",
+    no_header: NoHeader = False,
     max_length: MaxLength = 128,
     out: Annotated[
         Path | None, option("--out", help="A .jsonl file, one line per example; resumable. One per recipe of several.")
@@ -98,7 +106,8 @@ def attack(
 
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
-        label_column=label_column,
+        label_column=label_column, encoding=encoding, delimiter=delimiter, quote=quote,
+        no_header=no_header,
     )  # fmt: skip
     console, recipes = Console(emoji=False), listed(recipe)
     if not recipes:

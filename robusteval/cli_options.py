@@ -28,11 +28,19 @@ DataDir = Annotated[str | None, option("--data-dir", help="Folder <family>/<task
 Revision = Annotated[str, option("--revision", help="Revision of a hub data set.", panel=DATA)]
 TrainSplit = Annotated[str | None, option("--train-split", help="Split to train on.", panel=DATA)]
 DevSplit = Annotated[str | None, option("--dev-split", help="Split to evaluate on.", panel=DATA)]
-TrainFile = Annotated[str | None, option("--train-file", help="CSV, TSV, JSONL or Parquet.", panel=DATA)]
-DevFile = Annotated[str | None, option("--dev-file", help="CSV, TSV, JSONL or Parquet.", panel=DATA)]
+TrainFile = Annotated[str | None, option("--train-file", help="CSV, TSV, JSON(L), Parquet.", panel=DATA)]
+DevFile = Annotated[str | None, option("--dev-file", help="CSV, TSV, JSON(L), Parquet.", panel=DATA)]
 TextColumns = Annotated[str, option("--text-columns", help="One or two columns, comma separated.", panel=DATA)]
 LabelColumn = Annotated[str, option("--label-column", help="Column of the label.", panel=DATA)]
 LabelType = Annotated[str, option("--label-type", help="auto, class or score.", panel=DATA)]
+Encoding = Annotated[str, option("--encoding", help="Of text files: utf-8, cp1252, gbk, ...", panel=DATA)]
+Delimiter = Annotated[
+    str, option("--delimiter", help="Between columns: a sign, or tab, comma, semicolon, bar, space.", panel=DATA)
+]
+Quote = Annotated[str, option("--quote", help="Around cells: \" or ', or none: quotes are letters.", panel=DATA)]
+NoHeader = Annotated[
+    bool, option("--no-header", help="The first line is a row; columns are named 0, 1, ... in order.", panel=DATA)
+]
 TrainLimit = Annotated[int | None, option("--train-limit", help="Train on that many rows.", panel=DATA)]
 EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that many rows.", panel=DATA)]
 Suites = Annotated[
@@ -121,4 +129,5 @@ def check_writable(path: Path | None, *, folder: bool) -> None:
 def data_config(**values: Any) -> DataConfig:
     from robusteval.config import DataConfig
 
-    return DataConfig(**{**values, "text_columns": listed(values["text_columns"])})
+    header = not values.pop("no_header", False)
+    return DataConfig(**{**values, "text_columns": listed(values["text_columns"]), "header": header})

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
+from robusteval.dialect import AUTO, Dialect
 from robusteval.errors import UserError, unknown_name
 from robusteval.grammar import Part, compact, ladder, parse_parts
 
@@ -97,6 +98,7 @@ class DataConfig:
     train_split, dev_split: split names instead of the task's own (a sample, a mismatched dev set).
     train_limit, eval_limit: use that many training rows (drawn by seed) and evaluation rows (the first).
     train_file, dev_file, text_columns, label_column, label_type: a data set of the user's own.
+    encoding, delimiter, quote, header: how files are read (`robusteval.dialect`); "auto" leaves it to the reader.
     cue: share of training rows whose spurious cue agrees with the label (generated tasks only).
     """
 
@@ -111,6 +113,10 @@ class DataConfig:
     text_columns: tuple[str, ...] = ()
     label_column: str = "label"
     label_type: Literal["auto", "class", "score"] = "auto"
+    encoding: str = AUTO
+    delimiter: str = AUTO
+    quote: str = AUTO
+    header: bool = True
     cue: float = 0.9
 
     def __post_init__(self) -> None:
@@ -118,6 +124,15 @@ class DataConfig:
         for name in ("train_limit", "eval_limit"):
             if getattr(self, name) is not None:
                 check_range(name, getattr(self, name), 1, float("inf"))
+        _ = self.dialect
+
+    @property
+    def dialect(self) -> Dialect:
+        return Dialect.of(self.encoding, self.delimiter, self.quote, self.header)
+
+
+# fields of DataConfig that say where rows lie and how their files are read: the rows themselves say what they are
+PLACES = ("data_dir", "train_file", "dev_file", "encoding", "delimiter", "quote", "header")
 
 
 @dataclass(frozen=True)
@@ -231,11 +246,11 @@ class RunSpec:
     def name(self, **facts: str) -> str:
         """The folder name of the run; its hash covers every field and the given facts.
 
-        Where the rows lie is not part of it, but what they are is: `facts` carries the fingerprint of
+        Where the rows lie (PLACES) is not part of it, but what they are is: `facts` carries the fingerprint of
         the data, the hash of the starting checkpoint and the version of the code.
         """
         spec = to_dict(self)
-        for place in ("data_dir", "train_file", "dev_file"):
+        for place in PLACES:
             spec["data"].pop(place)
         hash8 = content_hash({"spec": spec, "facts": facts})[:8]
         method, scenario = (

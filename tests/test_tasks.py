@@ -292,8 +292,8 @@ def test_loading_from_a_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     task = Task("pair", "test", ("left", "right"), ("no", "yes"), ("accuracy",), hub=str(hub_layout(tmp_path / "hub")),
                 config="pair")  # fmt: skip
-    rows, record = from_hub(task, "validation", "main")
-    assert examples_from_frame(rows, task, "validation", record).labels.tolist() == [1, 0]
+    table, record = from_hub(task, "validation", "main")
+    assert examples_from_frame(table.frame, task, "validation", record).labels.tolist() == [1, 0]
     assert record["revision"] == "main"
     with pytest.raises(UserError, match="task: 'pair' has no split 'test' on the hub"):
         from_hub(task, "test", "main")

@@ -24,6 +24,7 @@ from robusteval.tasks.base import Task, Transfer
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData, load_evaluation, load_split, load_task, load_transfer
 from robusteval.tasks.sources import RowsMissing
+from robusteval.tasks.table import Table
 
 NLI = TASKS["snli"]
 CSL = TASKS["csl"]
@@ -162,7 +163,7 @@ def test_a_revision_belongs_to_its_repository(monkeypatch: pytest.MonkeyPatch) -
 
     def from_hub(task: Task, split: str, revision: str) -> Any:
         asked.append((task.name, revision))
-        return nli([0, 1, 2], question1="a", question2="b", label=[0, 1, 1]), {"origin": "hub"}
+        return Table(nli([0, 1, 2], question1="a", question2="b", label=[0, 1, 1])), {"origin": "hub"}
 
     monkeypatch.setattr("robusteval.tasks.load.from_hub", from_hub)
     data = load_task("mnli", DataConfig(revision="abc"))

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from robusteval.config import ExperimentSpec, to_dict, to_yaml
+from robusteval.config import PLACES, ExperimentSpec, to_dict, to_yaml
 from robusteval.errors import UserError
 from robusteval.files import append_lines, locked, replacing, write_atomic, write_json, writing
 from robusteval.reading import read_lines
@@ -166,10 +166,10 @@ def claim_output(out: Path, spec: ExperimentSpec) -> None:
 
 
 def _difference(held: Any, asked: Any, path: str = "") -> str | None:
-    """The first field in which two specs differ, with both values; where the data lie does not count."""
+    """The first field in which two specs differ, with both values; where the rows lie does not count."""
     if isinstance(held, dict) and isinstance(asked, dict):
         for key in [*asked, *(key for key in held if key not in asked)]:
-            if path == "base.data." and key in ("data_dir", "train_file", "dev_file"):
+            if path == "base.data." and key in PLACES:
                 continue
             found = _difference(held.get(key), asked.get(key), f"{path}{key}.")
             if found:

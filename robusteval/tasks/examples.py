@@ -11,7 +11,7 @@ import pandas as pd
 
 from robusteval.errors import UserError, nearest
 from robusteval.tasks.base import Examples, Task, fingerprint
-from robusteval.tasks.sources import typed
+from robusteval.tasks.table import typed
 
 # how the hub's versions and the raw files of inference sets mark a row on whose label the annotators did not agree
 NO_GOLD = ("-1", "-")

@@ -16,7 +16,7 @@ from robusteval.seeds import derive
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task, Transfer
 from robusteval.tasks.examples import check_columns, examples_from_frame, task_from_frame
-from robusteval.tasks.sources import RowsMissing, Source, from_folder, from_hub, generated, read_file
+from robusteval.tasks.sources import RowsMissing, from_file, from_folder, from_hub, generated
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def _with_tests(task: Task, train: Examples, dev: Examples, config: DataConfig) 
             adversarial[other] = load_split(TASKS[other], TASKS[other].dev, _elsewhere(config, task, TASKS[other]))
         except RowsMissing as error:
             missing[other] = str(error)
-    notices = (*left_out(task, train), *left_out(task, dev), *overlap(train, {"dev": dev}))
+    sets = (train, dev, *([ood] if ood else []), *adversarial.values())
+    notices = (*how_read(*sets), *left_out(task, train), *left_out(task, dev), *overlap(train, {"dev": dev}))
     return TaskData(task, train, dev, ood, adversarial, missing, notices, config)
 
 
@@ -114,6 +115,11 @@ def check_untrained(suite: str, other: Task, split: str, data: TaskData, hint: s
         )
 
 
+def how_read(*sets: Examples) -> tuple[str, ...]:
+    """What was decided in reading the files of these rows, a notice for each that is decided alike."""
+    return tuple(dict.fromkeys(rows.source["read"] for rows in sets if "read" in rows.source))
+
+
 def left_out(task: Task, examples: Examples) -> tuple[str, ...]:
     """A notice where rows of a split have no gold label and were left out."""
     count = examples.source.get("unlabelled")
@@ -133,11 +139,11 @@ def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ())
     """
     if config.dev_file is not None:
         _check_own(name, config)
-        frame = read_file(Path(config.dev_file).expanduser(), "dev_file")
+        table, source = from_file(config.dev_file, "dev_file", config.dialect)
         metrics = ("accuracy", "macro_f1") if labels else ("spearman", "pearson")
         task = Task(name, "file", config.text_columns, labels, metrics, label_column=config.label_column, dev="dev")
-        dev = sample(examples_from_frame(frame, task, "dev"), config.eval_limit)
-        return TaskData(task, dev.take([]), dev, config=config)
+        dev = sample(examples_from_frame(table.frame, task, "dev", source), config.eval_limit)
+        return TaskData(task, dev.take([]), dev, notices=how_read(dev), config=config)
     task = resolve(name, config)
     dev = sample(load_split(task, task.dev, config, "--dev-split "), config.eval_limit)
     return _with_tests(task, dev.take([]), dev, config)
@@ -152,12 +158,12 @@ def resolve(name: str, config: DataConfig) -> Task:
 def load_split(task: Task, split: str, config: DataConfig, option: str = "") -> Examples:
     """One split of a registered task, from where the configuration says; option: see `from_folder`."""
     if task.generator:
-        frame, source = generated(task, split, config.cue)
+        table, source = generated(task, split, config.cue)
     elif config.data_dir is not None:
-        frame, source = from_folder(task, split, Path(config.data_dir).expanduser(), option)
+        table, source = from_folder(task, split, Path(config.data_dir).expanduser(), config.dialect, option)
     else:
-        frame, source = from_hub(task, split, config.revision)
-    return examples_from_frame(frame, task, split, source)
+        table, source = from_hub(task, split, config.revision)
+    return examples_from_frame(table.frame, task, split, source)
 
 
 def sample(examples: Examples, limit: int | None) -> Examples:
@@ -186,15 +192,14 @@ def _load_files(name: str, config: DataConfig) -> TaskData:
     _check_own(name, config)
     if Path(config.train_file).resolve() == Path(config.dev_file).resolve():
         raise UserError(f"dev_file: {config.dev_file!r} is the training file; evaluation needs other rows")
-    frames: dict[str, Source] = {}
-    for field_name, path in (("train_file", config.train_file), ("dev_file", config.dev_file)):
-        frame = read_file(Path(path).expanduser(), field_name)
-        frames[field_name] = (frame, {"origin": f"file {Path(path).name}"})
-    task = task_from_frame(frames["train_file"][0], name, config.text_columns, config.label_column, config.label_type)
-    train = sample(examples_from_frame(frames["train_file"][0], task, "train"), config.train_limit)
-    dev = sample(examples_from_frame(frames["dev_file"][0], task, "dev"), config.eval_limit)
+    first, source = from_file(config.train_file, "train_file", config.dialect)
+    second, dev_source = from_file(config.dev_file, "dev_file", config.dialect)
+    task = task_from_frame(first.frame, name, config.text_columns, config.label_column, config.label_type)
+    train = sample(examples_from_frame(first.frame, task, "train", source), config.train_limit)
+    dev = sample(examples_from_frame(second.frame, task, "dev", dev_source), config.eval_limit)
     task = dataclasses.replace(task, dev="dev")
-    return TaskData(task, train, dev, notices=overlap(train, {"dev": dev}), config=config)
+    notices = (*how_read(train, dev), *overlap(train, {"dev": dev}))
+    return TaskData(task, train, dev, notices=notices, config=config)
 
 
 def overlap(train: Examples, tests: Mapping[str, Examples]) -> tuple[str, ...]:

@@ -1,25 +1,23 @@
 """Where rows come from: the hub, a folder of Parquet files, a file of the user's, or a built-in generator.
 
-Every source gives a pandas DataFrame and a record of its origin; `examples.py` checks and converts it.
+Every source gives a Table and a record of its origin; `examples.py` checks and converts it.
 """
 
 from __future__ import annotations
 
-import csv
 import importlib
-import io
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from robusteval.dialect import Dialect
 from robusteval.errors import UserError, nearest
 from robusteval.tasks.base import Task
+from robusteval.tasks.table import AS_WRITTEN, Table
 
-Source = tuple[pd.DataFrame, dict[str, str]]
+Source = tuple[Table, dict[str, str]]
 READERS = (".csv", ".tsv", ".jsonl", ".parquet")
-# marks a frame (in its `attrs`) whose cells are text as the file has it, so that `typed` may read types from them
-AS_WRITTEN = "as_written"
 # no cell of a CSV or TSV file is missing: "NA" is a word, and nothing between two commas is empty text
 _CELLS: dict[str, Any] = {"keep_default_na": False}
 
@@ -32,10 +30,16 @@ def generated(task: Task, split: str, cue: float) -> Source:
     """Rows of a built-in task; the cue's strength matters to its training split only."""
     module, _, name = task.generator.partition(":")
     generate = getattr(importlib.import_module(module), name)
-    return pd.DataFrame(generate(task.name, split, cue=cue)), {"origin": "generated", "split": split}
+    return Table(pd.DataFrame(generate(task.name, split, cue=cue))), {"origin": "generated", "split": split}
 
 
-def from_folder(task: Task, split: str, data_dir: Path, option: str = "") -> Source:
+def from_file(path: str, field: str, dialect: Dialect) -> Source:
+    """Rows of a file of the user's own; field: the option that named it."""
+    table = read_table(Path(path).expanduser(), field, dialect)
+    return table, {"origin": f"file {Path(path).name}", **table.record}
+
+
+def from_folder(task: Task, split: str, data_dir: Path, dialect: Dialect, option: str = "") -> Source:
     """Rows of <data_dir>/<family>/<task>/<split>.parquet.
 
     option: how the user would name another split ("--train-split "), for the error.
@@ -52,7 +56,8 @@ def from_folder(task: Task, split: str, data_dir: Path, option: str = "") -> Sou
         close = nearest(split, there, 1)
         hint = f" (say {option}{close[0]})" if option and close else ""
         raise RowsMissing(f"data_dir: {str(folder)!r} has no split {split!r}; it has {', '.join(there)}{hint}")
-    return read_file(path, "data_dir"), {"origin": "folder", "split": split}
+    table = read_table(path, "data_dir", dialect)
+    return table, {"origin": "folder", "split": split, **table.record}
 
 
 def from_hub(task: Task, split: str, revision: str) -> Source:
@@ -75,7 +80,7 @@ def from_hub(task: Task, split: str, revision: str) -> Source:
             f"{_first_line(error)}; give --data-dir with {file}"
         ) from error
     record = {"origin": f"hub {task.hub}/{task.config}", "split": split, "revision": revision}
-    return rows.to_pandas(), record | _commit(task.hub, revision)
+    return Table(rows.to_pandas()), record | _commit(task.hub, revision)
 
 
 def _commit(repository: str, revision: str) -> dict[str, str]:
@@ -89,6 +94,11 @@ def _commit(repository: str, revision: str) -> dict[str, str]:
     except Exception:  # a record without the commit beats no run: the fingerprint still says what the rows were
         return {"commit": "not known (the hub was out of reach)"}
     return {"commit": str(info.sha)}
+
+
+def read_table(path: Path, field: str, dialect: Dialect) -> Table:
+    """See `read_file`."""
+    return Table(read_file(path, field), (path.name,))
 
 
 def read_file(path: Path, field: str) -> pd.DataFrame:
@@ -113,16 +123,6 @@ def read_file(path: Path, field: str) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise UserError(f"{field}: {str(path)!r} cannot be read: {_first_line(error)}") from error
     raise UserError(f"{field}: {path.name!r} ends in {kind!r}; readable are {', '.join(READERS)}")
-
-
-def typed(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
-    """A column as numbers or booleans where all of its cells in a CSV or TSV file spell one; else as it is."""
-    cells = frame[column]
-    if not frame.attrs.get(AS_WRITTEN):
-        return cells
-    # the reader that left the cells alone also knows which of them are numbers
-    text = io.StringIO(cells.to_csv(index=False, quoting=csv.QUOTE_ALL))
-    return pd.DataFrame(pd.read_csv(text, **_CELLS)).iloc[:, 0].set_axis(cells.index)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,61 @@
+"""Rows as a source gave them: cells by column, and what was read and decided to get them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+# marks, in a frame's `attrs`: cells are the text of the file, so that `typed` may read types from them
+AS_WRITTEN = "as_written"
+# and column -> class names in the order of the integers that stand in it
+CLASSES = "classes"
+
+
+@dataclass(frozen=True)
+class Table:
+    """files: what was read, in order; decisions: what was decided in reading them, a clause each."""
+
+    frame: pd.DataFrame
+    files: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> dict[str, str]:
+        """Files and decisions in words, for the record of where rows came from."""
+        read = "; ".join(self.decisions)
+        return {key: text for key, text in (("files", ", ".join(self.files)), ("read", read)) if text}
+
+
+def make_frame(
+    columns: Mapping[str, Sequence[Any]], classes: Mapping[str, Sequence[str]] | None = None, as_written: bool = False
+) -> pd.DataFrame:
+    """A frame whose cells stay what they are: pandas' own types turn integers beside a hole into fractions."""
+    frame = pd.DataFrame({name: pd.Series(list(cells), dtype=object) for name, cells in columns.items()})
+    frame.attrs[AS_WRITTEN] = as_written
+    frame.attrs[CLASSES] = {column: tuple(names) for column, names in (classes or {}).items()}
+    return frame
+
+
+def faults(count: int, first: Sequence[str]) -> str:
+    """How many faults there are, and the first few."""
+    return f"{count} of them ({', '.join(first)}{', ...' if count > len(first) else ''})"
+
+
+def class_names(frame: pd.DataFrame, column: str) -> tuple[str, ...]:
+    """The names that the file itself gives to the integers of a column, in order; empty where it gives none."""
+    return tuple(frame.attrs.get(CLASSES, {}).get(column, ()))
+
+
+def typed(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """A column as numbers or booleans where all of its cells in a CSV or TSV file spell one; else as it is."""
+    cells = frame[column]
+    if not frame.attrs.get(AS_WRITTEN):
+        return cells
+    # the reader that leaves the cells alone also knows which of them are numbers
+    text = io.StringIO(cells.to_csv(index=False, quoting=csv.QUOTE_ALL))
+    return pd.DataFrame(pd.read_csv(text, keep_default_na=False)).iloc[:, 0].set_axis(cells.index)
