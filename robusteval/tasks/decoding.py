@@ -84,7 +84,7 @@ def _reason(data: bytes, error: UnicodeDecodeError) -> str:
     guessed = [match.encoding for match in from_bytes(sample)][:2]
     line = bad[0][1]
     place = next(index for index, byte in enumerate(line) if byte > 127)
-    said = {}
+    said: dict[str, str] = {}
     for name in dict.fromkeys([*guessed, "cp1252", "gbk"]):
         try:
             whole = data.decode(name)
