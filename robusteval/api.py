@@ -44,7 +44,9 @@ from robusteval.models import LoadedModel, check_max_length, checkpoint_labels, 
 from robusteval.saving import kept_modules, save_checkpoint
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame
-from robusteval.tasks.load import TaskData, load_evaluation, load_task, resolve, sample
+from robusteval.tasks.labels import distribution
+from robusteval.tasks.load import TaskData, answered, load_evaluation, load_task, resolve, sample, trained
+from robusteval.tasks.table import CLASSES
 from robusteval.trainer import TrainResult
 from robusteval.trainer import train as fit
 
@@ -189,6 +191,8 @@ def evaluate(
     subject = Subject(Predictor(loaded.model, loaded.tokenizer, max_length), rows, config, loaded.folder, record)
     tests, notices = _check_tests(subject, loaded, name, by_default=suites is None)
     _tell(notices, notify)
+    if notify is not None:
+        notify(f"dev: {distribution(rows.dev, rows.task)}")
     if folder is None:
         measurements = [item for suite in tests.values() for item in suite.run(subject)]
     else:
@@ -293,6 +297,8 @@ def attack(
     selected = sample(rows.dev, examples)
     long = check_lengths(loaded.tokenizer, selected, max_length, truncate=truncate)
     _tell([*loaded.notices, *rows.notices, *long], notify)
+    if notify is not None:
+        notify(f"dev: {distribution(selected, rows.task)}")
     if workers != 1 or cache is not None:
         if not isinstance(model, str | Path):
             raise UserError("workers: processes and a cache need a checkpoint's folder, not a model in memory")
@@ -314,12 +320,14 @@ def _evaluation(
     config = data or DataConfig()
     if dataset is not None:
         declared = resolve(task, config) if isinstance(task, str) else task
+        declared = answered(declared, config, checkpoint_labels(model))
         dev = _examples(dataset, declared, "dataset")
         rows = TaskData(dataclasses.replace(declared, dev="dataset"), dev.take([]), dev, config=config)
     elif isinstance(task, Task):
         raise UserError("dataset: not given; a Task of your own needs its rows")
     else:
-        rows = load_evaluation(task, config, checkpoint_labels(model) if config.dev_file else ())
+        speaks = config.dev_file or config.labels or config.label_map
+        rows = load_evaluation(task, config, checkpoint_labels(model) if speaks else ())
     loaded = _loaded(model, tokenizer, rows.task, seed=0, keep_head=True)
     check_max_length(loaded.model.config, loaded.tokenizer, max_length)
     return rows, loaded
@@ -330,7 +338,7 @@ def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_d
         if isinstance(task, Task):
             raise UserError("train_dataset: not given; a Task of your own needs its rows")
         return load_task(task, data)
-    declared = resolve(task, data) if isinstance(task, str) else task
+    declared = trained(resolve(task, data) if isinstance(task, str) else task, data)
     training = sample(_examples(train_dataset, declared, "train_dataset"), data.train_limit)
     dev = _examples(dev_dataset, declared, "dev_dataset") if dev_dataset is not None else training.take([])
     return TaskData(declared, training, dev, config=data)
@@ -339,8 +347,14 @@ def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_d
 def _examples(dataset: Any, task: Task, split: str) -> Examples:
     """A datasets.Dataset (or a pandas DataFrame) as checked examples."""
     frame = dataset.to_pandas() if hasattr(dataset, "to_pandas") else dataset
+    # datasets.ClassLabel
+    features = getattr(dataset, "features", None) or {}
+    named = {name: each.names for name, each in features.items() if hasattr(each, "names")}
     if not isinstance(frame, pd.DataFrame):
         raise UserError(f"{split}: a datasets.Dataset or pandas DataFrame is needed, not a {type(dataset).__name__}")
+    if named:
+        frame = frame.copy(deep=False)
+        frame.attrs[CLASSES] = named
     return examples_from_frame(frame, task, split)
 
 

@@ -24,10 +24,14 @@ from robusteval.cli_options import (
     Delimiter,
     DevFile,
     Device,
+    DevShare,
     DevSplit,
+    DropUnlabelled,
     Encoding,
     EvalLimit,
     LabelColumn,
+    LabelMap,
+    Labels,
     LabelType,
     MaskToken,
     MaxErrors,
@@ -98,6 +102,10 @@ def train_and_attack(
     delimiter: Delimiter = "auto",
     quote: Quote = "auto",
     no_header: NoHeader = False,
+    labels: Labels = "",
+    label_map: LabelMap = "",
+    drop_unlabelled: DropUnlabelled = False,
+    dev_share: DevShare = None,
     train_limit: TrainLimit = None,
     eval_limit: EvalLimit = None,
     cue: Annotated[float, option("--cue", help="Cue strength of a demo task's training set.", panel=DATA)] = 0.9,
@@ -170,6 +178,7 @@ def train_and_attack(
         dev_file=dev_file, text_columns=text_columns, label_column=label_column, label_type=label_type,
         train_limit=train_limit, eval_limit=eval_limit, cue=cue, encoding=encoding, delimiter=delimiter, quote=quote,
         no_header=no_header,
+        labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled, dev_share=dev_share,
     )  # fmt: skip
     base = RunSpec(
         model=model,
@@ -223,6 +232,9 @@ def evaluate(
     delimiter: Delimiter = "auto",
     quote: Quote = "auto",
     no_header: NoHeader = False,
+    labels: Labels = "",
+    label_map: LabelMap = "",
+    drop_unlabelled: DropUnlabelled = False,
     eval_limit: EvalLimit = None,
     suites: Suites = None,
     rates: Rates = "0.1,0.2,0.3",
@@ -244,6 +256,7 @@ def evaluate(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column, eval_limit=eval_limit, encoding=encoding, delimiter=delimiter, quote=quote,
         no_header=no_header,
+        labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled,
     )  # fmt: skip
     console = Console(emoji=False)
     result = api.evaluate(

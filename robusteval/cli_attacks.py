@@ -24,8 +24,11 @@ from robusteval.cli_options import (
     DevFile,
     Device,
     DevSplit,
+    DropUnlabelled,
     Encoding,
     LabelColumn,
+    LabelMap,
+    Labels,
     MaxErrors,
     MaxLength,
     NoHeader,
@@ -77,6 +80,9 @@ def attack(
     delimiter: Delimiter = "auto",
     quote: Quote = "auto",
     no_header: NoHeader = False,
+    labels: Labels = "",
+    label_map: LabelMap = "",
+    drop_unlabelled: DropUnlabelled = False,
     max_length: MaxLength = 128,
     out: Annotated[
         Path | None, option("--out", help="A .jsonl file, one line per example; resumable. One per recipe of several.")
@@ -108,6 +114,7 @@ def attack(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column, encoding=encoding, delimiter=delimiter, quote=quote,
         no_header=no_header,
+        labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled,
     )  # fmt: skip
     console, recipes = Console(emoji=False), listed(recipe)
     if not recipes:

@@ -41,6 +41,19 @@ Quote = Annotated[str, option("--quote", help="Around cells: \" or ', or none: q
 NoHeader = Annotated[
     bool, option("--no-header", help="The first line is a row; columns are named 0, 1, ... in order.", panel=DATA)
 ]
+Labels = Annotated[
+    str, option("--labels", help="Class names in the order of the integers, of file or checkpoint.", panel=DATA)
+]
+LabelMap = Annotated[
+    str,
+    option("--label-map", help="What label values mean: Pos=pos, 0=entailment,1=neutral|contradiction.", panel=DATA),
+]
+DropUnlabelled = Annotated[
+    bool, option("--drop-unlabelled", help="Leave rows without a gold label (empty, -, -1) out.", panel=DATA)
+]
+DevShare = Annotated[
+    float | None, option("--dev-share", help="Share of the training file to test on, without a dev file.", panel=DATA)
+]
 TrainLimit = Annotated[int | None, option("--train-limit", help="Train on that many rows.", panel=DATA)]
 EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that many rows.", panel=DATA)]
 Suites = Annotated[
@@ -129,5 +142,7 @@ def check_writable(path: Path | None, *, folder: bool) -> None:
 def data_config(**values: Any) -> DataConfig:
     from robusteval.config import DataConfig
 
-    header = not values.pop("no_header", False)
-    return DataConfig(**{**values, "text_columns": listed(values["text_columns"]), "header": header})
+    values["header"] = not values.pop("no_header", False)
+    for name, read in (("text_columns", listed), ("labels", listed), ("label_map", pieces)):
+        values[name] = read(values.get(name, ""))
+    return DataConfig(**values)

@@ -19,6 +19,9 @@ from robusteval.grammar import Part, compact, ladder, parse_parts
 
 T = TypeVar("T")
 
+# marks a field that came later: at its default it is no part of a record, so that runs keep their names
+ADDED = {"since": "later"}
+
 
 def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
@@ -99,6 +102,10 @@ class DataConfig:
     train_limit, eval_limit: use that many training rows (drawn by seed) and evaluation rows (the first).
     train_file, dev_file, text_columns, label_column, label_type: a data set of the user's own.
     encoding, delimiter, quote, header: how files are read (`robusteval.dialect`); "auto" leaves it to the reader.
+    labels: class names in the order of the integers, of the file or of a checkpoint that names none.
+    label_map: "value=class" for label values that mean another class; "value=class|class" of a checkpoint's.
+    drop_unlabelled: leave rows without a gold label out.
+    dev_share: share of the training file that becomes the dev split, where there is no dev file.
     cue: share of training rows whose spurious cue agrees with the label (generated tasks only).
     """
 
@@ -117,10 +124,17 @@ class DataConfig:
     delimiter: str = AUTO
     quote: str = AUTO
     header: bool = True
+    labels: tuple[str, ...] = field(default=(), metadata=ADDED)
+    label_map: tuple[str, ...] = field(default=(), metadata=ADDED)
+    drop_unlabelled: bool = field(default=False, metadata=ADDED)
+    dev_share: float | None = field(default=None, metadata=ADDED)
     cue: float = 0.9
 
     def __post_init__(self) -> None:
         check_choice("label_type", self.label_type, ("auto", "class", "score"))
+        check_distinct("labels", self.labels)
+        if self.dev_share is not None:
+            check_range("dev_share", self.dev_share, 0, 0.9, open_low=True)
         for name in ("train_limit", "eval_limit"):
             if getattr(self, name) is not None:
                 check_range(name, getattr(self, name), 1, float("inf"))
@@ -306,8 +320,17 @@ def content_hash(value: Any) -> str:
 
 
 def to_dict(record: Any) -> dict[str, Any]:
-    """A config record as plain dicts, lists and scalars."""
-    return typing.cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(record))))
+    """A config record as plain dicts, lists and scalars; ADDED fields at their default are left out."""
+    return typing.cast(dict[str, Any], json.loads(json.dumps(_plain(record))))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        shown = (each for each in fields(value) if each.metadata != ADDED or getattr(value, each.name) != each.default)
+        return {each.name: _plain(getattr(value, each.name)) for each in shown}
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def to_yaml(record: Any) -> str:

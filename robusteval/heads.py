@@ -11,16 +11,19 @@ from torch import nn
 
 from robusteval.anatomy import anatomy, check_architecture
 from robusteval.errors import UserError
+from robusteval.grammar import written
 
 
 @dataclass(frozen=True)
 class Match:
     """order: the checkpoint's output that answers each class of the task; empty where they stand in that order already.
 
+    classes: the class that each output answers, where several answer one; order is then empty.
     notices: what the user should know about it.
     """
 
     order: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
     notices: tuple[str, ...] = ()
 
 
@@ -37,13 +40,16 @@ def name_labels(config: Any, labels: Sequence[str]) -> None:
         config.label2id = {label: index for index, label in enumerate(labels)}
 
 
-def match_labels(name: str, config: Any, labels: Sequence[str]) -> Match:
+def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequence[str] = ()) -> Match:
     """How the head of the checkpoint `name` answers a task with these classes (none: a score); capitals do not count.
 
+    outputs: the class that each output answers, where that is known (`Task.outputs`); its own names do not count then.
     UserError where the number of outputs is another, where the names are, and where the outputs need another order
     and nothing is known of the architecture's last layer.
     """
     count = len(labels) or 1
+    if outputs:
+        return _told(name, config, labels, outputs)
     if config.num_labels != count:
         raise UserError(
             f"checkpoint: {name!r} has {config.num_labels} labels but the task has {count}"
@@ -58,7 +64,32 @@ def match_labels(name: str, config: Any, labels: Sequence[str]) -> Match:
         return Match(notices=(f"the checkpoint does not name its labels; taken by position: {positions}",))
     theirs, ours = ", ".join(own), ", ".join(labels)
     if set(found) != set(asked) or len(set(asked)) < count:
-        raise UserError(f"checkpoint: {name!r} names its labels {theirs} but the task names them {ours}")
+        raise UserError(
+            f"checkpoint: {name!r} names its labels {theirs} but the task names them {ours}; say which answers which "
+            f"with --label-map, as in --label-map {written(labels[0])}={written(own[0])}"
+        )
+    _check_sortable(name, config, theirs, ours)
+    notice = f"labels mapped by name: the checkpoint orders them {theirs}, the task {ours}"
+    return Match(tuple(found.index(label) for label in asked), notices=(notice,))
+
+
+def _told(name: str, config: Any, labels: Sequence[str], outputs: Sequence[str]) -> Match:
+    """The match of outputs of which the user said what they answer."""
+    if config.num_labels != len(outputs):
+        raise UserError(f"checkpoint: {name!r} has {config.num_labels} outputs, not {len(outputs)}")
+    classes = tuple(labels.index(output) for output in outputs)
+    told = ", ".join(f"{own} = {output}" for own, output in zip(label_names(config), outputs, strict=True))
+    notices = (f"outputs of the checkpoint taken as {told}",)
+    if len(outputs) > len(labels):
+        many = "; where several answer one class, the likeliest output decides"
+        return Match(classes=classes, notices=(notices[0] + many,))
+    if classes == tuple(range(len(labels))):
+        return Match(notices=notices)
+    _check_sortable(name, config, ", ".join(outputs), ", ".join(labels))
+    return Match(tuple(classes.index(index) for index in range(len(labels))), notices=notices)
+
+
+def _check_sortable(name: str, config: Any, theirs: str, ours: str) -> None:
     try:
         check_architecture(config.model_type)
     except UserError:
@@ -66,8 +97,23 @@ def match_labels(name: str, config: Any, labels: Sequence[str]) -> Match:
             f"checkpoint: {name!r} orders its labels {theirs} but the task orders them {ours}, and they cannot be put "
             f"in order: where the last layer of the architecture {config.model_type!r} lies is not known"
         ) from None
-    notice = f"labels mapped by name: the checkpoint orders them {theirs}, the task {ours}"
-    return Match(tuple(found.index(label) for label in asked), (notice,))
+
+
+def merge_outputs(model: Any, classes: Sequence[int], labels: Sequence[str]) -> None:
+    """Have a classifier answer with a logit per class, the largest of its outputs that answer it; it is changed.
+
+    classes: the class of each output. The prediction is then that of the outputs, renamed.
+    """
+    groups = [[output for output, each in enumerate(classes) if each == index] for index in range(len(labels))]
+
+    def merge(module: Any, inputs: Any, result: Any) -> Any:
+        logits = result.logits
+        result.logits = torch.stack([logits[..., group].amax(-1) for group in groups], -1)
+        return result
+
+    model.register_forward_hook(merge)
+    model.config.num_labels = len(labels)
+    name_labels(model.config, labels)
 
 
 def order_head(model: Any, order: Sequence[int], labels: Sequence[str]) -> None:

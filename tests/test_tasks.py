@@ -16,7 +16,7 @@ from robusteval.config import DataConfig
 from robusteval.errors import UserError
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task
-from robusteval.tasks.examples import examples_from_frame, task_from_frame
+from robusteval.tasks.examples import examples_from_frame, own_task
 from robusteval.tasks.load import load_evaluation, load_task, sample
 from robusteval.tasks.sources import from_hub
 
@@ -52,9 +52,9 @@ def test_examples_are_converted_and_fingerprinted() -> None:
         (PAIR, {"label": [0, 2]}, "row 1 holds the label 2; valid: 0 to 1 (no, yes)"),
         (PAIR, {"label": [0, 0.5]}, "row 1 holds the label 0.5"),
         (PAIR, {"label": [0, "maybe"]}, "row 1 holds the label 'maybe'"),
-        (PAIR, {"label": [0, None]}, "row 1 holds the label nan"),
-        (PAIR, {"label": [-1, -1]}, "the split is unlabelled (every label is -1)"),
-        (SCORE, {"label": [0.5, float("nan")]}, "row 1 holds nan, which is not a finite score"),
+        (PAIR, {"label": [0, None]}, "row 1 has no label; 1 of 2 rows have none; --drop-unlabelled leaves"),
+        (PAIR, {"label": [-1, -1]}, "the split is unlabelled (no row has a gold label)"),
+        (SCORE, {"label": [0.5, float("nan")]}, "row 1 has no label"),
         (SCORE, {"label": [0.5, float("inf")]}, "not a finite score"),
         (SCORE, {"label": [0.5, 6.0]}, "row 1 holds 6, outside 0 to 5"),
         (SCORE, {"label": ["0.5", "high"]}, "row 1 holds 'high', which is not a finite score"),
@@ -73,19 +73,23 @@ def test_missing_columns_and_empty_splits() -> None:
         examples_from_frame(frame().iloc[:0], PAIR, "train")
 
 
+def own(rows: pd.DataFrame, label_column: str, label_type: Any) -> Task:
+    return own_task(rows, "mine", DataConfig(text_columns=("t",), label_column=label_column, label_type=label_type))[0]
+
+
 def test_labels_of_a_users_file() -> None:
-    classes = task_from_frame(pd.DataFrame({"t": ["x"] * 3, "y": ["b", "a", "b"]}), "mine", ("t",), "y", "auto")
+    classes = own(pd.DataFrame({"t": ["x"] * 3, "y": ["b", "a", "b"]}), "y", "auto")
     assert classes.labels == ("a", "b")
-    integers = task_from_frame(pd.DataFrame({"t": ["x"] * 3, "y": [10, 9, 10]}), "mine", ("t",), "y", "auto")
+    integers = own(pd.DataFrame({"t": ["x"] * 3, "y": [10, 9, 10]}), "y", "auto")
     assert integers.labels == ("9", "10")
-    scores = task_from_frame(pd.DataFrame({"t": ["x"] * 3, "y": [0.5, 1.0, 2.0]}), "mine", ("t",), "y", "auto")
+    scores = own(pd.DataFrame({"t": ["x"] * 3, "y": [0.5, 1.0, 2.0]}), "y", "auto")
     assert scores.regression
-    forced = task_from_frame(pd.DataFrame({"t": ["x"] * 3, "y": [1, 2, 3]}), "mine", ("t",), "y", "score")
+    forced = own(pd.DataFrame({"t": ["x"] * 3, "y": [1, 2, 3]}), "y", "score")
     assert forced.regression
     with pytest.raises(UserError, match="holds 1 distinct label"):
-        task_from_frame(pd.DataFrame({"t": ["x"], "y": ["a"]}), "mine", ("t",), "y", "auto")
+        own(pd.DataFrame({"t": ["x"], "y": ["a"]}), "y", "auto")
     with pytest.raises(UserError, match="no column 'label'"):
-        task_from_frame(pd.DataFrame({"t": ["x"], "y": ["a"]}), "mine", ("t",), "label", "auto")
+        own(pd.DataFrame({"t": ["x"], "y": ["a"]}), "label", "auto")
 
 
 @pytest.mark.parametrize(
@@ -100,14 +104,14 @@ def test_labels_of_a_users_file() -> None:
     ],
 )
 def test_dev_labels_must_be_training_labels(trained: list[Any], seen: list[Any], message: str) -> None:
-    task = task_from_frame(pd.DataFrame({"t": ["x", "y"], "y": trained}), "mine", ("t",), "y", "auto")
+    task = own(pd.DataFrame({"t": ["x", "y"], "y": trained}), "y", "auto")
     with pytest.raises(UserError) as error:
         examples_from_frame(pd.DataFrame({"t": ["x", "y"], "y": seen}), task, "dev")
     assert message in str(error.value)
 
 
 def test_whole_numbers_are_the_same_class_however_written() -> None:
-    task = task_from_frame(pd.DataFrame({"t": ["x", "y"], "y": [1.0, 2.0]}), "mine", ("t",), "y", "class")
+    task = own(pd.DataFrame({"t": ["x", "y"], "y": [1.0, 2.0]}), "y", "class")
     assert task.labels == ("1", "2")
     assert examples_from_frame(pd.DataFrame({"t": ["x"], "y": [2]}), task, "dev").labels.tolist() == [1]
 
@@ -206,7 +210,7 @@ def test_a_number_is_not_text(kind: str, cells: list[Any], message: str, tmp_pat
 CSV_LABELS = [
     (["2", "10", "2"], "auto", ("2", "10"), [0, 1, 0]),
     (["1.0", "2", "2.0"], "auto", ("1", "2"), [0, 1, 1]),
-    (["007", "8", "7"], "auto", ("7", "8"), [0, 1, 0]),
+    (["007", "8", "007"], "auto", ("007", "8"), [0, 1, 0]),
     (["true", "False", "TRUE"], "auto", ("False", "True"), [1, 0, 1]),
     (["1.0", "x", "1.0"], "auto", ("1.0", "x"), [0, 1, 0]),
     (["NA", "null", "NA"], "auto", ("NA", "null"), [0, 1, 0]),
@@ -232,7 +236,7 @@ def test_labels_in_a_table_are_numbers_where_all_are(
 def test_a_label_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="mine train: column 'label': row 1 has no label"):
         load_task("mine", own_files(tmp_path, "csv", "text,label\na,1\nb,\nc,2\n"))
-    with pytest.raises(UserError, match="mine dev: column 'label': row 0 holds the label 3; valid: '1', '2'"):
+    with pytest.raises(UserError, match="mine dev: column 'label': row 0 holds the label '3'; valid: '1', '2'"):
         load_task("mine", own_files(tmp_path, "csv", "text,label\na,1\nb,2\n", "text,label\na,3\n"))
 
 

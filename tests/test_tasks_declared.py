@@ -63,7 +63,7 @@ def test_a_split_without_any_gold_label_is_an_error() -> None:
 
 
 def test_only_a_declared_task_drops_rows() -> None:
-    with pytest.raises(UserError, match="mnli train: column 'label': row 1 holds the label -1"):
+    with pytest.raises(UserError, match=r"mnli train: column 'label': row 1 has no label \(-1\); 1 of 2 rows"):
         examples_from_frame(nli([0, -1]), TASKS["mnli"], "train")
 
 
@@ -73,7 +73,11 @@ def test_dropped_rows_are_a_notice(tmp_path: Path) -> None:
     nli([0, -1, 1]).to_parquet(folder / "train.parquet")
     nli([2, 1], premise=["x", "y"]).to_parquet(folder / "validation.parquet")
     data = load_task("snli", DataConfig(data_dir=str(tmp_path)))
-    assert data.notices == ("snli train: rows left out because they have no gold label: 1",)
+    assert data.notices[0] == "snli train: rows left out because they have no gold label (-1): 1"
+    assert data.notices[1:] == (
+        "classes with no training row: contradiction",
+        "classes with a single training row: entailment, neutral",
+    )
     assert len(data.train) == 2
 
 

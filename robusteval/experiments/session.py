@@ -22,6 +22,7 @@ from robusteval.progress import duration
 from robusteval.report.render import print_table, write_table
 from robusteval.report.table import Table, build_table
 from robusteval.rows import Row
+from robusteval.tasks.labels import distribution
 
 if TYPE_CHECKING:
     from robusteval.api import Evaluation
@@ -35,6 +36,8 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
     seeds = ", ".join(map(str, plan.spec.seeds))
     rows = f"train {len(data.train)}, dev {len(data.dev)} rows"
     console.print(f"{base.model} on {base.task}: {rows}", markup=False, soft_wrap=True)
+    for split, examples in (("train", data.train), ("dev", data.dev)):
+        console.print(f"{split}: {distribution(examples, data.task)}", markup=False, soft_wrap=True)
     scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
     under = "" if scenarios == "none" else f"; scenarios {scenarios}"
     console.print(

@@ -17,7 +17,7 @@ from robusteval.grammar import QUOTING, missing_name
 from robusteval.scenarios import SCENARIOS
 from robusteval.seeds import derive
 from robusteval.tasks.base import Examples, Task
-from robusteval.tasks.examples import label_name
+from robusteval.tasks.labels import label_name
 
 S = TypeVar("S")
 

@@ -39,6 +39,8 @@ class Task:
     transfers: other tasks' rows that a model trained on this one is tested on.
     perturbable: text columns that perturbations and attacks may change, where it is not all of them.
     separator: what joins the strings of a text cell that holds a list of them; without it such a cell is an error.
+    values: label value in the data -> class, where the data calls it otherwise (`--label-map`).
+    outputs: the class that each output of a checkpoint answers; empty where the names of its outputs say so.
     drop_unlabelled: leave rows without a gold label (-1 or "-") out, with a notice; otherwise they are an error.
     folder: the task's folder in a local family folder, where it is not the task's name.
     hub: repository on the hub, with `config` inside it; empty for tasks that are not there.
@@ -59,6 +61,8 @@ class Task:
     transfers: tuple[Transfer, ...] = ()
     perturbable: tuple[str, ...] = ()
     separator: str = ""
+    values: Mapping[str, str] = field(default_factory=dict, hash=False)
+    outputs: tuple[str, ...] = ()
     drop_unlabelled: bool = False
     folder: str = ""
     hub: str = ""

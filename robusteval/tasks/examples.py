@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from robusteval.config import DataConfig
 from robusteval.errors import UserError, nearest
+from robusteval.grammar import written
 from robusteval.tasks.base import Examples, Task, fingerprint
-from robusteval.tasks.table import typed
-
-# how the hub's versions and the raw files of inference sets mark a row on whose label the annotators did not agree
-NO_GOLD = ("-1", "-")
+from robusteval.tasks.labels import (
+    check_labelled,
+    label_cells,
+    label_names,
+    marked_classes,
+    plain,
+    shown,
+    spellings,
+    unlabelled,
+)
+from robusteval.tasks.naming import file_classes, label_order, model_classes, read_label_map
+from robusteval.tasks.table import AS_WRITTEN, class_names
 
 
 def examples_from_frame(
@@ -38,24 +50,30 @@ def examples_from_frame(
     record = {**(source or {}), "split": split}
     frame = frame.reset_index(drop=True)
     label_where = f"{where}: column {task.label_column!r}"
-    if task.drop_unlabelled:
-        labelled = _labelled(frame[task.label_column], label_where)
-        if not labelled.all():
-            record["unlabelled"] = str(int((~labelled).sum()))
-            frame = frame[labelled]
+    own_names = class_names(frame, task.label_column)
+    if task.family != "file" and {name.lower() for name in own_names} != {name.lower() for name in task.labels}:
+        own_names = ()
+    cells = label_cells(frame[task.label_column], label_where, own_names)
+    names = label_names(cells, as_written=bool(frame.attrs.get(AS_WRITTEN)))
+    missing = unlabelled(names, {*task.labels, *task.values, *(["-1"] if task.regression else [])})
+    if missing.any():
+        if missing.all() or not task.drop_unlabelled:
+            check_labelled(missing, names, list(frame.index), label_where)
+        record["unlabelled"] = str(int(missing.sum()))
+        marks = sorted({name or "empty" for name, gone in zip(names, missing, strict=True) if gone})
+        record["unlabelled_marks"] = ", ".join(marks)
+        left = np.flatnonzero(~missing).tolist()
+        frame, cells, names = frame.iloc[left], [cells[row] for row in left], [names[row] for row in left]
+    if own_names and task.family != "file" and tuple(own_names) != task.labels:
+        record["classes"] = ", ".join(f"{index} = {name}" for index, name in enumerate(own_names))
     texts = tuple(_texts(frame[column], task.separator, f"{where}: column {column!r}") for column in task.text_columns)
-    values = typed(frame, task.label_column)
-    labels = _scores(values, task, label_where) if task.regression else _classes(values, task, label_where)
+    labels: npt.NDArray[Any]
+    if task.regression:
+        labels = _scores(pd.Series(cells, frame.index, dtype=object), task, label_where)
+    else:
+        labels = _classes(names, cells, frame.index.tolist(), task, label_where)
     ids = tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else frame.index))
     return Examples(texts, labels, ids, fingerprint(texts, labels), record)
-
-
-def _labelled(column: pd.Series[Any], where: str) -> npt.NDArray[np.bool_]:
-    """True at rows that have a gold label; UserError where none has."""
-    labelled = np.asarray([label_name(value) not in NO_GOLD for value in column.tolist()], bool)
-    if not labelled.any():
-        raise UserError(f"{where}: the split is unlabelled (no row has a gold label)")
-    return labelled
 
 
 def _separator(columns: list[str]) -> str:
@@ -76,9 +94,9 @@ def _texts(column: pd.Series[Any], separator: str, where: str) -> tuple[str, ...
         if separator and isinstance(value, list | tuple | np.ndarray) and all(isinstance(each, str) for each in value):
             value = separator.join(value)
         if not isinstance(value, str):
-            nothing = value is None or value != value
+            missing = plain(value) is None
             raise UserError(
-                f"{where}: row {row} " + ("is missing" if nothing else f"holds {value!r}, which is not text")
+                f"{where}: row {row} " + ("is missing" if missing else f"holds {shown(value)}, which is not text")
             )
         if not value.strip():
             raise UserError(f"{where}: row {row} is empty text")
@@ -103,45 +121,49 @@ def _scores(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.fl
     return numbers.astype(np.float32)
 
 
-def _classes(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.int64]:
+def _classes(
+    names: Sequence[str | None], cells: Sequence[Any], rows: Sequence[Any], task: Task, where: str
+) -> npt.NDArray[np.int64]:
     """Class indices from the task's label names, or from integers where the data is numbered.
 
     A file of the user's own names its classes by its label values, so a number there is a name and no index.
     """
     index_of = {name: index for index, name in enumerate(task.labels)}
-    generic = all(name == f"LABEL_{index}" for index, name in enumerate(task.labels))
-    values = column.tolist()
-    names = [label_name(value) for value in values]
-    numbered = (task.family != "file" or generic) and not any(name in index_of for name in names)
-    if numbered and all(name == "-1" for name in names):
-        raise UserError(f"{where}: the split is unlabelled (every label is -1)")
-    if numbered:
+    index_of |= {value: index_of[name] for value, name in task.values.items()}
+    own = task.family == "file"
+    if not own:
+        # a declared task knows its classes whatever their capitals
+        folded = Counter(name.lower() for name in index_of)
+        index_of |= {name.lower(): index for name, index in index_of.items() if folded[name.lower()] == 1}
+    spelled = [_spelled(name or "", index_of, fold=not own) for name in names]
+    numbers = not own and not any(spelled)
+    if numbers:
         index_of = {str(index): index for index in range(task.num_labels)}
         valid = f"valid: 0 to {task.num_labels - 1} ({', '.join(task.labels)})"
+        spelled = [_spelled(name or "", index_of) for name in names]
     else:
         valid = f"valid: {', '.join(repr(name) for name in task.labels[:20])}"
-    for row, value, name in zip(column.index, values, names, strict=True):
-        if name not in index_of:
-            close = [] if numbered else nearest(name, index_of, 1)
+    for row, value, name, found in zip(rows, cells, names, spelled, strict=True):
+        if not found:
+            close = [] if numbers else nearest(name or "", task.labels, 1)
             hint = f"did you mean {close[0]!r}?" if close else valid
-            raise UserError(f"{where}: row {row} holds the label {value!r}; {hint}")
-    return np.asarray([index_of[name] for name in names], np.int64)
+            remedy = f" --label-map '{written(name or '')}={written(close[0])}' says so" if own and close else ""
+            raise UserError(f"{where}: row {row} holds the label {value!r}; {hint}{remedy}")
+    return np.asarray([index_of[name] for name in spelled], np.int64)
 
 
-def label_name(value: Any) -> str:
-    """A label value as the name of its class: 1, 1.0 and "1" are the same class."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)
+def _spelled(name: str, known: Mapping[str, int], *, fold: bool = False) -> str:
+    """How the known classes spell a label, "" where none does."""
+    return next((each for each in (*spellings(name), *([name.lower()] if fold else [])) if each in known), "")
 
 
-def task_from_frame(
-    frame: pd.DataFrame, name: str, text_columns: tuple[str, ...], label_column: str, label_type: str
-) -> Task:
-    """A task for the user's own file: classes from strings, integers or booleans, scores from other numbers.
+def own_task(frame: pd.DataFrame, name: str, config: DataConfig) -> tuple[Task, tuple[str, ...]]:
+    """A task for the user's own training file: classes from strings, integers or booleans, scores from other numbers.
 
-    Class names are the distinct label values in sorted order; label_type "class" or "score" decides by hand.
+    Class names are the distinct label values in sorted order, or in the order that the file or `--labels` gives them;
+    label_type "class" or "score" decides by hand. Second: what the user should know.
     """
+    text_columns, label_column = config.text_columns, config.label_column
     check_columns(text_columns, label_column)
     if len(frame) == 0:
         raise UserError("train_file: there are no rows")
@@ -151,22 +173,72 @@ def task_from_frame(
         hint = f"did you mean {close[0]!r}?" if close else f"the file has {', '.join(have)}"
         hint = _separator(have) or hint
         raise UserError(f"label_column: the training file has no column {label_column!r}; {hint}")
-    column = typed(frame, label_column)
-    scores = label_type == "score" or (label_type == "auto" and _looks_like_scores(column))
-    if scores:
-        return Task(name, "file", text_columns, (), ("spearman", "pearson"), label_column=label_column)
-    values = [value if isinstance(value, str) else label_name(value) for value in column.tolist()]
-    missing = [row for row, value in enumerate(values) if value in ("", "nan", "None", "<NA>")]
-    if missing:
-        raise UserError(f"{name} train: column {label_column!r}: row {missing[0]} has no label")
-    names = sorted(set(values), key=_label_order)
-    if len(names) < 2:
-        raise UserError(f"label_column: {label_column!r} holds {len(names)} distinct label; two are needed")
-    if len(names) > max(200, len(values) // 2):
+    where = f"{name} train: column {label_column!r}"
+    frame = frame.reset_index(drop=True)
+    file_names = class_names(frame, label_column)
+    cells = label_cells(frame[label_column], where, file_names)
+    base = Task(
+        name, "file", text_columns, (), ("spearman", "pearson"), label_column=label_column,
+        drop_unlabelled=config.drop_unlabelled,
+    )  # fmt: skip
+    by_hand = config.label_type == "class" or config.labels or config.label_map
+    if config.label_type == "score" or (not by_hand and _looks_like_scores(cells)):
+        if config.labels or config.label_map:
+            raise UserError("label_type: scores have no classes, so --labels and --label-map cannot name them")
+        return base, ()
+    names = label_names(cells, as_written=bool(frame.attrs.get(AS_WRITTEN)))
+    label_map = read_label_map(config.label_map)
+    marked = marked_classes(names, drop=config.drop_unlabelled)
+    missing = unlabelled(names, {*config.labels, *label_map, *marked})
+    if missing.all() or not config.drop_unlabelled:
+        keep = "where it is a class, name all classes with --labels"
+        check_labelled(missing, names, list(frame.index), where, keep)
+    counts = Counter(each for each, gone in zip(names, missing, strict=True) if each is not None and not gone)
+    if len(counts) > max(200, len(names) // 2):
         raise UserError(
-            f"label_column: {label_column!r} holds {len(names)} distinct values; for scores say --label-type score"
+            f"label_column: {label_column!r} holds {len(counts)} distinct values; for scores say --label-type score"
         )
-    return Task(name, "file", text_columns, tuple(names), ("accuracy", "macro_f1"), label_column=label_column)
+    in_file = dict.fromkeys(label_map.get(each, (each,))[0] for each in file_names if each in counts)
+    named = file_classes(counts, config.labels or tuple(in_file), label_map, where)
+    notices = named.notices
+    if "-1" in marked and "-1" in counts and "0" in counts:
+        others = " and ".join(sorted(set(counts) - {"-1"}))
+        notices += (f"the label -1 is taken for a class beside {others}; where it means no label, --drop-unlabelled",)
+    task = dataclasses.replace(base, labels=named.labels, values=named.values, metrics=("accuracy", "macro_f1"))
+    return task, notices
+
+
+def speaking_task(
+    frame: pd.DataFrame, name: str, config: DataConfig, outputs: Sequence[str]
+) -> tuple[Task, tuple[str, ...]]:
+    """A task for a file of the user's own that a model with these outputs (none: a score) is tested on.
+
+    Its label values mean what `model_classes` finds. Second: what the user should know.
+    """
+    base = Task(
+        name, "file", config.text_columns, (), ("spearman", "pearson"), label_column=config.label_column, dev="dev",
+        drop_unlabelled=config.drop_unlabelled,
+    )  # fmt: skip
+    if not outputs:
+        if config.labels or config.label_map:
+            raise UserError("labels: the checkpoint gives a score, so --labels and --label-map cannot name classes")
+        return base, ()
+    base = dataclasses.replace(base, labels=tuple(outputs), metrics=("accuracy", "macro_f1"))
+    if config.label_column not in frame.columns or not len(frame):
+        return base, ()  # whoever reads the rows says so
+    where = f"{name} dev: column {config.label_column!r}"
+    frame = frame.reset_index(drop=True)
+    cells = label_cells(frame[config.label_column], where, class_names(frame, config.label_column))
+    names = label_names(cells, as_written=bool(frame.attrs.get(AS_WRITTEN)))
+    label_map = read_label_map(config.label_map)
+    missing = unlabelled(names, {*outputs, *config.labels, *label_map})
+    if missing.all() or not config.drop_unlabelled:
+        keep = "where it is a class, say which with --label-map"
+        check_labelled(missing, names, list(frame.index), where, keep)
+    found = sorted({each for each, gone in zip(names, missing, strict=True) if each and not gone}, key=label_order)
+    named = model_classes(found, outputs, config.labels, label_map, where)
+    task = dataclasses.replace(base, labels=named.labels, values=named.values, outputs=named.outputs)
+    return task, named.notices
 
 
 def check_columns(text_columns: tuple[str, ...], label_column: str) -> None:
@@ -179,14 +251,9 @@ def check_columns(text_columns: tuple[str, ...], label_column: str) -> None:
         raise UserError(f"text_columns: {label_column!r} is the label column; the model would read the answer")
 
 
-def _label_order(name: str) -> tuple[bool, int, str]:
-    """Numbers by value, then other names by spelling."""
-    number = name.lstrip("-").isdigit()
-    return not number, int(name) if number else 0, name
-
-
-def _looks_like_scores(column: pd.Series[Any]) -> bool:
+def _looks_like_scores(cells: Sequence[Any]) -> bool:
     """Mostly numbers, some of them with a fraction; one bad cell must not turn scores into classes."""
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    cells = [cell for cell in cells if cell not in (None, "")]
+    numbers = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
     finite = numbers[np.isfinite(numbers)]
     return len(finite) > len(numbers) / 2 and bool(np.any(finite != np.floor(finite)))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from robusteval.config import DataConfig
-from robusteval.errors import UserError
+from robusteval.errors import UserError, unknown_name
 from robusteval.seeds import derive
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task, Transfer
-from robusteval.tasks.examples import check_columns, examples_from_frame, task_from_frame
+from robusteval.tasks.examples import check_columns, examples_from_frame, own_task, speaking_task
+from robusteval.tasks.labels import rare_classes
+from robusteval.tasks.naming import read_label_map, task_outputs
 from robusteval.tasks.sources import RowsMissing, from_file, from_folder, from_hub, generated
+from robusteval.tasks.split import split_off
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def load_task(name: str, config: DataConfig) -> TaskData:
     """Load everything a run on this task needs; UserError for whatever is wrong with it."""
     if config.train_file is not None or config.dev_file is not None:
         return _load_files(name, config)
-    task = resolve(name, config)
+    task = trained(resolve(name, config), config)
     if task.train == task.dev:
         raise UserError(f"dev_split: {task.dev!r} of {name!r} is the training split; evaluation needs other rows")
     train = sample(load_split(task, task.train, config, "--train-split "), config.train_limit)
@@ -73,7 +76,8 @@ def _with_tests(task: Task, train: Examples, dev: Examples, config: DataConfig) 
         except RowsMissing as error:
             missing[other] = str(error)
     sets = (train, dev, *([ood] if ood else []), *adversarial.values())
-    notices = (*how_read(*sets), *left_out(task, train), *left_out(task, dev), *overlap(train, {"dev": dev}))
+    notices = (*how_read(*sets), *left_out(task, train), *left_out(task, dev), *rare_classes(train, task))
+    notices += overlap(train, {"dev": dev})
     return TaskData(task, train, dev, ood, adversarial, missing, notices, config)
 
 
@@ -121,10 +125,31 @@ def how_read(*sets: Examples) -> tuple[str, ...]:
 
 
 def left_out(task: Task, examples: Examples) -> tuple[str, ...]:
-    """A notice where rows of a split have no gold label and were left out."""
-    count = examples.source.get("unlabelled")
-    split = examples.source.get("split", "")
-    return (f"{task.name} {split}: rows left out because they have no gold label: {count}",) if count else ()
+    """Notices where rows of a split have no gold label and were left out, and where its own label names were used."""
+    where = f"{task.name} {examples.source.get('split', '')}"
+    count, classes = examples.source.get("unlabelled"), examples.source.get("classes")
+    marks = examples.source.get("unlabelled_marks")
+    notices = (f"{where}: rows left out because they have no gold label ({marks}): {count}",) if count else ()
+    return (*notices, f"{where}: labels by the names that the data gives them: {classes}") if classes else notices
+
+
+def trained(task: Task, config: DataConfig) -> Task:
+    """A declared task to train on, with the label values that `--label-map` gives to its classes."""
+    if config.labels:
+        raise UserError(f"labels: {task.name!r} names its classes itself; --labels is for files of your own")
+    if config.dev_share is not None:
+        raise UserError(f"dev_share: {task.name!r} has a dev split; --dev-share is for a file of your own")
+    values = {}
+    for value, targets in read_label_map(config.label_map).items():
+        for target in targets:
+            if target not in task.labels:
+                raise unknown_name(f"label_map: {value}", target, task.labels)
+        if len(targets) > 1:
+            raise UserError(f"label_map: {value!r} would be {' and '.join(targets)}, but a row has one class")
+        values[value] = targets[0]
+    return dataclasses.replace(
+        task, values={**task.values, **values}, drop_unlabelled=task.drop_unlabelled or config.drop_unlabelled
+    )
 
 
 def _elsewhere(config: DataConfig, task: Task, other: Task) -> DataConfig:
@@ -135,18 +160,30 @@ def _elsewhere(config: DataConfig, task: Task, other: Task) -> DataConfig:
 def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ()) -> TaskData:
     """Load only what evaluating a finished checkpoint needs; the training split stays empty.
 
-    labels: class names of the checkpoint in order, for a file of the user's own; empty means scores.
+    labels: class names of the checkpoint in order, for a file of the user's own and for `--labels` and `--label-map`;
+    empty means scores.
     """
     if config.dev_file is not None:
         _check_own(name, config)
         table, source = from_file(config.dev_file, "dev_file", config.dialect)
-        metrics = ("accuracy", "macro_f1") if labels else ("spearman", "pearson")
-        task = Task(name, "file", config.text_columns, labels, metrics, label_column=config.label_column, dev="dev")
+        task, notices = speaking_task(table.frame, name, config, labels)
         dev = sample(examples_from_frame(table.frame, task, "dev", source), config.eval_limit)
-        return TaskData(task, dev.take([]), dev, notices=how_read(dev), config=config)
-    task = resolve(name, config)
+        notices = (*how_read(dev), *left_out(task, dev), *notices)
+        return TaskData(task, dev.take([]), dev, notices=notices, config=config)
+    task = answered(resolve(name, config), config, labels)
     dev = sample(load_split(task, task.dev, config, "--dev-split "), config.eval_limit)
     return _with_tests(task, dev.take([]), dev, config)
+
+
+def answered(task: Task, config: DataConfig, outputs: Sequence[str]) -> Task:
+    """A declared task that knows which of a checkpoint's outputs answer its classes, where the user says it."""
+    task = dataclasses.replace(task, drop_unlabelled=task.drop_unlabelled or config.drop_unlabelled)
+    if not config.labels and not config.label_map:
+        return task
+    if task.regression:
+        raise UserError(f"labels: {task.name!r} has scores, so --labels and --label-map cannot name classes")
+    answers = task_outputs(task.labels, outputs, config.labels, read_label_map(config.label_map))
+    return dataclasses.replace(task, outputs=answers)
 
 
 def resolve(name: str, config: DataConfig) -> Task:
@@ -186,20 +223,40 @@ def _check_own(name: str, config: DataConfig) -> None:
 
 
 def _load_files(name: str, config: DataConfig) -> TaskData:
-    if config.train_file is None or config.dev_file is None:
+    if config.train_file is None or (config.dev_file is None and config.dev_share is None):
         missing = "train_file" if config.train_file is None else "dev_file"
-        raise UserError(f"{missing}: not given; a data set of your own needs --train-file and --dev-file")
+        raise UserError(
+            f"{missing}: not given; a data set of your own needs --train-file and --dev-file, or --train-file and "
+            "--dev-share 0.1"
+        )
     _check_own(name, config)
-    if Path(config.train_file).resolve() == Path(config.dev_file).resolve():
+    if config.dev_file is not None and config.dev_share is not None:
+        raise UserError("dev_share: --dev-file is given too; either takes the dev rows from one of them")
+    if config.dev_file is not None and Path(config.train_file).resolve() == Path(config.dev_file).resolve():
         raise UserError(f"dev_file: {config.dev_file!r} is the training file; evaluation needs other rows")
-    first, source = from_file(config.train_file, "train_file", config.dialect)
-    second, dev_source = from_file(config.dev_file, "dev_file", config.dialect)
-    task = task_from_frame(first.frame, name, config.text_columns, config.label_column, config.label_type)
-    train = sample(examples_from_frame(first.frame, task, "train", source), config.train_limit)
-    dev = sample(examples_from_frame(second.frame, task, "dev", dev_source), config.eval_limit)
+    table, source = from_file(config.train_file, "train_file", config.dialect)
+    task, notices = own_task(table.frame, name, config)
+    train = examples_from_frame(table.frame, task, "train", source)
+    told = left_out(task, train)
+    if config.dev_file is not None:
+        table, source = from_file(config.dev_file, "dev_file", config.dialect)
+        dev = examples_from_frame(table.frame, task, "dev", source)
+        told += left_out(task, dev)
+    else:
+        assert config.dev_share is not None
+        train, dev = split_off(train, config.dev_share, task)
+        told += (
+            f"dev: {len(dev)} rows split off from the training file ({config.dev_share:g}, {_alike(task)}), the same "
+            f"for all seeds and methods; {len(train)} are left",
+        )
+    train, dev = sample(train, config.train_limit), sample(dev, config.eval_limit)
     task = dataclasses.replace(task, dev="dev")
-    notices = (*how_read(train, dev), *overlap(train, {"dev": dev}))
+    notices = (*how_read(train, dev), *told, *notices, *rare_classes(train, task), *overlap(train, {"dev": dev}))
     return TaskData(task, train, dev, notices=notices, config=config)
+
+
+def _alike(task: Task) -> str:
+    return "drawn at random" if task.regression else "of each class alike"
 
 
 def overlap(train: Examples, tests: Mapping[str, Examples]) -> tuple[str, ...]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-# marks, in a frame's `attrs`: cells are the text of the file, so that `typed` may read types from them
+# marks, in a frame's `attrs`: cells are the text of the file, so that label cells may be read as numbers
 AS_WRITTEN = "as_written"
 # and column -> class names in the order of the integers that stand in it
 CLASSES = "classes"
@@ -49,13 +47,3 @@ def faults(count: int, first: Sequence[str]) -> str:
 def class_names(frame: pd.DataFrame, column: str) -> tuple[str, ...]:
     """The names that the file itself gives to the integers of a column, in order; empty where it gives none."""
     return tuple(frame.attrs.get(CLASSES, {}).get(column, ()))
-
-
-def typed(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
-    """A column as numbers or booleans where all of its cells in a CSV or TSV file spell one; else as it is."""
-    cells = frame[column]
-    if not frame.attrs.get(AS_WRITTEN):
-        return cells
-    # the reader that leaves the cells alone also knows which of them are numbers
-    text = io.StringIO(cells.to_csv(index=False, quoting=csv.QUOTE_ALL))
-    return pd.DataFrame(pd.read_csv(text, keep_default_na=False)).iloc[:, 0].set_axis(cells.index)
