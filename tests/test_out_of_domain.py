@@ -240,7 +240,7 @@ def test_unlabelled_rows_of_a_transfer_are_a_notice(folder: Path) -> None:
     rows.to_parquet(folder / "snli/snli/validation.parquet")
     tested = subject(folder)
     notices = suite("ood:only=snli").check(tested.data, tiny.tokenizer(), tested.config)
-    assert notices == ["snli validation: rows left out because they have no gold label: 4"]
+    assert notices == ["snli validation: rows left out because they have no gold label (-1): 4"]
 
 
 def test_the_tasks_own_out_of_domain_split() -> None:
