@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from robusteval import __version__
+from robusteval import __version__, stopping
 from robusteval.cli_attacks import attacks_app
 from robusteval.cli_options import (
     DATA,
@@ -65,11 +64,12 @@ from robusteval.errors import UserError, unknown_name
 from robusteval.files import disk_trouble, locked
 from robusteval.grammar import listed, pieces
 from robusteval.logs import quiet_libraries
+from robusteval.terminal import Screen, printable
+from robusteval.usage import explained
 
 app = typer.Typer(
     name="robusteval",
     help="Fine-tune language models robustly, test how sturdy they are, and show it in one table.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -211,10 +211,11 @@ def train_and_attack(
         attack_parallel=attack_parallel, cache=not no_cache, truncate=truncate,
         max_errors=max_errors,
     )  # fmt: skip
-    console = Console(emoji=False)
+    console = Screen()
     plan = make_plan(spec, options, base.evaluation.suites if suites is None else ())
     show_plan(plan, options, console)
     if not dry_run:
+        stopping.continues()
         raise typer.Exit(run_session(plan, options, console, workers))
 
 
@@ -258,7 +259,7 @@ def evaluate(
         no_header=no_header,
         labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled,
     )  # fmt: skip
-    console = Console(emoji=False)
+    console = Screen()
     result = api.evaluate(
         checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, data=data, device=device,
         max_length=max_length, suites=None if suites is None else pieces(suites), rates=parse_rates(rates), sets=sets,
@@ -293,7 +294,7 @@ def list_names(
     }  # fmt: skip
     if kind and kind not in kinds:
         raise unknown_name("list", kind, kinds)
-    console = Console(emoji=False)
+    console = Screen()
     for name, entries in kinds.items():
         if kind not in ("", name):
             continue
@@ -316,7 +317,7 @@ def doctor(
     from robusteval.doctor import diagnose
 
     colours = {"ok": "green", "missing": "red", "off": "yellow"}
-    console = Console(soft_wrap=True, emoji=False)
+    console = Screen(soft_wrap=True)
     for check in diagnose(out, existing_folder(resources), attack):
         remedy = f" -> {check.remedy}" if check.remedy else ""
         console.print(
@@ -328,35 +329,44 @@ app.add_typer(attacks_app)
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+def root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
+) -> None:
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
     """Entry point: a user's mistake ends with one sentence and exit code 2, an interruption with 130."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+    with stopping.handled(), printable():
+        code = _exit_code(Screen(stderr=True, soft_wrap=True, highlight=False))
+    sys.exit(code)
+
+
+def _exit_code(errors: Screen) -> int:
+    """Do what the command line says; what goes wrong is told to `errors`."""
     try:
-        code = app(standalone_mode=False)
+        with explained():
+            code = app(standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
     except UserError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}")
-        code = error.exit_code
+        errors.print(f"[red]error:[/] {escape(' '.join(str(error).split()))}")
+        return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        code = 130
+        pass
     except Exception as error:
-        # a usage error of click's, whose classes typer may carry under a name of its own
-        if hasattr(error, "show") and hasattr(error, "exit_code"):
-            error.show()
-            code = error.exit_code
-        elif full := disk_trouble(error, Path.cwd()):
-            errors.print(f"[red]error:[/] {escape(full)}")
-            code = UserError.exit_code
-        else:
+        # C code in the midst of an import answers an interruption with errors of its own
+        if not stopping.asked():
+            if full := disk_trouble(error, Path.cwd()):
+                errors.print(f"[red]error:[/] {escape(full)}")
+                return UserError.exit_code
             raise
-    if code == 130:
-        errors.print("interrupted: the same command continues where this one stopped")
-    sys.exit(code if isinstance(code, int) else 0)
+    errors.print(stopping.message(), markup=False)
+    return stopping.EXIT_CODE
 
 
 if __name__ == "__main__":

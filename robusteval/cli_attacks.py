@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from robusteval import stopping
 from robusteval.cli_options import (
     TESTS,
     AttackPrecision,
@@ -50,6 +50,7 @@ from robusteval.cli_options import (
 from robusteval.errors import UserError
 from robusteval.grammar import listed, written
 from robusteval.logs import quiet_libraries
+from robusteval.terminal import Screen
 
 if TYPE_CHECKING:
     from robusteval.attacks.lines import AttackLine
@@ -116,11 +117,13 @@ def attack(
         no_header=no_header,
         labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled,
     )  # fmt: skip
-    console, recipes = Console(emoji=False), listed(recipe)
+    console, recipes = Screen(), listed(recipe)
     if not recipes:
         raise UserError("attack: no recipe is named")
     for name in recipes:
         require(name, existing_folder(resources))
+    if out is not None:
+        stopping.continues()
     errors = 0
     with ExitStack() as stack:
         if len(recipes) > 1 and cache is None:
@@ -154,7 +157,7 @@ def _own_file(out: Path | None, recipe: str, recipes: Sequence[str]) -> Path | N
     return out.with_name(f"{out.stem}.{recipe_entry(recipe).name}{out.suffix}") if out and len(recipes) > 1 else out
 
 
-def _print_result(result: AttackResult, model: str, console: Console) -> None:
+def _print_result(result: AttackResult, model: str, console: Screen) -> None:
     """The numbers with their denominators, and the commonest errors."""
     summary = result.summary
     if result.resumed:
@@ -196,7 +199,7 @@ def transcript(
 
     lines = read_results(results)
     title = f"{lines[0]['recipe']}, seed {lines[0]['seed']}: {results.name}"
-    console = Console(emoji=False, highlight=False)
+    console = Screen(highlight=False)
     if html is None:
         print_transcripts(transcripts(lines, outcome, limit), console)
         console.print(f"{title}: {summary_text(summarise(lines))}", markup=False, soft_wrap=True)
@@ -222,7 +225,7 @@ def freeze(
     frame = frozen(results, listed(text_columns) or None)
     write_frozen(frame, out)
     columns = ",".join(written(name) for name in frame.columns[: list(frame.columns).index("label")])
-    Console(emoji=False).print(
+    Screen().print(
         f"{len(frame)} adversarial texts in {out}; test a model on them with\n"
         f"robusteval evaluate CHECKPOINT --dev-file {out} --text-columns {columns} --label-column label",
         markup=False, highlight=False, soft_wrap=True,
@@ -239,7 +242,7 @@ def transfer(
     from robusteval.evaluation.transfer import caption, grids, over_seeds, write_transfer
     from robusteval.experiments.transfer import transfer as tried
 
-    console = Console(emoji=False)
+    console = Screen()
     frame = tried(experiment, device)
     write_transfer(frame, experiment / "report")
     for grid in grids(over_seeds(frame)):

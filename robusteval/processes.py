@@ -6,8 +6,16 @@ import multiprocessing
 import os
 import threading
 
+from robusteval import stopping
 
-def end_with_parent() -> None:
+
+def begin_worker() -> None:
+    """First thing in a worker: it stops when its parent says so, and ends when that is gone."""
+    stopping.in_worker()
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
     """In a worker: end this process at once when its parent is gone, however that ended.
 
     A worker that outlived it would stand in the way of the next one at the same files.

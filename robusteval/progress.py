@@ -6,7 +6,6 @@ import sys
 import time
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,6 +14,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from robusteval.terminal import Screen
 
 LINE_EVERY = 30.0
 
@@ -40,7 +41,7 @@ class ProgressBar:
         self._quiet, self._fresh = quiet, True
         self._start = self._last = time.monotonic()
         self._first = done
-        console = Console(file=sys.stderr, emoji=False)
+        console = Screen(file=sys.stderr)
         self._bar: Progress | None = None
         if console.is_terminal and not quiet:
             self._bar = Progress(

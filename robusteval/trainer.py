@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from robusteval import memory
+from robusteval import memory, stopping
 from robusteval.batching import BatchOrder
 from robusteval.config import TrainConfig, content_hash, to_dict
 from robusteval.devices import check_tracker, pick_precision
@@ -142,7 +142,7 @@ def train(
             logger.warning(notice)
         memory.reset_peak(device)
         clock = time.perf_counter()
-        with ProgressBar(title, total, quiet=quiet, done=start) as bar:
+        with stopping.boundaries(), ProgressBar(title, total, quiet=quiet, done=start) as bar:
             for step in range(start, total):
                 began = time.perf_counter()
                 context.step = step
@@ -168,11 +168,14 @@ def train(
                 if config.select == "best" and dev_score is not None and epoch_ends:
                     run.consider(step, dev_score(model.eval()), model, method)
                     model.train()
-                due = time.perf_counter() - run.saved_at >= checkpoint_seconds
-                if folder is not None and due and step + 1 < total:
+                stop = stopping.asked()
+                due = step + 1 < total and time.perf_counter() - run.saved_at >= checkpoint_seconds
+                if folder is not None and (due or stop):
                     run.seconds += time.perf_counter() - clock
                     run.save(step + 1, model, optimizer, accelerator, method)
                     clock = time.perf_counter()
+                if stop:
+                    raise KeyboardInterrupt
         run.seconds += time.perf_counter() - clock
         run.flush()
         loaded.model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from robusteval import stopping
 from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.fused import Predict
 from robusteval.attacks.lines import AttackLine, append
@@ -33,7 +34,7 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.hashes import checkpoint_sha256
 from robusteval.logs import quiet_libraries
 from robusteval.models import load_model
-from robusteval.processes import end_with_parent
+from robusteval.processes import begin_worker
 from robusteval.tasks.base import Examples
 
 
@@ -165,7 +166,8 @@ def _together(share: Share, shares: Sequence[Sequence[Target]], out: Path) -> Ge
         for targets in filter(None, shares):
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(target=_work, args=(share, targets, theirs), daemon=True)
-            process.start()
+            with stopping.shielded():
+                process.start()
             theirs.close()
             running[ours] = process
         while running:
@@ -181,9 +183,7 @@ def _together(share: Share, shares: Sequence[Sequence[Target]], out: Path) -> Ge
                 if kind != "end":
                     trouble.append(content or f"process {process.pid} ended with code {process.exitcode}")
     finally:
-        for process in running.values():
-            process.terminate()
-            process.join()
+        stopping.end_workers(running.values())
     if trouble:
         raise UserError(f"attack: {'; '.join(trouble)}; {out} keeps the finished lines, the same command goes on")
 
@@ -199,7 +199,7 @@ def _received(pipe: Any) -> tuple[str, Any]:
 
 def _work(share: Share, targets: Sequence[Target], pipe: Connection) -> None:
     """In a worker: attack `targets`, and tell the parent after every line and at the end."""
-    end_with_parent()
+    begin_worker()
     quiet_libraries()
     try:
         for line in share(targets):

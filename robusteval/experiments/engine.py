@@ -12,14 +12,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from robusteval import memory
+from robusteval import memory, stopping
 from robusteval.config import RunSpec
 from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
 from robusteval.experiments.run import Options, execute
 from robusteval.files import disk_trouble, write_atomic
 from robusteval.logs import quiet_libraries
-from robusteval.processes import end_with_parent
+from robusteval.processes import begin_worker
 from robusteval.tasks.load import TaskData
 
 FINISHED_BEFORE = "finished before"
@@ -52,9 +52,10 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     threads = max(1, (os.cpu_count() or 1) // workers)
     quiet = dataclasses.replace(options, quiet=True, threads=options.threads or threads)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context, initializer=end_with_parent) as pool:
-        futures = {pool.submit(_remote, run, quiet, plan.facts): run for run in open_runs}
+    with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context, initializer=begin_worker) as pool:
         try:
+            with stopping.shielded():
+                futures = {pool.submit(_remote, run, quiet, plan.facts): run for run in open_runs}
             for future in as_completed(futures):
                 run = futures[future]
                 try:
@@ -65,8 +66,9 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
                 if message != "done":
                     failed.append((run, message))
         except KeyboardInterrupt:
-            # the workers were interrupted too; runs that have not begun must not begin now
+            # runs that have not begun must not begin now
             pool.shutdown(wait=False, cancel_futures=True)
+            stopping.end_workers()
             raise
     return failed
 
@@ -78,6 +80,8 @@ def _outcome(run: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
     except UserError as error:
         return str(error)
     except Exception as error:
+        if stopping.asked():  # C code may answer an interruption with an error of its own
+            raise KeyboardInterrupt from error
         folder = options.out / "runs" / run.name(**facts)
         full = disk_trouble(error, folder)
         return full or f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} ({_reported(folder)})"
@@ -100,4 +104,8 @@ def _reported(folder: Path) -> str:
 def _remote(run: RunSpec, options: Options, facts: dict[str, str]) -> str:
     """In a worker process: rows are loaded anew there."""
     quiet_libraries()
-    return _outcome(run, options, facts, None)
+    try:
+        return _outcome(run, options, facts, None)
+    except KeyboardInterrupt:
+        # the pool would carry it to a parent that is going itself
+        os._exit(stopping.EXIT_CODE)
