@@ -343,6 +343,8 @@ def main() -> None:
     """Entry point: a user's mistake ends with one sentence and exit code 2, an interruption with 130."""
     with stopping.handled(), printable():
         code = _exit_code(Screen(stderr=True, soft_wrap=True, highlight=False))
+    if stopping.asked():
+        stopping.end()
     sys.exit(code)
 
 

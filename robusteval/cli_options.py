@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from robusteval.errors import UserError
 from robusteval.grammar import listed, pieces
+from robusteval.terminal import Screen
 
 if TYPE_CHECKING:
     from robusteval.config import DataConfig
@@ -99,7 +99,7 @@ def chosen_suites(text: str | None, task: str, *, own: bool) -> tuple[str, ...]:
     return default_suites(Task(task, "file", (), (), ()) if own else TASKS[task])
 
 
-def noted(console: Console) -> Callable[[str], None]:
+def noted(console: Screen) -> Callable[[str], None]:
     """Prints what the user should know, a line each."""
     return lambda notice: console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
