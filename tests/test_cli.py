@@ -59,8 +59,8 @@ def test_listing(kind: str, invoke: Callable[..., Done]) -> None:
         (["--track", "board"], "track: unknown tracker 'board'"),
         (["--precision", "fp16"], "precision: 'fp16' needs a CUDA device"),
         (["--text-columns", "revieww"], "there is no column 'revieww'; did you mean 'review'"),
-        (["--epochs", "many"], "Invalid value for '--epochs'"),
-        (["--epoks", "3"], "No such option: --epoks"),
+        (["--epochs", "many"], "epochs: 'many' is not a number"),
+        (["--epoks", "3"], "option: unknown name '--epoks'; did you mean '--epochs'"),
         (["--label-type", "score"], "which is not a finite score"),
     ],
 )
