@@ -147,9 +147,7 @@ def _by_separator(lines: Lines, first: str, usual: str, dialect: Dialect, where:
 def _by_quote(lines: Lines, delimiter: str, dialect: Dialect, where: str) -> tuple[Way, list[str]]:
     """The reading with or without quotes that holds, or the better one."""
     quote = '"' if dialect.quote is None else dialect.quote
-    opened = quote and (
-        lines.text.startswith(quote) or any(mark + quote in lines.text for mark in (delimiter, "\n"))
-    )
+    opened = quote and (lines.text.startswith(quote) or any(mark + quote in lines.text for mark in (delimiter, "\n")))
     ways = []
     if dialect.quote is None or not opened:
         ways.append(_unquoted(lines, delimiter, dialect.header, where))
@@ -274,37 +272,29 @@ def _better(letters: Way, quoted: Way, dialect: Dialect, where: str) -> tuple[Wa
         return (letters if letters.exact else quoted), ""
     if dialect.header and any(name.startswith(quote) for name in letters.rows[0]):
         return quoted, ""
-    if rows[0] == rows[1] and widths[0] == widths[1]:
-        clean = _written(letters, quoted, dialect.header)
-    else:
-        ends = (line[0][:1] + line[-1][-1:] for line in letters.rows[dialect.header :])
-        clean = rows[0] == rows[1] and all(each == quote + quote for each in ends)
-        if not clean:
-            raise UserError(
-                f"{where} has {rows[0]} rows of {widths[0]} cells where quotation marks are letters and {rows[1]} of "
-                f"{widths[1]} where they enclose cells: say which with --quote none or --quote double"
-            )
-    if clean:
-        return quoted, "whole columns have them, or just the cells that need them"
+    same = rows[0] == rows[1] and widths[0] == widths[1]
+    if same and _whole_columns(letters, quoted, dialect.header):
+        return quoted, "they are around every cell of a column"
+    ends = (line[0][:1] + line[-1][-1:] for line in letters.rows[dialect.header :])
+    if rows[0] == rows[1] and all(each == quote + quote for each in ends):
+        return quoted, "every line begins and ends with one"
     if quoted.delimiter in ",;":
-        return quoted, f"cells between {named(quoted.delimiter)} usually have them"
-    return letters, f"no program puts them around some cells between {named(quoted.delimiter)} without need"
+        return quoted, f"as usual between {named(quoted.delimiter)}"
+    if same:
+        return letters, f"as usual between {named(quoted.delimiter)}"
+    raise UserError(
+        f"{where} has {rows[0]} rows of {widths[0]} cells where quotation marks are letters and {rows[1]} of "
+        f"{widths[1]} where they enclose cells: say which with --quote none or --quote double"
+    )
 
 
-def _written(letters: Way, quoted: Way, header: bool) -> bool:
-    """Whether every column has quotes around all of its cells, or around just those that need them.
-
-    A cell needs them for a quotation mark, a separator or a line end inside; spreadsheets add the comma.
-    """
-    needs = re.compile(f"[{re.escape(quoted.quote + quoted.delimiter)}\r\n]")
-    more = re.compile(f"[{re.escape(quoted.quote + quoted.delimiter)},\r\n]")
+def _whole_columns(letters: Way, quoted: Way, header: bool) -> bool:
+    """Whether each column has quotes around all of its cells but empty ones, or around none."""
     columns = (zip(*way.rows[header:], strict=True) for way in (letters, quoted))
-    for raw, cells in zip(*columns, strict=True):
-        enclosed = [cell.startswith(quoted.quote) for cell in raw]
-        whole = any(enclosed) and all(mark or not cell for mark, cell in zip(enclosed, cells, strict=True))
-        if not whole and not any(enclosed == [bool(sign.search(cell)) for cell in cells] for sign in (needs, more)):
-            return False
-    return True
+    return all(
+        len({cell.startswith(quoted.quote) for cell, content in zip(raw, cells, strict=True) if content}) < 2
+        for raw, cells in zip(*columns, strict=True)
+    )
 
 
 def _check_letters(letters: Way, quoted: Way, dialect: Dialect, where: str) -> None:

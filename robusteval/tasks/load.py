@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -197,7 +198,7 @@ def load_split(task: Task, split: str, config: DataConfig, option: str = "") -> 
     if task.generator:
         table, source = generated(task, split, config.cue)
     elif config.data_dir is not None:
-        table, source = from_folder(task, split, Path(config.data_dir).expanduser(), config.dialect, option)
+        table, source = from_folder(task, split, Path(os.path.expanduser(config.data_dir)), config.dialect, option)
     else:
         table, source = from_hub(task, split, config.revision)
     return examples_from_frame(table.frame, task, split, source)
@@ -232,7 +233,7 @@ def _load_files(name: str, config: DataConfig) -> TaskData:
     _check_own(name, config)
     if config.dev_file is not None and config.dev_share is not None:
         raise UserError("dev_share: --dev-file is given too; either takes the dev rows from one of them")
-    if config.dev_file is not None and Path(config.train_file).resolve() == Path(config.dev_file).resolve():
+    if config.dev_file is not None and os.path.realpath(config.train_file) == os.path.realpath(config.dev_file):
         raise UserError(f"dev_file: {config.dev_file!r} is the training file; evaluation needs other rows")
     table, source = from_file(config.train_file, "train_file", config.dialect)
     task, notices = own_task(table.frame, name, config)
