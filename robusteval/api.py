@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from robusteval.attacks.cache import victim_name
-from robusteval.attacks.plan import check_lengths
+from robusteval.attacks.plan import check_lengths, check_predictions
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.attacks.wrapper import token_ids
@@ -193,6 +193,7 @@ def evaluate(
     _tell(notices, notify)
     if notify is not None:
         notify(f"dev: {distribution(rows.dev, rows.task)}")
+    _ = subject.clean  # a model without finite logits is refused before anything is written
     if folder is None:
         measurements = [item for suite in tests.values() for item in suite.run(subject)]
     else:
@@ -299,14 +300,15 @@ def attack(
     _tell([*loaded.notices, *rows.notices, *long], notify)
     if notify is not None:
         notify(f"dev: {distribution(selected, rows.task)}")
+    if (workers != 1 or cache is not None) and not isinstance(model, str | Path):
+        raise UserError("workers: processes and a cache need a checkpoint's folder, not a model in memory")
+    predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
+    check_predictions(predictor, rows.dev, examples)
     if workers != 1 or cache is not None:
-        if not isinstance(model, str | Path):
-            raise UserError("workers: processes and a cache need a checkpoint's folder, not a model in memory")
         return attack_checkpoint(
             locate(str(model))[0], selected, rows.task.labels, recipe, workers=workers, max_length=max_length,
             device=device, precision=precision, cache=Path(cache) if cache is not None else None, **settings,
         )  # fmt: skip
-    predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
     sees = token_ids(loaded.tokenizer, max_length)
     sha256 = checkpoint_sha256(loaded.folder) if loaded.folder else loaded.sha256
     name = victim_name(sha256, rows.task.labels, max_length, chosen.type, precision)

@@ -19,6 +19,7 @@ from robusteval.encoding import Collator
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Predictions, Subject, Suite
 from robusteval.evaluation.calibration import Calibration
+from robusteval.evaluation.finite import NotFinite
 from robusteval.evaluation.flatness import Flatness, filter_normalised, hessian_vector, line, top_eigenvalue
 from robusteval.evaluation.generalisation import Generalisation, features, fit_linear, linear_logits
 from robusteval.evaluation.predict import Predictor
@@ -214,9 +215,13 @@ def test_a_diverged_model_is_measured_without_a_crash() -> None:
     (found,) = run("generalisation", tested, tasks="demo-sentiment", train_limit=20)
     assert np.isnan(found.metrics["accuracy"])
     assert found.notes == (Note("features are not finite"),)
-    for name in ("sensitivity", "flatness", "calibration"):
+    for name, said in (("sensitivity", "gradients of"), ("flatness", "the loss is not finite at")):
         for each in run(name, tested):
-            assert all(np.isnan(value) for metric, value in each.metrics.items() if metric != "insensitive")
+            assert all(np.isnan(value) for value in each.metrics.values())
+            assert any(said in note.text for note in each.notes)
+    # what rests on predictions has none
+    with pytest.raises(NotFinite, match="40 of 40 dev rows"):
+        run("calibration", tested)
 
 
 def test_missing_data_and_missing_classes_are_found_before_training(tmp_path: Any) -> None:

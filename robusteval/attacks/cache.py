@@ -70,7 +70,7 @@ class LogitsCache:
                 marks = ", ".join("?" * len(some))
                 for key, value in self._database.execute(f"SELECT key, value FROM logits WHERE key IN ({marks})", some):
                     row = np.frombuffer(value, np.float32)
-                    if len(row) == num_labels:
+                    if len(row) == num_labels and np.isfinite(row).all():
                         found[by_key[key]] = row
         return found
 

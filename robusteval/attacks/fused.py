@@ -12,6 +12,7 @@ import numpy.typing as npt
 from robusteval.attacks.cache import LogitsCache, Text
 from robusteval.attacks.gradients import WordGradient, gradient_of
 from robusteval.errors import UserError
+from robusteval.evaluation.finite import NotFinite, check_finite
 
 Logits = npt.NDArray[np.float32]
 Predict = Callable[[Sequence[Text]], Logits]
@@ -39,7 +40,8 @@ class FusedPredict:
     """Answers many questions, each a list of different texts, with one call of `predict`.
 
     A text that several questions hold is computed once and counted as computed for the first of them.
-    Where the call fails, each question is asked alone, so that one text cannot spoil the others.
+    Where the call fails, or a text has no finite logits, each question is asked alone, so that one text cannot spoil
+    the others.
     A gradient is computed for itself, in this thread as well, and never cached.
     rows, calls: texts given to `predict`, and how often it was called.
     """
@@ -65,11 +67,12 @@ class FusedPredict:
                 "give `Predictor(...).logits`, or a function with an attribute `gradient`"
             )
         try:
-            return self.gradient(text)
+            found = self.gradient(text)
         except UserError:
             raise
         except Exception as error:
             return error
+        return found if np.isfinite(found.values).all() else ValueError("the gradient of this text is not finite")
 
     def _together(self, questions: Sequence[Sequence[Text]]) -> list[Answer | Exception]:
         texts = list(dict.fromkeys(text for question in questions for text in question))
@@ -77,9 +80,9 @@ class FusedPredict:
         missing = [text for text in texts if text not in known]
         try:
             logits = self._computed(missing)
-        except UserError:
-            raise
         except Exception as error:
+            if isinstance(error, UserError) and not isinstance(error, NotFinite):
+                raise
             return [error] if len(questions) == 1 else [self._together([question])[0] for question in questions]
         if self.cache is not None:
             self.cache.put(missing, logits)
@@ -100,4 +103,5 @@ class FusedPredict:
         logits = np.asarray(self.predict(texts), dtype=np.float32)
         if logits.shape != (len(texts), self.num_labels):
             raise UserError(f"predict: returned shape {logits.shape}, not {(len(texts), self.num_labels)}")
+        check_finite(logits, "texts")
         return logits

@@ -16,7 +16,12 @@ from robusteval.attacks.importing import nltk_stopwords_present
 from robusteval.attacks.resources import require
 from robusteval.encoding import encode
 from robusteval.errors import UserError, unknown_name
+from robusteval.evaluation.predict import Predictor
 from robusteval.tasks.base import Examples
+from robusteval.tasks.load import sample
+
+# Dev rows that a model is tried on before it is attacked: few beside the queries of an attack.
+CHECKED = 256
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,15 @@ def check_lengths(tokenizer: Any, examples: Examples, max_length: int, *, trunca
     longest = max(len(row) for row in tokenizer(*map(list, examples.texts), verbose=False)["input_ids"])
     ways = f"--max-length {longest} holds all, --truncate attacks them as they are"
     raise UserError(f"attack: {told}, and {vain}; {ways}")
+
+
+def check_predictions(predictor: Predictor, dev: Examples, count: int | None) -> None:
+    """Raise NotFinite where the model has no finite logits for a row that will be attacked, or for others of dev.
+
+    It is asked for the `count` rows of an attack (None: all), and for up to `CHECKED` rows where those are fewer.
+    """
+    rows = sample(dev, None if count is None else max(count, CHECKED))
+    predictor.logits(list(zip(*rows.texts, strict=True)), "dev rows", rows.ids)
 
 
 def make_plan(

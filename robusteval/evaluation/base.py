@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -92,8 +93,12 @@ class Subject:
     def clean(self) -> npt.NDArray[np.float32]:
         """Logits on the unchanged dev split, computed once [n, K]."""
         if self._clean is None:
-            self._clean = self.predictor.encoded(self.dev)
+            self._clean = self.predictor.encoded(self.dev, "dev rows", self.data.dev.ids)
         return self._clean
+
+    def predict(self, examples: Examples, name: str) -> npt.NDArray[np.float32]:
+        """Logits on other rows [n, K]; name: of their set, for errors."""
+        return self.predictor.encoded(self.encode(examples), f"{name} rows", examples.ids)
 
     def encode(self, examples: Examples) -> Encoded:
         return encode(self.predictor.tokenizer, examples.texts, examples.labels, max_length=self.predictor.max_length)
@@ -118,7 +123,8 @@ class Subject:
         began = time.perf_counter()
         self.keep(suite, value, 0, examples, logits)
         metrics = score(task.metrics, examples.labels, logits, regression=task.regression)
-        return Measurement(suite, value, split, metrics, len(examples), time.perf_counter() - began, notes)
+        seconds, notes = time.perf_counter() - began, (*notes, *_undefined(metrics))
+        return Measurement(suite, value, split, metrics, len(examples), seconds, notes)
 
     def measure_sets(self, suite: str, value: str, sets: Iterable[Encoded]) -> Measurement:
         """Predict random versions of the dev split, each of which is dropped once it is scored.
@@ -132,7 +138,7 @@ class Subject:
         always_right = np.ones(len(dev), bool)
         values: dict[str, list[float]] = {}
         began = time.perf_counter()
-        for number, logits in enumerate(self.predictor.stream(sets)):
+        for number, logits in enumerate(self.predictor.stream(sets, f"{suite} {value} rows", dev.ids)):
             self.keep(suite, value, number, dev, logits)
             scores = score(task.metrics, dev.labels, logits, regression=task.regression)
             if not task.regression:
@@ -147,9 +153,17 @@ class Subject:
             metrics["worst_case_accuracy"] = float(always_right.mean())
         return Measurement(
             suite, value, task.dev, metrics, len(dev), time.perf_counter() - began,
-            notes=(Note(f"mean of {count} sets", "test"),) if count > 1 else (),
+            notes=(*([Note(f"mean of {count} sets", "test")] if count > 1 else []), *_undefined(metrics)),
             spread={name: tuple(each) for name, each in values.items()} if count > 1 else {},
         )  # fmt: skip
+
+
+def _undefined(metrics: dict[str, float]) -> tuple[Note, ...]:
+    """What to say of metrics that are no number: correlations with something constant."""
+    names = [name for name, value in metrics.items() if math.isnan(value)]
+    return (
+        (Note(f"{' and '.join(names)} not defined: all predictions, or all gold scores, are equal"),) if names else ()
+    )
 
 
 @dataclass(frozen=True)

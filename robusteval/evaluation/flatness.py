@@ -166,9 +166,14 @@ class Flatness(Suite[FlatnessSettings]):
             frame = self._lines(predictor.model, parameters, held)
             found = self._eigenvalue(predictor.model, parameters, held) if settings.power_iterations else None
         centre = float(frame["loss"][frame["alpha"] == 0].iloc[0])
-        rises = tuple(float(each) - centre for each in frame.groupby("direction")["loss"].max())
+        # not skipping NaN: a loss that is none at a point says that the highest is not known
+        highest = frame.groupby("direction")["loss"].agg(lambda losses: losses.max(skipna=False))
+        rises = tuple(float(each) - centre if math.isfinite(each) else math.nan for each in highest)
         metrics = {"loss": centre, "sharpness": float(np.mean(rises))}
         notes = [Note(f"mean of {settings.directions} directions", "test")]
+        overflowed = int((~np.isfinite(frame["loss"])).sum())
+        if overflowed:
+            notes.append(Note(f"the loss is not finite at {overflowed} of {len(frame)} points: try a smaller radius"))
         if found is not None:
             metrics["top_eigenvalue"] = found.value
             if not found.change <= settings.tolerance:

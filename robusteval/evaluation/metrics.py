@@ -11,13 +11,16 @@ import numpy.typing as npt
 from scipy import stats
 from sklearn import metrics as sk
 
+from robusteval.evaluation.finite import check_finite
+
 Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.floating[Any]]
 Metric = Callable[[Array, Array], float]
 
 
 def predictions(logits: npt.NDArray[np.float32], *, regression: bool) -> Array:
-    """Predicted class indices, or the predicted scores of a regression model [n]."""
+    """Predicted class indices, or the predicted scores of a regression model [n]; NotFinite where there are none."""
+    check_finite(logits)
     return logits[:, 0] if regression else logits.argmax(axis=1)
 
 

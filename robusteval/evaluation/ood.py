@@ -142,7 +142,7 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
     def run(self, subject: Subject) -> Iterator[Measurement]:
         data = subject.data
         if data.ood is not None and data.task.out_of_domain is not None:
-            logits = subject.predictor.encoded(subject.encode(data.ood))
+            logits = subject.predict(data.ood, f"{self.name} {data.task.out_of_domain}")
             yield subject.measure(self.name, "", data.task.out_of_domain, data.ood, logits)
         measured = {}
         for transfer, examples in self._found(data):
@@ -188,7 +188,7 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
         classes = class_map(data.task, target, transfer.labels)
         began = time.perf_counter()
         known = examples.fingerprint == data.dev.fingerprint
-        own = subject.clean if known else subject.predictor.encoded(subject.encode(examples))
+        own = subject.clean if known else subject.predict(examples, f"{self.name} {target.name}")
         split = transfer.split or target.dev
         notes = (Note(f"{target.name} is in domain", "in domain"),) if transfer.in_domain else ()
         logits = relabel(own, classes, self.settings.merge)
@@ -269,7 +269,7 @@ class AdvGlue(Suite[NoSettings]):
     def run(self, subject: Subject) -> Iterator[Measurement]:
         measured = []
         for name, examples in subject.data.adversarial.items():
-            logits = subject.predictor.encoded(subject.encode(examples))
+            logits = subject.predict(examples, f"{self.name} {name}")
             measured.append(subject.measure(self.name, name, TASKS[name].dev, examples, logits, TASKS[name]))
             yield measured[-1]
         numbers = sum(len(item.metrics) for item in measured)

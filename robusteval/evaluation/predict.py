@@ -11,6 +11,8 @@ import torch
 
 from robusteval.config import check_choice
 from robusteval.encoding import Collator, Encoded, encode, join
+from robusteval.errors import UserError
+from robusteval.evaluation.finite import check_finite
 
 # Padded tokens per batch: on a CPU larger batches leave the cache, on an accelerator smaller ones leave it idle.
 TOKENS_CPU = 4096
@@ -22,6 +24,8 @@ STREAM_BATCHES = 16
 class Predictor:
     """A model, its tokenizer and a maximal length; turns texts or encoded rows into logits.
 
+    Logits that are not finite raise NotFinite; `what` and `names` say there whose rows these are and which. Logits of
+    another shape than the configuration tells raise UserError.
     precision: "fp32", or "bf16" for bfloat16 autocast.
     rows, calls: how many rows went through the model, in how many forward passes.
     """
@@ -44,15 +48,24 @@ class Predictor:
         self._collate = Collator(tokenizer, multiple=1 if on_cpu else 8)
         self.rows = self.calls = 0
 
-    def logits(self, texts: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
+    def logits(
+        self, texts: Sequence[tuple[str, ...]], what: str = "texts", names: Sequence[str] | None = None
+    ) -> npt.NDArray[np.float32]:
         """Logits [n, K] of n texts, each one string per text column."""
         if not texts:
             return np.zeros((0, self.model.config.num_labels), np.float32)
         columns = list(zip(*texts, strict=True))
-        return self.encoded(encode(self.tokenizer, columns, max_length=self.max_length))
+        return self.encoded(encode(self.tokenizer, columns, max_length=self.max_length), what, names)
 
-    def encoded(self, encoded: Encoded) -> npt.NDArray[np.float32]:
+    def encoded(
+        self, encoded: Encoded, what: str = "rows", names: Sequence[str] | None = None
+    ) -> npt.NDArray[np.float32]:
         """Logits [n, K] of encoded rows, in their order. The model is in evaluation mode throughout."""
+        logits = self._forward(encoded)
+        check_finite(logits, what, names)
+        return logits
+
+    def _forward(self, encoded: Encoded) -> npt.NDArray[np.float32]:
         lengths = encoded.lengths
         order = np.argsort(-lengths, kind="stable")
         result = np.zeros((len(encoded), self.model.config.num_labels), np.float32)
@@ -62,7 +75,13 @@ class Predictor:
             with torch.inference_mode(), self._autocast():
                 for rows in self._batches(order, lengths):
                     batch = self._collate(encoded, rows).to(self.device)
-                    result[rows] = self.model(**batch.inputs).logits.float().cpu().numpy()
+                    logits = self.model(**batch.inputs).logits.float().cpu().numpy()
+                    if logits.shape != result[rows].shape:
+                        raise UserError(
+                            f"model: its logits have the shape {logits.shape}, but its configuration says "
+                            f"{result.shape[1]} for each of {len(rows)} rows"
+                        )
+                    result[rows] = logits
                     self.rows += len(rows)
                     self.calls += 1
         finally:
@@ -72,20 +91,26 @@ class Predictor:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def stream(self, sets: Iterable[Encoded]) -> Iterator[npt.NDArray[np.float32]]:
+    def stream(
+        self, sets: Iterable[Encoded], what: str = "rows", names: Sequence[str] | None = None
+    ) -> Iterator[npt.NDArray[np.float32]]:
         """Logits of each of many sets of rows, in turn; as many sets as fill a few batches share one sorted pass."""
         waiting: list[Encoded] = []
         for encoded in sets:
             waiting.append(encoded)
             if sum(len(each.ids) for each in waiting) >= STREAM_BATCHES * self.batch_tokens:
-                yield from self._together(waiting)
+                yield from self._together(waiting, what, names)
                 waiting = []
-        yield from self._together(waiting)
+        yield from self._together(waiting, what, names)
 
-    def _together(self, sets: list[Encoded]) -> Iterator[npt.NDArray[np.float32]]:
+    def _together(
+        self, sets: list[Encoded], what: str, names: Sequence[str] | None
+    ) -> Iterator[npt.NDArray[np.float32]]:
         if sets:
             bounds = np.cumsum([len(each) for each in sets])[:-1]
-            yield from np.split(self.encoded(join(sets)), bounds)
+            for logits in np.split(self._forward(join(sets)), bounds):
+                check_finite(logits, what, names)
+                yield logits
 
     def _batches(self, order: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         """Runs of rows, longest first, of at most `batch_tokens` padded tokens (at least one row)."""

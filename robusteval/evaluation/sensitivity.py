@@ -28,6 +28,7 @@ from robusteval.methods.parts import block_parameters
 from robusteval.rows import Note
 from robusteval.tasks.load import TaskData, sample
 
+METRICS = ("insensitive", "mean", "std", "gini")
 # Entries that are binned at once: bounds the temporary memory.
 PIECE = 1 << 20
 
@@ -92,12 +93,8 @@ class Distribution:
     def metrics(self) -> dict[str, float]:
         """Share below the threshold, mean, standard deviation and Gini coefficient."""
         mean = float(self.sums.sum() / self.n)
-        return {
-            "insensitive": self.small / self.n,
-            "mean": mean,
-            "std": math.sqrt(max(self.squares / self.n - mean**2, 0)),
-            "gini": gini(self.counts, self.sums),
-        }
+        deviation = math.sqrt(max(self.squares / self.n - mean**2, 0))
+        return dict(zip(METRICS, (self.small / self.n, mean, deviation, gini(self.counts, self.sums)), strict=True))
 
 
 def gini(counts: npt.NDArray[np.int64], sums: npt.NDArray[np.float64]) -> float:
@@ -200,6 +197,15 @@ class Sensitivity(Suite[SensitivitySettings]):
             averages = average_sensitivity(parameters, losses, settings.beta)
         edges = np.geomspace(settings.low, settings.high, settings.bins + 1)
         layers = layers_of(predictor.model, parameters)
+        lost = sum(int((~each.isfinite()).sum()) for each in averages["mean"])
+        if lost:
+            note = Note(f"the gradients of {lost} parameters are not finite")
+            for statistic in averages:
+                metrics = dict.fromkeys(METRICS, math.nan)
+                yield Measurement(
+                    self.name, statistic, data.task.dev, metrics, len(encoded), time.perf_counter() - began, (note,)
+                )
+            return
         for statistic, tensors in averages.items():
             found = distributions(tensors, layers, edges, settings.threshold)
             frame = pd.concat([table(each, edges, layer, statistic) for layer, each in found.items()])

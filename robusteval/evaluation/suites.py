@@ -11,6 +11,7 @@ from robusteval.anatomy import check_architecture
 from robusteval.config import EvalConfig
 from robusteval.encoding import Encoded
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite, random_sets
+from robusteval.evaluation.metrics import predictions
 from robusteval.grammar import parse_part
 from robusteval.perturbations import PERTURBATIONS, Source
 from robusteval.registry import Registry
@@ -96,7 +97,7 @@ class Clean(Suite[NoSettings]):
         data = subject.data
         notes: tuple[Note, ...] = ()
         if not data.task.regression:
-            found = np.unique(subject.clean.argmax(axis=1))
+            found = np.unique(predictions(subject.clean, regression=False))
             if len(found) == 1:
                 notes = (Note(f"collapsed to {data.task.labels[int(found[0])]!r}", "collapsed"),)
         yield subject.measure(self.name, "", data.task.dev, data.dev, subject.clean, notes=notes)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robusteval.errors import UserError
+from robusteval.evaluation.finite import check_finite
 from robusteval.files import write_atomic
 
 Predict = Callable[[Sequence[tuple[str, ...]]], npt.NDArray[np.float32]]
@@ -59,7 +60,9 @@ def _carried_over(
         raise UserError(f"transfer: {source!r} has the gold label {min(foreign)!r}, outside {', '.join(labels)}")
     gold = np.array([labels.index(line["gold"]) for line in hits])
     texts = [tuple(line["perturbed"]) for line in hits] + [tuple(line["original"]) for line in hits]
-    after, before = np.split(predict(texts).argmax(axis=1), 2)
+    logits = predict(texts)
+    check_finite(logits, f"texts of {source}")
+    after, before = np.split(logits.argmax(axis=1), 2)
     right = before == gold
     fooled = right & (after != gold)
     return {

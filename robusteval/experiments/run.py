@@ -18,6 +18,7 @@ import robusteval
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.lines import forget_errors, timed_out
+from robusteval.attacks.plan import check_predictions
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import AttackSummary, ProgressNote
 from robusteval.attacks.wrapper import token_ids
@@ -228,7 +229,7 @@ def _dev_score(loaded: LoadedModel, data: TaskData, max_length: int) -> Any:
     encoded = encode(loaded.tokenizer, data.dev.texts, data.dev.labels, max_length=max_length)
 
     def measure(model: Any) -> float:
-        logits = Predictor(model, loaded.tokenizer, max_length).encoded(encoded)
+        logits = Predictor(model, loaded.tokenizer, max_length).encoded(encoded, "dev rows", data.dev.ids)
         return score([task.primary], data.dev.labels, logits, regression=task.regression)[task.primary]
 
     return measure
@@ -293,6 +294,7 @@ def _attack(
     method = spec.method.label if hooked else ""
     precision = config.attack_precision
     predictor = Predictor(predictor.model, predictor.tokenizer, predictor.max_length, precision=precision)
+    check_predictions(predictor, data.dev, config.attack_examples)
     sha256 = checkpoint_sha256(folder.model)
     victim = victim_name(sha256, data.task.labels, predictor.max_length, device, precision, method)
     out = folder.path / "attacks" / f"{name}.jsonl"
