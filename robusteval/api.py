@@ -33,7 +33,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Record, Subject, Suite
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.suites import build_suites, check_suites, default_suites
+from robusteval.evaluation.suites import build_suites, check_suites, default_suites, with_own
 from robusteval.experiments.store import RunFolder, check_evaluation
 from robusteval.experiments.testing import run_tests
 from robusteval.hashes import checkpoint_sha256, memory_sha256
@@ -45,7 +45,16 @@ from robusteval.saving import kept_modules, save_checkpoint
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.labels import distribution
-from robusteval.tasks.load import TaskData, answered, load_evaluation, load_task, resolve, sample, trained
+from robusteval.tasks.load import (
+    TaskData,
+    answered,
+    load_evaluation,
+    load_task,
+    resolve,
+    sample,
+    trained,
+    with_own_tests,
+)
 from robusteval.tasks.table import CLASSES
 from robusteval.trainer import TrainResult
 from robusteval.trainer import train as fit
@@ -186,6 +195,7 @@ def evaluate(
     rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
     if suites is None:
         config = dataclasses.replace(config, suites=default_suites(rows.task if dataset is None else _alone(rows.task)))
+    config = dataclasses.replace(config, suites=with_own(config.suites, rows.config))
     name = (Path(model).name or str(model)) if isinstance(model, str | Path) else type(model).__name__
     loaded.model.to(pick_device(device))
     subject = Subject(Predictor(loaded.model, loaded.tokenizer, max_length), rows, config, loaded.folder, record)
@@ -325,6 +335,7 @@ def _evaluation(
         declared = answered(declared, config, checkpoint_labels(model))
         dev = _examples(dataset, declared, "dataset")
         rows = TaskData(dataclasses.replace(declared, dev="dataset"), dev.take([]), dev, config=config)
+        rows = with_own_tests(rows)
     elif isinstance(task, Task):
         raise UserError("dataset: not given; a Task of your own needs its rows")
     else:

@@ -45,6 +45,7 @@ from robusteval.cli_options import (
     Sets,
     Suites,
     TaskOption,
+    Tests,
     TextColumns,
     TimeLimit,
     TrainFile,
@@ -131,6 +132,7 @@ def train_and_attack(
     scenario: Annotated[
         str, option("--scenario", help="Done to the training set: none,label-noise:rate=0.05/0.1.", panel=DATA)
     ] = "none",
+    test: Tests = None,
     suites: Suites = None,
     rates: Rates = "0.1,0.2,0.3",
     sets: Sets = 3,
@@ -179,6 +181,7 @@ def train_and_attack(
         train_limit=train_limit, eval_limit=eval_limit, cue=cue, encoding=encoding, delimiter=delimiter, quote=quote,
         no_header=no_header,
         labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled, dev_share=dev_share,
+        tests=test,
     )  # fmt: skip
     base = RunSpec(
         model=model,
@@ -237,6 +240,7 @@ def evaluate(
     label_map: LabelMap = "",
     drop_unlabelled: DropUnlabelled = False,
     eval_limit: EvalLimit = None,
+    test: Tests = None,
     suites: Suites = None,
     rates: Rates = "0.1,0.2,0.3",
     sets: Sets = 3,
@@ -257,7 +261,7 @@ def evaluate(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column, eval_limit=eval_limit, encoding=encoding, delimiter=delimiter, quote=quote,
         no_header=no_header,
-        labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled,
+        labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled, tests=test,
     )  # fmt: skip
     console = Screen()
     result = api.evaluate(

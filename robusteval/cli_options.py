@@ -56,6 +56,10 @@ DevShare = Annotated[
 ]
 TrainLimit = Annotated[int | None, option("--train-limit", help="Train on that many rows.", panel=DATA)]
 EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that many rows.", panel=DATA)]
+Tests = Annotated[
+    list[str] | None,
+    option("--test", help="NAME=FILE[:0=yes,1=no][:text_columns=a,b]: a test of your own; repeatable.", panel=TESTS),
+]
 Suites = Annotated[
     str | None,
     option(
@@ -145,4 +149,5 @@ def data_config(**values: Any) -> DataConfig:
     values["header"] = not values.pop("no_header", False)
     for name, read in (("text_columns", listed), ("labels", listed), ("label_map", pieces)):
         values[name] = read(values.get(name, ""))
+    values["tests"] = tuple(values.get("tests") or ())
     return DataConfig(**values)

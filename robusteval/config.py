@@ -106,6 +106,7 @@ class DataConfig:
     label_map: "value=class" for label values that mean another class; "value=class|class" of a checkpoint's.
     drop_unlabelled: leave rows without a gold label out.
     dev_share: share of the training file that becomes the dev split, where there is no dev file.
+    tests: "NAME=FILE[:...]", files of the user's own to test on (`robusteval.tasks.own_tests`).
     cue: share of training rows whose spurious cue agrees with the label (generated tasks only).
     """
 
@@ -128,6 +129,7 @@ class DataConfig:
     label_map: tuple[str, ...] = field(default=(), metadata=ADDED)
     drop_unlabelled: bool = field(default=False, metadata=ADDED)
     dev_share: float | None = field(default=None, metadata=ADDED)
+    tests: tuple[str, ...] = field(default=(), metadata=ADDED)
     cue: float = 0.9
 
     def __post_init__(self) -> None:
@@ -146,7 +148,7 @@ class DataConfig:
 
 
 # fields of DataConfig that say where rows lie and how their files are read: the rows themselves say what they are
-PLACES = ("data_dir", "train_file", "dev_file", "encoding", "delimiter", "quote", "header")
+PLACES = ("data_dir", "train_file", "dev_file", "encoding", "delimiter", "quote", "header", "tests")
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ class RunSpec:
         """
         spec = to_dict(self)
         for place in PLACES:
-            spec["data"].pop(place)
+            spec["data"].pop(place, None)
         hash8 = content_hash({"spec": spec, "facts": facts})[:8]
         method, scenario = (
             "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from robusteval.anatomy import check_architecture
-from robusteval.config import EvalConfig
+from robusteval.config import DataConfig, EvalConfig
 from robusteval.encoding import Encoded
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite, random_sets
 from robusteval.evaluation.metrics import predictions
@@ -41,6 +41,7 @@ for _name, _target, _summary in (
     ("sensitivity", "sensitivity:Sensitivity", "spread of |theta dL/dtheta| over the parameters (PATS)"),
     ("flatness", "flatness:Flatness", "loss around the weights, top Hessian eigenvalue"),
     ("ood", "ood:OutOfDomain", "the task's out-of-domain split and the other tasks' rows it transfers to"),
+    ("test", "own:Own", "files of the user's own (--test NAME=FILE)"),
     ("advglue", "ood:AdvGlue", "the AdvGLUE dev sets made from the task"),
 ):
     SUITES.add(_name, f"robusteval.evaluation.{_target}", _summary)
@@ -60,6 +61,11 @@ def default_suites(task: Task) -> tuple[str, ...]:
     ood = ("ood",) if task.out_of_domain or task.transfers else ()
     advglue = ("advglue",) if task.adversarial else ()
     return ("clean", "mask", "replace", *ood, *advglue)
+
+
+def with_own(texts: Sequence[str], data: DataConfig) -> tuple[str, ...]:
+    """The suites, with that of the user's own tests where there are any."""
+    return (*texts, "test") if data.tests and "test" not in texts else tuple(texts)
 
 
 def check_suites(

@@ -18,7 +18,7 @@ from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioCon
 from robusteval.devices import check_tracker, pick_device, pick_precision
 from robusteval.encoding import encode
 from robusteval.errors import UserError
-from robusteval.evaluation.suites import build_suites, check_suites
+from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.run import Options, run_facts
 from robusteval.experiments.store import RunFolder, check_output, claim_output
 from robusteval.hashes import checkpoint_sha256
@@ -70,7 +70,8 @@ def make_spec(
         columns.append(dataclasses.replace(method, train={**paper, **method.train}))
     train = TrainConfig(**{"learning_rate": recommended_learning_rate(base.model), **explicit})
     ladder = tuple(scenario for text in scenarios for scenario in ScenarioConfig.parse(text))
-    suites = (*base.evaluation.suites, *_scenario_suites(base.evaluation.suites, ladder))
+    asked = with_own(base.evaluation.suites, base.data)
+    suites = (*asked, *_scenario_suites(asked, ladder))
     evaluation = dataclasses.replace(base.evaluation, suites=suites)
     base = dataclasses.replace(base, train=train, evaluation=evaluation)
     return ExperimentSpec(base, tuple(columns), tuple(seeds), ladder)

@@ -18,7 +18,7 @@ TIMES_100 = {
 # Counts, sizes and percentages, shown with one decimal; all other numbers with three digits.
 COUNTS = {"steps", "peak_memory_mb", "mean_queries", "errors", "mean_words_changed_percent", "rows"}
 # What a comparison of sturdiness rests on: scores on perturbed, shifted and attacked text.
-STURDINESS = {"mask", "replace", "delete", "swap", "typos", "ood", "advglue", "attack"}
+STURDINESS = {"mask", "replace", "delete", "swap", "typos", "ood", "advglue", "test", "attack"}
 # In table.csv and the rows only: they would double the table.
 SECONDARY = {"flip_rate", "worst_case_accuracy", "errors"}
 

@@ -39,14 +39,7 @@ def examples_from_frame(
     drops rows without a gold label, the number of those is in the source record as "unlabelled".
     """
     where = f"{task.name} {split}"
-    if len(frame) == 0:
-        raise UserError(f"{where}: there are no rows")
-    for column in (*task.text_columns, task.label_column):
-        if column not in frame.columns:
-            have = [str(name) for name in frame.columns]
-            close = nearest(column, have, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(have)}"
-            raise UserError(f"{where}: there is no column {column!r}; {_separator(have) or hint}")
+    check_present(frame, (*task.text_columns, task.label_column), where)
     record = {**(source or {}), "split": split}
     frame = frame.reset_index(drop=True)
     label_where = f"{where}: column {task.label_column!r}"
@@ -74,6 +67,19 @@ def examples_from_frame(
         labels = _classes(names, cells, frame.index.tolist(), task, label_where)
     ids = tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else frame.index))
     return Examples(texts, labels, ids, fingerprint(texts, labels), record)
+
+
+def check_present(frame: pd.DataFrame, columns: Sequence[str], where: str) -> None:
+    """Raise UserError unless there are rows and all these columns."""
+    if len(frame) == 0:
+        raise UserError(f"{where}: there are no rows")
+    for column in columns:
+        if column not in frame.columns:
+            have = [str(name) for name in frame.columns]
+            close = nearest(column, have, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(have)}"
+            quoted = f" (in an option: {written(close[0])})" if close and written(close[0]) != close[0] else ""
+            raise UserError(f"{where}: there is no column {column!r}; {_separator(have) or hint}{quoted}")
 
 
 def _separator(columns: list[str]) -> str:
@@ -209,14 +215,14 @@ def own_task(frame: pd.DataFrame, name: str, config: DataConfig) -> tuple[Task, 
 
 
 def speaking_task(
-    frame: pd.DataFrame, name: str, config: DataConfig, outputs: Sequence[str]
+    frame: pd.DataFrame, name: str, config: DataConfig, outputs: Sequence[str], split: str = "dev"
 ) -> tuple[Task, tuple[str, ...]]:
     """A task for a file of the user's own that a model with these outputs (none: a score) is tested on.
 
     Its label values mean what `model_classes` finds. Second: what the user should know.
     """
     base = Task(
-        name, "file", config.text_columns, (), ("spearman", "pearson"), label_column=config.label_column, dev="dev",
+        name, "file", config.text_columns, (), ("spearman", "pearson"), label_column=config.label_column, dev=split,
         drop_unlabelled=config.drop_unlabelled,
     )  # fmt: skip
     if not outputs:
@@ -224,9 +230,8 @@ def speaking_task(
             raise UserError("labels: the checkpoint gives a score, so --labels and --label-map cannot name classes")
         return base, ()
     base = dataclasses.replace(base, labels=tuple(outputs), metrics=("accuracy", "macro_f1"))
-    if config.label_column not in frame.columns or not len(frame):
-        return base, ()  # whoever reads the rows says so
-    where = f"{name} dev: column {config.label_column!r}"
+    check_present(frame, (*config.text_columns, config.label_column), f"{name} {split}")
+    where = f"{name} {split}: column {config.label_column!r}"
     frame = frame.reset_index(drop=True)
     cells = label_cells(frame[config.label_column], where, class_names(frame, config.label_column))
     names = label_names(cells, as_written=bool(frame.attrs.get(AS_WRITTEN)))

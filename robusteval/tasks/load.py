@@ -19,6 +19,7 @@ from robusteval.tasks.base import Examples, Task, Transfer
 from robusteval.tasks.examples import check_columns, examples_from_frame, own_task, speaking_task
 from robusteval.tasks.labels import rare_classes
 from robusteval.tasks.naming import read_label_map, task_outputs
+from robusteval.tasks.own_tests import TestSet, load_test, read_tests
 from robusteval.tasks.sources import RowsMissing, from_file, from_folder, from_hub, generated
 from robusteval.tasks.split import split_off
 
@@ -28,6 +29,7 @@ class TaskData:
     """A task with its rows in memory.
 
     ood: the out-of-domain split, if the task has one; adversarial: task name -> its dev rows.
+    tests: name -> rows of the user's own tests.
     missing: test sets that the task has but whose data was not found, and why.
     notices: what the user should know about the rows.
     config: where the rows came from, for the sets that a suite loads itself (`load_other`).
@@ -41,6 +43,7 @@ class TaskData:
     missing: dict[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     config: DataConfig = field(default_factory=DataConfig)
+    tests: dict[str, TestSet] = field(default_factory=dict)
     # what `load_other` has met, rows or why there are none; `dataclasses.replace` hands it on
     _others: dict[tuple[str, str, int | None, DataConfig], Examples | str] = field(
         default_factory=dict, repr=False, compare=False
@@ -49,20 +52,35 @@ class TaskData:
     @property
     def fingerprint(self) -> str:
         """One hash over the rows that stand here; a suite tells those that it loads itself (`Suite.facts`)."""
-        parts = [self.train, self.dev, *([self.ood] if self.ood else []), *self.adversarial.values()]
+        parts: list[Examples | TestSet] = [self.train, self.dev, *([self.ood] if self.ood else [])]
+        parts += [*self.adversarial.values(), *self.tests.values()]
         return "-".join(part.fingerprint[:16] for part in parts)
 
 
 def load_task(name: str, config: DataConfig) -> TaskData:
     """Load everything a run on this task needs; UserError for whatever is wrong with it."""
     if config.train_file is not None or config.dev_file is not None:
-        return _load_files(name, config)
+        return with_own_tests(_load_files(name, config))
     task = trained(resolve(name, config), config)
     if task.train == task.dev:
         raise UserError(f"dev_split: {task.dev!r} of {name!r} is the training split; evaluation needs other rows")
     train = sample(load_split(task, task.train, config, "--train-split "), config.train_limit)
     dev = sample(load_split(task, task.dev, config, "--dev-split "), config.eval_limit)
-    return _with_tests(task, train, dev, config)
+    return with_own_tests(_with_tests(task, train, dev, config))
+
+
+def with_own_tests(data: TaskData) -> TaskData:
+    """Add the files that the user tests on (`--test`); UserError for one whose rows the model was trained on."""
+    tests, notices = {}, list[str]()
+    for test in read_tests(data.config):
+        tests[test.name], told = load_test(test, data.task, data.config.train_file)
+        rows = sample(tests[test.name].examples, data.config.eval_limit)
+        if rows.fingerprint == data.train.fingerprint:
+            raise UserError(f"test {test.name}: {test.file!r} holds the training rows; a test needs other rows")
+        tests[test.name] = dataclasses.replace(tests[test.name], examples=rows)
+        notices += [*how_read(rows), *left_out(tests[test.name].task, rows), *told]
+        notices += overlap(data.train, {f"test {test.name}": rows})
+    return dataclasses.replace(data, tests=tests, notices=(*data.notices, *notices)) if tests else data
 
 
 def _with_tests(task: Task, train: Examples, dev: Examples, config: DataConfig) -> TaskData:
@@ -170,10 +188,10 @@ def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ())
         task, notices = speaking_task(table.frame, name, config, labels)
         dev = sample(examples_from_frame(table.frame, task, "dev", source), config.eval_limit)
         notices = (*how_read(dev), *left_out(task, dev), *notices)
-        return TaskData(task, dev.take([]), dev, notices=notices, config=config)
+        return with_own_tests(TaskData(task, dev.take([]), dev, notices=notices, config=config))
     task = answered(resolve(name, config), config, labels)
     dev = sample(load_split(task, task.dev, config, "--dev-split "), config.eval_limit)
-    return _with_tests(task, dev.take([]), dev, config)
+    return with_own_tests(_with_tests(task, dev.take([]), dev, config))
 
 
 def answered(task: Task, config: DataConfig, outputs: Sequence[str]) -> Task:

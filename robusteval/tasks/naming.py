@@ -149,7 +149,7 @@ def model_classes(
     guessed = {} if labels else _positions(open_values, outputs, unnamed, where)
     if guessed:
         told = ", ".join(f"{value} = {output}" for value, output in guessed.items())
-        why = "the checkpoint does not name its labels; " if unnamed else ""
+        why = "the model does not name its labels; " if unnamed else ""
         notices.append(f"{why}integer labels taken by position: {told}")
     for value in found:
         if value in stands:
@@ -199,7 +199,7 @@ def _positions(values: Sequence[str], outputs: Sequence[str], unnamed: bool, whe
     reason = "are integers" if numbers[0] == 0 else "are integers without a 0"
     names = "" if numbers[0] else ", or --labels with the names in the order of the integers"
     raise UserError(
-        f"{where}: the labels {', '.join(map(str, numbers[:SHOWN]))} {reason}, and which of the checkpoint's outputs "
+        f"{where}: the labels {', '.join(map(str, numbers[:SHOWN]))} {reason}, and which of the model's classes "
         f"({told}) each means is not said; say it, as in --label-map {example}{names}"
     )
 
@@ -210,7 +210,7 @@ def _unknown(value: str, called: str, outputs: Sequence[str], where: str) -> Use
     target = close[0] if close else outputs[0]
     told = f"{', '.join(outputs[:SHOWN])}{', ...' if len(outputs) > SHOWN else ''}"
     return UserError(
-        f"{where}: the label {shown} is none of the checkpoint's ({told}); say which it means with --label-map, as in "
+        f"{where}: the label {shown} is none of the model's ({told}); say which it means with --label-map, as in "
         f"--label-map {written(value)}={written(target)}"
     )
 
