@@ -56,10 +56,12 @@ def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequenc
             + (f" ({', '.join(labels)})" if labels else " (a score)")
         )
     own = label_names(config)
-    found, asked = [label.lower() for label in own], [label.lower() for label in labels]
+    found, asked = list(own), list(labels)
+    if len({label.lower() for label in labels}) == count:
+        found, asked = [label.lower() for label in own], [label.lower() for label in labels]
     if found == asked:
         return Match()
-    if found == [f"label_{index}" for index in range(count)]:
+    if [label.lower() for label in own] == [f"label_{index}" for index in range(count)]:
         positions = ", ".join(f"{index} = {label}" for index, label in enumerate(labels))
         return Match(notices=(f"the checkpoint does not name its labels; taken by position: {positions}",))
     theirs, ours = ", ".join(own), ", ".join(labels)

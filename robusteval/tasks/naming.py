@@ -157,8 +157,8 @@ def model_classes(
         called = places.get(value, guessed.get(value, value))
         if called in stands:
             stands[value] = stands[called]
-        elif called.lower() in folded:
-            stands[value] = (folded[called.lower()],)
+        elif called in outputs or called.lower() in folded:
+            stands[value] = (called if called in outputs else folded[called.lower()],)
         else:
             raise _unknown(value, called, outputs, where)
     notices += [
@@ -263,7 +263,7 @@ def task_outputs(
         stands[called] = _outputs(value, targets, folded, outputs)
     answers: dict[str, str] = {}
     for label in classes:
-        for output in stands.get(label, (folded.get(label.lower(), ""),)):
+        for output in stands.get(label, (label if label in outputs else folded.get(label.lower(), ""),)):
             if output not in outputs:
                 told = ", ".join(outputs)
                 raise UserError(f"label_map: no output of the checkpoint ({told}) answers the class {label!r}")
