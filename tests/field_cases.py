@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def make_models(cases: Path, folder: Path, *names: str) -> Path:
 def accuracy(done: Done, test: str = "clean") -> str:
     """The accuracy that a printed table gives for a test, as it stands there."""
     for line in done.stdout.splitlines():
-        cells = [cell.strip() for cell in line.strip(" │|┃").replace("┃", "│").replace("|", "│").split("│")]
+        cells = [cell for cell in re.split(r"\s*[│┃|]\s*|\s{2,}", line.strip(" │┃|")) if cell]
         if len(cells) > 3 and cells[0] == test and cells[1] == "accuracy":
             return cells[3]
     raise AssertionError(f"no accuracy of {test} in:\n{done.stdout}")
