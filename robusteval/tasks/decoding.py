@@ -85,7 +85,7 @@ def _reason(data: bytes, error: UnicodeDecodeError) -> str:
     line = bad[0][1]
     place = next(index for index, byte in enumerate(line) if byte > 127)
     said: dict[str, str] = {}
-    for name in dict.fromkeys([*guessed, "cp1252", "gbk"]):
+    for name in dict.fromkeys(["cp1252", "gbk", *guessed]):
         try:
             whole = data.decode(name)
         except (UnicodeError, LookupError):

@@ -19,7 +19,6 @@ from robusteval.dialect import Dialect, named
 from robusteval.errors import UserError
 from robusteval.tasks.table import faults
 
-Rows = list[list[str]]
 SIGNS = ("\t", ",", ";", "|")
 LETTERS, CLOSES = "quotation marks are letters", "quotation marks enclose cells"
 
@@ -28,15 +27,20 @@ LETTERS, CLOSES = "quotation marks are letters", "quotation marks enclose cells"
 class Way:
     """A text read by one separator and one quote ("" where quotation marks are letters).
 
-    rows: cells by record, the header first; broken: why the quotes enclose nothing; bad: of the first records with
-    another number of cells, where they begin and how many they have; wrong: how many such records there are.
+    first: cells of the first record, which is the header unless there is none. cells: of all records behind the header,
+    one after the other, each of `width` cells; none are kept where records differ. records: how many there are.
+    broken: why the quotes enclose nothing; bad: of the first records with another number of cells, where they begin and
+    how many they have; wrong: how many such records there are.
     names, start, stop: the columns and the cells of each record that belong to them, where it holds.
     exact: all records have as many cells as the header; told: what else was found.
     """
 
     delimiter: str
     quote: str
-    rows: Rows = field(default_factory=list)
+    first: list[str] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)
+    width: int = 0
+    records: int = 0
     broken: str = ""
     bad: list[str] = field(default_factory=list)
     wrong: int = 0
@@ -50,10 +54,11 @@ class Way:
     def holds(self) -> bool:
         return not self.broken and not self.wrong
 
-    def columns(self, header: bool) -> dict[str, Sequence[str]]:
-        data = self.rows[1:] if header else self.rows
-        cells: list[Sequence[str]] = list(zip(*data, strict=True)) if data else [()] * self.stop
-        return dict(zip(self.names, cells[self.start : self.stop], strict=True))
+    def column(self, place: int) -> list[str]:
+        return self.cells[place :: self.width] if self.cells else []
+
+    def columns(self) -> dict[str, list[str]]:
+        return {name: self.column(place) for place, name in enumerate(self.names, self.start)}
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,11 @@ class Lines:
         lines = (self.text.replace("\r\n", "\n") if self.mixed else self.text).split("\n")
         return lines[:-1] if lines[-1] == "" else lines
 
-    def restore(self, rows: Rows) -> Rows:
-        return [[cell.replace(self.stray, "\r") for cell in row] for row in rows] if self.stray else rows
+    def restore(self, cells: list[str]) -> list[str]:
+        return [cell.replace(self.stray, "\r") for cell in cells] if self.stray else cells
 
 
-def read_delimited(text: str, usual: str, dialect: Dialect, where: str) -> tuple[dict[str, Sequence[str]], list[str]]:
+def read_delimited(text: str, usual: str, dialect: Dialect, where: str) -> tuple[dict[str, list[str]], list[str]]:
     """Cells by column, as text, and what was decided.
 
     usual: the separator that the file's name stands for, "" where it stands for none. where: the file, for errors.
@@ -99,6 +104,12 @@ def read_delimited(text: str, usual: str, dialect: Dialect, where: str) -> tuple
     way, decisions = _by_separator(lines, first, usual, dialect, where)
     if lines.mixed and _mixed(lines, way):
         decisions.append("line ends are mixed, and a carriage return before a line feed is part of the end")
+    if lines.stray not in ("", "\n"):
+        if dialect.header and any(lines.stray in name for name in way.first):
+            raise UserError(
+                f"{where}: its lines end in carriage returns, and cells hold line feeds; write line feeds alone"
+            )
+        decisions.append("carriage returns that end no line are part of the text")
     names = way.names
     if dialect.header and len(set(names)) < len(names):
         twice = Counter(names)
@@ -108,24 +119,23 @@ def read_delimited(text: str, usual: str, dialect: Dialect, where: str) -> tuple
         often = ", ".join(repr(name) for name, count in twice.items() if count > 1 and name)
         decisions += [f"{often} names several columns: choose one by its place"] if often else []
     if not dialect.header:
-        start = " | ".join(cell if len(cell) < 30 else f"{cell[:27]}..." for cell in way.rows[0])
+        start = " | ".join(cell if len(cell) < 30 else f"{cell[:27]}..." for cell in way.first)
         decisions.append(f"no header, the first row is {start}")
-    way.rows = lines.restore(way.rows)
-    return way.columns(dialect.header), decisions
+    return {lines.restore([name])[0]: lines.restore(cells) for name, cells in way.columns().items()}, decisions
 
 
 def _by_separator(lines: Lines, first: str, usual: str, dialect: Dialect, where: str) -> tuple[Way, list[str]]:
     """The reading by the separator that was given, else by the usual one, else by the only one that holds."""
     if dialect.delimiter is not None:
-        return _by_quote(lines, dialect.delimiter, dialect, where)
+        return _by_quote(lines, first, dialect.delimiter, dialect, where)
     there = [sign for sign in dict.fromkeys((usual or "\t", *SIGNS)) if sign in first]
     if not there:
-        return _by_quote(lines, usual or "\t", dialect, where)
+        return _by_quote(lines, first, usual or "\t", dialect, where)
     found: dict[str, tuple[Way, list[str]]] = {}
     failed: dict[str, UserError] = {}
     for sign in there:
         try:
-            found[sign] = _by_quote(lines, sign, dialect, where)
+            found[sign] = _by_quote(lines, first, sign, dialect, where)
         except UserError as error:
             failed[sign] = error
     found = {sign: each for sign, each in found.items() if each[0].stop - each[0].start > 1}
@@ -144,22 +154,22 @@ def _by_separator(lines: Lines, first: str, usual: str, dialect: Dialect, where:
     return way, decisions
 
 
-def _by_quote(lines: Lines, delimiter: str, dialect: Dialect, where: str) -> tuple[Way, list[str]]:
+def _by_quote(lines: Lines, first: str, delimiter: str, dialect: Dialect, where: str) -> tuple[Way, list[str]]:
     """The reading with or without quotes that holds, or the better one."""
     quote = '"' if dialect.quote is None else dialect.quote
-    opened = quote and (lines.text.startswith(quote) or any(mark + quote in lines.text for mark in (delimiter, "\n")))
-    ways = []
-    if dialect.quote is None or not opened:
-        ways.append(_unquoted(lines, delimiter, dialect.header, where))
-    if opened:
-        ways.append(_quoted(lines, delimiter, quote, dialect.header, where))
+    opened = quote and _opens(lines.text, delimiter, quote)
+    ways = [_quoted(lines, delimiter, quote, dialect.header, where)] if opened else []
+    # names of columns are not written with quotation marks of their own
+    sure = dialect.header and opened and ways[0].holds and ways[0].exact and _opens(first, delimiter, quote)
+    if not opened or (dialect.quote is None and not sure):
+        ways.insert(0, _unquoted(lines, delimiter, dialect.header, where))
     good = [way for way in ways if way.holds]
     if not good:
         raise _refusal(ways, dialect, where)
     way, doubt = good[0], ""
     if len(ways) == 2:
         if len(good) == 2:
-            way, doubt = _better(good[0], good[1], dialect, where)
+            way, doubt = _better(good[0], good[1], lines.text, dialect, where)
         elif not way.quote:
             _check_letters(way, ways[1], dialect, where)
     decisions = []
@@ -167,33 +177,44 @@ def _by_quote(lines: Lines, delimiter: str, dialect: Dialect, where: str) -> tup
         other = "--quote none keeps them" if way.quote else "--quote double takes them off"
         decisions.append((CLOSES if way.quote else LETTERS) + (f", by rule: {doubt} ({other})" if doubt else ""))
     if way.quote:
-        _check_spaces(way, dialect, where)
+        _check_spaces(way, lines.text, where)
     return way, decisions + way.told
+
+
+def _opens(text: str, delimiter: str, quote: str) -> bool:
+    """Whether some cell begins with the quote."""
+    return text.startswith(quote) or any(mark + quote in text for mark in (delimiter, "\n"))
 
 
 def _unquoted(lines: Lines, delimiter: str, header: bool, where: str) -> Way:
     """Every line a record, every separator a boundary."""
     physical = lines.plain()
-    way = Way(delimiter, "", [line.split(delimiter) for line in physical if line])
-    starts = (number for number, line in enumerate(physical, 1) if line)
-    _fit(way, starts, header, where)
-    last = next((place for place, line in enumerate(reversed(physical)) if line), 0)
-    blank = len(physical) - last - len(way.rows)
-    if blank:
-        way.told.append(f"blank lines left out: {blank}")
+    while not physical[-1]:
+        physical.pop()
+    filled = [line for line in physical if line]
+    widths = [line.count(delimiter) + 1 for line in filled]
+    way = Way(delimiter, "", filled[0].split(delimiter))
+    if len(filled) < len(physical):
+        way.told.append(f"blank lines left out: {len(physical) - len(filled)}")
+    data = filled[1:] if header else filled
+    if len(set(widths[header:])) == 1:
+        way.cells = delimiter.join(data).split(delimiter)
+    _fit(way, widths, (number for number, line in enumerate(physical, 1) if line), header, where)
     return way
 
 
 def _quoted(lines: Lines, delimiter: str, quote: str, header: bool, where: str) -> Way:
     """As RFC 4180 has it: a quote opens at a cell's beginning, is doubled inside, and closes at the cell's end."""
     way = Way(delimiter, quote)
+    widths: list[int] = []
     limit = csv.field_size_limit(sys.maxsize)  # an article is longer than the 128 KiB that csv expects
     reader = csv.reader(io.StringIO(lines.text, newline=""), delimiter=delimiter, quotechar=quote, strict=True)
     begun = 0
     try:
         for row in reader:
             if row:
-                way.rows.append(row)
+                way.cells += row
+                widths.append(len(row))
             begun = reader.line_num
     except csv.Error as error:
         open_end = "unexpected end" in str(error)
@@ -202,7 +223,10 @@ def _quoted(lines: Lines, delimiter: str, quote: str, header: bool, where: str) 
         return way
     finally:
         csv.field_size_limit(limit)
-    _fit(way, _starts(lines, delimiter, quote), header, where)
+    way.first = way.cells[: widths[0]]
+    if header:
+        del way.cells[: widths[0]]
+    _fit(way, widths, _starts(lines, delimiter, quote), header, where)
     return way
 
 
@@ -216,97 +240,93 @@ def _starts(lines: Lines, delimiter: str, quote: str) -> Iterator[int]:
         line = reader.line_num + 1
 
 
-def _fit(way: Way, starts: Iterator[int], header: bool, where: str) -> None:
+def _fit(way: Way, widths: list[int], starts: Iterator[int], header: bool, where: str) -> None:
     """Say which cells belong to which column, or which records have another number of cells."""
-    widths = Counter(map(len, way.rows[1:] if header else way.rows))
-    if not header:
-        width = widths.most_common(1)[0][0]
-        way.names = [str(place) for place in range(width)]
-        way.stop = width
-    else:
-        way.names = [name.strip() for name in way.rows[0]]
-        way.stop = width = len(way.names)
-        if len(widths) == 1 and width not in widths and _shifted(way, next(iter(widths)), where):
+    counts = Counter(widths[header:])
+    way.records = len(widths) - header
+    expected = widths[0] if header else counts.most_common(1)[0][0]
+    way.names = [name.strip() for name in way.first] if header else [str(place) for place in range(expected)]
+    way.stop = expected
+    if len(counts) == 1:
+        way.width = next(iter(counts))
+        if way.width == expected or _shifted(way, where):
             return
-    if set(widths) <= {width}:
-        return
-    way.wrong = sum(count for each, count in widths.items() if each != width)
-    for line, row in zip(starts, way.rows, strict=False):
-        if len(row) != width:
-            way.bad.append(f"line {line} has {len(row)}")
+    way.cells = []
+    way.wrong = way.records - counts[expected]
+    for line, width in zip(starts, widths, strict=False):
+        if width != expected:
+            way.bad.append(f"line {line} has {width}")
             if len(way.bad) == 5:
                 break
 
 
-def _shifted(way: Way, width: int, where: str) -> bool:
+def _shifted(way: Way, where: str) -> bool:
     """Whether all lines alike have cells that no name stands over, and which: at the end, or row names in front."""
-    named_cells, data = len(way.names), way.rows[1:]
-    if width == named_cells - 1 and not way.names[-1]:
-        way.names, way.stop, way.exact = way.names[:-1], width, False
+    over = way.width - len(way.names)
+    if over == -1 and not way.names[-1]:
+        way.names, way.stop, way.exact = way.names[:-1], way.width, False
         return True
-    if width < named_cells:
+    if over < 0:
         return False
-    at_end = not any(any(row[named_cells:]) for row in data)
-    firsts = [row[0] for row in data]
-    in_front = width == named_cells + 1 and all(map(str.isdecimal, firsts)) and len(set(firsts)) == len(firsts)
-    if at_end and in_front and len(data) > 1:
+    at_end = not any(any(way.column(place)) for place in range(len(way.names), way.width))
+    firsts = way.column(0)
+    in_front = over == 1 and all(map(str.isdecimal, firsts)) and len(set(firsts)) == len(firsts)
+    if at_end and in_front and way.records > 1:
         raise UserError(
-            f"{where}: its lines have {width} cells and the header {named_cells}; the first cell may be a row name or "
-            "the last one nothing, so name the missing column in the header"
+            f"{where}: its lines have {way.width} cells and the header {len(way.names)}; the first cell may be a row "
+            "name or the last one nothing, so name the missing column in the header"
         )
     if at_end:
         way.exact = False
-        way.told.append(f"lines end in {width - named_cells} separator(s) more than the header, with nothing behind")
+        way.told.append(f"lines end in {over} separator(s) more than the header, with nothing behind")
     elif in_front:
-        way.start, way.stop, way.exact = 1, width, False
+        way.start, way.stop, way.exact = 1, way.width, False
         way.told.append("row names in front, over which the header has no name, left out")
     return at_end or in_front
 
 
-def _better(letters: Way, quoted: Way, dialect: Dialect, where: str) -> tuple[Way, str]:
+def _better(letters: Way, quoted: Way, text: str, dialect: Dialect, where: str) -> tuple[Way, str]:
     """One of two readings that hold, and what spoke for it where the other was possible too."""
     quote = quoted.quote
-    rows = [len(way.rows) - dialect.header for way in (letters, quoted)]
-    widths = [way.stop - way.start for way in (letters, quoted)]
     if letters.exact != quoted.exact:
         return (letters if letters.exact else quoted), ""
-    if dialect.header and any(name.startswith(quote) for name in letters.rows[0]):
+    if dialect.header and any(name.startswith(quote) for name in letters.first):
         return quoted, ""
-    same = rows[0] == rows[1] and widths[0] == widths[1]
-    if same and _whole_columns(letters, quoted, dialect.header):
+    one_to_one = letters.records == quoted.records
+    same = one_to_one and letters.width == quoted.width
+    if same and _whole_columns(letters, quoted):
         return quoted, "they are around every cell of a column"
-    ends = (line[0][:1] + line[-1][-1:] for line in letters.rows[dialect.header :])
-    if rows[0] == rows[1] and all(each == quote + quote for each in ends):
+    first, last = letters.column(0), letters.column(letters.width - 1)
+    if one_to_one and all(a[:1] == b[-1:] == quote for a, b in zip(first, last, strict=True)):
         return quoted, "every line begins and ends with one"
     if quoted.delimiter in ",;":
         return quoted, f"as usual between {named(quoted.delimiter)}"
     if same:
-        return letters, f"as usual between {named(quoted.delimiter)}"
+        doubled = ", though some are doubled, as pandas and spreadsheets do it" if quote + quote in text else ""
+        return letters, f"as usual between {named(quoted.delimiter)}{doubled}"
     raise UserError(
-        f"{where} has {rows[0]} rows of {widths[0]} cells where quotation marks are letters and {rows[1]} of "
-        f"{widths[1]} where they enclose cells: say which with --quote none or --quote double"
+        f"{where} has {letters.records} rows of {letters.width} cells where quotation marks are letters and "
+        f"{quoted.records} of {quoted.width} where they enclose cells: say which with --quote none or --quote double"
     )
 
 
-def _whole_columns(letters: Way, quoted: Way, header: bool) -> bool:
+def _whole_columns(letters: Way, quoted: Way) -> bool:
     """Whether each column has quotes around all of its cells but empty ones, or around none."""
-    columns = (zip(*way.rows[header:], strict=True) for way in (letters, quoted))
     return all(
         len({cell.startswith(quoted.quote) for cell, content in zip(raw, cells, strict=True) if content}) < 2
-        for raw, cells in zip(*columns, strict=True)
+        for raw, cells in zip(letters.columns().values(), quoted.columns().values(), strict=True)
     )
 
 
 def _check_letters(letters: Way, quoted: Way, dialect: Dialect, where: str) -> None:
     """Raise UserError where quotation marks cannot be meant as letters although they enclose nothing by the rule."""
     quote = quoted.quote
-    columns = letters.columns(dialect.header)
     why = quoted.broken or _ragged(quoted)
     remedy = "mend it there, or say --quote none, where quotation marks are letters"
-    if dialect.header and any(name.startswith(quote) for name in letters.rows[0]):
+    if dialect.header and any(name.startswith(quote) for name in letters.first):
         raise UserError(f"{where}: its header has quotation marks around names, but {why}; {remedy}")
     inner: list[str] = []
-    for name, cells in columns.items():
+    for name, cells in letters.columns().items():
         around = [cell for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == quote]
         inner += [cell[1:-1] for cell in around if quote in cell[1:-1]]
         if len(around) > len(cells) / 2:
@@ -321,11 +341,13 @@ def _check_letters(letters: Way, quoted: Way, dialect: Dialect, where: str) -> N
         )
 
 
-def _check_spaces(way: Way, dialect: Dialect, where: str) -> None:
+def _check_spaces(way: Way, text: str, where: str) -> None:
     """Raise UserError where spaces before the quotes keep them from enclosing their cells."""
-    pattern = re.compile(rf"\s+{way.quote}.*{way.quote}\s*", re.DOTALL)
-    for name, cells in way.columns(dialect.header).items():
-        odd = sum(cell[:1].isspace() and bool(pattern.fullmatch(cell)) for cell in cells)
+    if not any(f"{mark} {way.quote}" in text for mark in (way.delimiter, "\n")):
+        return
+    pattern = re.compile(rf" +{way.quote}.*{way.quote} *", re.DOTALL)
+    for name, cells in way.columns().items():
+        odd = sum(cell.startswith(" ") and bool(pattern.fullmatch(cell)) for cell in cells)
         if odd > len(cells) / 2:
             raise UserError(
                 f"{where}: column {name!r} has a space before the quotation marks of {odd} cells, which then are "
@@ -357,7 +379,7 @@ def _mixed(lines: Lines, way: Way) -> bool:
     both = lines.text.count("\r\n")
     bare = lines.text.count("\n") - both
     if way.quote:
-        inside = [cell for row in way.rows for cell in row if "\n" in cell]
+        inside = [cell for cell in way.cells if "\n" in cell]
         both_inside = sum(cell.count("\r\n") for cell in inside)
         bare -= sum(cell.count("\n") for cell in inside) - both_inside
         both -= both_inside
