@@ -16,8 +16,10 @@ import pytest
 import tiny
 
 import robusteval
-from robusteval.config import DataConfig, RunSpec, from_dict, to_dict
+from robusteval.config import DataConfig, MethodConfig, RunSpec, from_dict, to_dict
 from robusteval.errors import UserError
+from robusteval.experiments.run import _remedies
+from robusteval.methods.compose import build_method
 from robusteval.tasks.base import Task
 from robusteval.tasks.labels import distribution
 from robusteval.tasks.load import load_evaluation, load_task
@@ -248,12 +250,12 @@ def test_a_file_speaks_of_what_a_checkpoint_answers(
     assert [found.task.labels[index] for index in found.dev.labels[: len(cells)]] == names
 
 
-def parquet_with_names(path: Path, names: list[str], integers: list[int]) -> str:
+def parquet_with_names(path: Path, names: list[str], integers: list[int], text: str = "text") -> str:
     """A Parquet file as `datasets` writes it: integers, and their names in the schema."""
     from datasets import ClassLabel, Dataset, Features, Value
 
-    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
-    rows = {"text": [f"{path.stem} {row}" for row in range(len(integers))], "label": integers}
+    features = Features({text: Value("string"), "label": ClassLabel(names=names)})
+    rows = {text: [f"{path.stem} {row}" for row in range(len(integers))], "label": integers}
     Dataset.from_dict(rows, features=features).to_parquet(str(path))
     return str(path)
 
@@ -273,6 +275,59 @@ def test_names_that_datasets_gives_to_integers_count(tmp_path: Path) -> None:
         record=lambda suite, value, number, each: seen.append(each.gold.tolist()),
     )  # fmt: skip
     assert seen == [[0, 2, 1, 0]], "business, world, sports, business in the task's order"
+
+
+def test_names_in_a_parquet_file_count(tmp_path: Path) -> None:
+    names, integers = ["world", "sports", "business"], [2, 0, 1, 2, 0]
+    shared: dict[str, Any] = {"text_columns": ("text",)}
+    dev = parquet_with_names(tmp_path / "dev.parquet", names, integers)
+    train = parquet_with_names(tmp_path / "t.parquet", names, integers)
+    data = load_task("mine", DataConfig(train_file=train, dev_file=dev, **shared))
+    assert data.task.labels == tuple(names), "in the order of the file's integers"
+    assert data.train.labels.tolist() == data.dev.labels.tolist() == integers
+    # another file, with names in another order or as text, means the same classes
+    shuffled = parquet_with_names(tmp_path / "d.parquet", ["business", "sports", "world"], [0, 1, 2])
+    again = load_task("mine", DataConfig(train_file=str(tmp_path / "t.parquet"), dev_file=shuffled, **shared))
+    assert [again.task.labels[index] for index in again.dev.labels] == ["business", "sports", "world"]
+    seen = load_evaluation("mine", DataConfig(dev_file=dev, **shared), ("Business", "World", "Sports"))
+    assert [seen.task.labels[index] for index in seen.dev.labels] == [
+        "Business",
+        "World",
+        "Sports",
+        "Business",
+        "World",
+    ]
+    with pytest.raises(UserError, match="'business' is none of the model's"):
+        load_evaluation("mine", DataConfig(dev_file=dev, **shared), ("LABEL_0", "LABEL_1", "LABEL_2"))
+    without = parquet_with_names(tmp_path / "n.parquet", names, [0, -1])
+    with pytest.raises(UserError, match=r"row 1 has no label \(-1\)"):
+        load_evaluation("mine", DataConfig(dev_file=without, **shared), tuple(names))
+
+
+def test_a_declared_tasks_file_with_names_in_another_order(tmp_path: Path) -> None:
+    folder = tmp_path / "glue" / "sst2"
+    folder.mkdir(parents=True)
+    for split, names in (("train", ["positive", "negative"]), ("validation", ["negative", "positive"])):
+        parquet_with_names(folder / f"{split}.parquet", names, [0, 1, 1], "sentence")
+    data = load_task("sst2", DataConfig(data_dir=str(tmp_path)))
+    assert data.train.labels.tolist() == [1, 0, 0] and data.dev.labels.tolist() == [0, 1, 1]
+    assert "sst2 train: labels by the names that the data gives them: 0 = positive, 1 = negative" in data.notices
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("vanilla", "try more steps (--epochs, 3 here), another rate (--learning-rate, 2e-05 here)"),
+        ("match", "another rate (--learning-rate, 2e-05 here), or match:temperature=0.1"),
+        ("match:temperature=0.1", "another rate (--learning-rate, 2e-05 here)"),
+        ("pats+match", "or pats:learning_rate=3e-4:noise_lr_scale=true, or match:temperature=0.1"),
+    ],
+)
+def test_a_run_that_collapsed_says_what_to_try(method: str, told: str) -> None:
+    said = _remedies(RunSpec(method=MethodConfig.parse(method)))
+    assert told in said and (method != "match:temperature=0.1" or said.endswith(told))
+    for preset in build_method(MethodConfig.parse(method)).remedies:
+        assert not build_method(MethodConfig.parse(preset)).remedies, "a remedy is a method of its own"
 
 
 def test_ten_like_classes_and_many_are_told_shortly(tmp_path: Path) -> None:
@@ -400,6 +455,7 @@ def test_case_09_classes_called_none_and_nan(
     for done, names in zip(named, [("AGAINST", "FAVOR", "None")] * 3 + [("cmn", "nan", "yue")], strict=True):
         assert done.returncode == 0 and re.search(r"clean +accuracy +20 ", done.stdout), done.stderr
         assert all(f"{name} (" in done.stdout for name in names)
+        assert ("[collapsed]" in done.stdout) == ("another rate (--learning-rate" in done.stdout)
     assert hole.refused and "row 7 has no label" in hole.stderr
 
 

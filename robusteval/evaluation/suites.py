@@ -104,7 +104,7 @@ class Clean(Suite[NoSettings]):
         notes: tuple[Note, ...] = ()
         if not data.task.regression:
             found = np.unique(predictions(subject.clean, regression=False))
-            if len(found) == 1:
+            if len(found) == 1 and len(np.unique(data.dev.labels)) > 1:
                 notes = (Note(f"collapsed to {data.task.labels[int(found[0])]!r}", "collapsed"),)
         yield subject.measure(self.name, "", data.task.dev, data.dev, subject.clean, notes=notes)
 

@@ -258,12 +258,24 @@ def _train_rows(spec: RunSpec, folder: RunFolder, split: str, prepared: Prepared
 def _evaluate(text: str, suite: Suite[Any], spec: RunSpec, folder: RunFolder, subject: Subject) -> None:
     measurements = run_suite(suite, subject, folder)
     make = functools.partial(_row, spec, folder)
-    rows = [row for item in measurements for row in measurement_rows(item, make, *_selected(spec))]
-    folder.finish_stage(text, rows)
+    rows = []
     for item in measurements:
+        said = _selected(spec)
         for note in item.notes:
             if note.kind == "collapsed":
-                logger.warning("%s has %s: it predicts nothing else", run_title(spec), note.text)
+                said += (Note(f"to learn more than one class, {_remedies(spec)}"),)
+                logger.warning("%s has %s: it predicts nothing else; %s", run_title(spec), note.text, _remedies(spec))
+        rows += measurement_rows(item, make, *said)
+    folder.finish_stage(text, rows)
+
+
+def _remedies(spec: RunSpec) -> str:
+    """What to try where a run predicts one class throughout."""
+    train = spec.train
+    steps = f"--max-steps, {train.max_steps}" if train.max_steps is not None else f"--epochs, {train.epochs:g}"
+    presets = "".join(f", or {text}" for text in build_method(spec.method).remedies)
+    rate = f"--learning-rate, {train.learning_rate or 2e-5:g}"
+    return f"try more steps ({steps} here), another rate ({rate} here){presets}"
 
 
 def _selected(spec: RunSpec) -> tuple[Note, ...]:

@@ -131,6 +131,11 @@ class Method(Generic[S]):
         """Names of the trained `modules`, each kept in a file of its own beside the checkpoint."""
         return ()
 
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """Texts of this method that were measured to learn where these settings do not, for a run that collapsed."""
+        return ()
+
     def bind(self, context: Context, root: Method[Any] | None = None) -> None:
         """Called once before `setup`; the method's own generator starts here. root: the composition, if any."""
         self.context = context

@@ -65,6 +65,10 @@ class Composed(Method[VanillaSettings]):
     def keeps(self) -> tuple[str, ...]:
         return tuple(name for part in self.parts for name in part.keeps)
 
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        return tuple(text for part in self.parts for text in part.remedies)
+
     def bind(self, context: Context, root: Method[Any] | None = None) -> None:
         super().bind(context, root)
         for part in self.parts:

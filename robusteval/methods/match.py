@@ -126,6 +126,10 @@ class Match(Method[MatchSettings]):
     Settings = MatchSettings
 
     @property
+    def remedies(self) -> tuple[str, ...]:
+        return ("match:temperature=0.1",) if self.settings.temperature > 0.1 else ()
+
+    @property
     def plain_at_evaluation(self) -> bool:
         return self.settings.eval == "self" and not self.settings.pre_act
 

@@ -97,6 +97,10 @@ class Pats(Method[PatsSettings]):
     Settings = PatsSettings
     TRAIN: ClassVar[Mapping[str, Any]] = {"optimizer": "adamax"}
 
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        return () if self.settings.noise_lr_scale else ("pats:learning_rate=3e-4:noise_lr_scale=true",)
+
     def setup(self, model: Any, data: TrainingData) -> None:
         self.targets = block_parameters(model, norms=False)
         self.average = {name: torch.zeros_like(parameter) for name, parameter in self.targets}
