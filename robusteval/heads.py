@@ -47,6 +47,11 @@ def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequenc
     UserError where the number of outputs is another, where the names are, and where the outputs need another order
     and nothing is known of the architecture's last layer.
     """
+    if config.problem_type == "multi_label_classification":
+        raise UserError(
+            f"checkpoint: {name!r} answers several labels at once (problem_type multi_label_classification), which is "
+            "not supported; change problem_type in its config.json where it is to give one class"
+        )
     count = len(labels) or 1
     if outputs:
         return _told(name, config, labels, outputs)

@@ -19,6 +19,7 @@ import robusteval
 from robusteval.config import DataConfig, MethodConfig, RunSpec, from_dict, to_dict
 from robusteval.errors import UserError
 from robusteval.experiments.run import _remedies
+from robusteval.heads import match_labels, name_labels
 from robusteval.methods.compose import build_method
 from robusteval.tasks.base import Task
 from robusteval.tasks.labels import distribution
@@ -482,3 +483,19 @@ def test_case_22_a_file_that_does_not_speak_the_checkpoints_language(
         "clean", "--label-map", "1=LABEL_0,2=LABEL_1,3=LABEL_2",
     )  # fmt: skip
     assert field_cases.accuracy(shifted) == "100.00"
+
+
+def test_a_checkpoint_of_several_labels_at_once_is_refused() -> None:
+    config = tiny.model().config
+    config.problem_type = "multi_label_classification"
+    with pytest.raises(UserError, match="answers several labels at once"):
+        match_labels("many", config, ("a", "b"))
+
+
+def test_outputs_that_differ_in_capitals_only_keep_them() -> None:
+    config = tiny.model().config
+    name_labels(config, ("pos", "Pos"))
+    assert match_labels("odd", config, ("Pos", "pos")).order == (1, 0)
+    assert match_labels("odd", config, ("pos", "Pos")).order == ()
+    name_labels(config, ("POSITIVE", "NEGATIVE"))
+    assert match_labels("even", config, ("negative", "positive")).order == (1, 0)

@@ -81,10 +81,12 @@ def file_classes(
     Raises UserError where two classes seem to be one, where a value is none of `labels`, and for too few classes.
     """
     values: dict[str, str] = {}
+    notices: list[str] = []
     if labels:
         check_distinct("labels", labels)
         if numbered(counts, labels):
             values = by_position(counts, labels)
+            notices.append(_told(values))
     for value, targets in label_map.items():
         if len(targets) > 1:
             raise UserError(
@@ -108,7 +110,7 @@ def file_classes(
     if len(rows) < 2:
         raise UserError(f"{where} holds {len(rows)} distinct label; two are needed")
     unused = [value for value in label_map if value not in counts]
-    notices = [f"no training row has the label {value!r} of --label-map" for value in unused]
+    notices += [f"no training row has the label {value!r} of --label-map" for value in unused]
     return Naming(tuple(labels) or tuple(sorted(rows, key=label_order)), values, notices=tuple(notices))
 
 
@@ -143,14 +145,15 @@ def model_classes(
             raise UserError(f"labels: {len(labels)} names are given, but the checkpoint has {len(outputs)} outputs")
         outputs = tuple(labels)
     places = by_position(found, labels) if labels and numbered(found, outputs) else {}
+    if places:
+        notices.append(_told(places))
     folded = _folded(outputs)
     stands = {value: _outputs(value, targets, folded, outputs) for value, targets in label_map.items()}
     open_values = [value for value in found if value not in stands and value not in places]
     guessed = {} if labels else _positions(open_values, outputs, unnamed, where)
     if guessed:
-        told = ", ".join(f"{value} = {output}" for value, output in guessed.items())
         why = "the model does not name its labels; " if unnamed else ""
-        notices.append(f"{why}integer labels taken by position: {told}")
+        notices.append(why + _told(guessed))
     for value in found:
         if value in stands:
             continue
@@ -167,6 +170,10 @@ def model_classes(
         if value not in found and value not in [places.get(each) for each in found]
     ]
     return _grouped(stands, outputs, tuple(notices))
+
+
+def _told(places: Mapping[str, str]) -> str:
+    return "integer labels taken by position: " + ", ".join(f"{value} = {name}" for value, name in places.items())
 
 
 def _folded(outputs: Sequence[str]) -> dict[str, str]:
