@@ -18,12 +18,14 @@ class Dialect:
 
     encoding: a codec's name; delimiter: one sign; quote: the sign around cells, "" where there is none.
     header: the first line holds the names of the columns.
+    likely: the quote of the training file, for a file beside it that can be read in both ways.
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     quote: str | None = None
     header: bool = True
+    likely: str | None = None
 
     @classmethod
     def of(cls, encoding: str, delimiter: str, quote: str, header: bool) -> Dialect:

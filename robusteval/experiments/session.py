@@ -38,6 +38,9 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
     console.print(f"{base.model} on {base.task}: {rows}", markup=False, soft_wrap=True)
     for split, examples in (("train", data.train), ("dev", data.dev)):
         console.print(f"{split}: {distribution(examples, data.task)}", markup=False, soft_wrap=True)
+    for split, examples in (("train", data.train), ("dev", data.dev), *data.adversarial.items()):
+        if files := examples.source.get("files"):
+            console.print(f"{split} from {files}", markup=False, soft_wrap=True)
     scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
     under = "" if scenarios == "none" else f"; scenarios {scenarios}"
     console.print(

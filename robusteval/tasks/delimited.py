@@ -88,8 +88,10 @@ class Lines:
         return [cell.replace(self.stray, "\r") for cell in cells] if self.stray else cells
 
 
-def read_delimited(text: str, usual: str, dialect: Dialect, where: str) -> tuple[dict[str, list[str]], list[str]]:
-    """Cells by column, as text, and what was decided.
+def read_delimited(
+    text: str, usual: str, dialect: Dialect, where: str
+) -> tuple[dict[str, list[str]], str | None, list[str]]:
+    """Cells by column, as text; the quote (see `Table`); and what was decided.
 
     usual: the separator that the file's name stands for, "" where it stands for none. where: the file, for errors.
     Raises UserError where no reading holds, or where two do and nothing speaks for one of them.
@@ -121,7 +123,9 @@ def read_delimited(text: str, usual: str, dialect: Dialect, where: str) -> tuple
     if not dialect.header:
         start = " | ".join(cell if len(cell) < 30 else f"{cell[:27]}..." for cell in way.first)
         decisions.append(f"no header, the first row is {start}")
-    return {lines.restore([name])[0]: lines.restore(cells) for name, cells in way.columns().items()}, decisions
+    columns = {name: lines.restore(cells) for name, cells in way.columns().items()}
+    opened = _opens(lines.text, way.delimiter, way.quote or '"')
+    return columns, way.quote if opened else None, decisions
 
 
 def _by_separator(lines: Lines, first: str, usual: str, dialect: Dialect, where: str) -> tuple[Way, list[str]]:
@@ -292,6 +296,8 @@ def _better(letters: Way, quoted: Way, text: str, dialect: Dialect, where: str) 
         return (letters if letters.exact else quoted), ""
     if dialect.header and any(name.startswith(quote) for name in letters.first):
         return quoted, ""
+    if dialect.likely is not None:
+        return (quoted if dialect.likely else letters), "as in the training file"
     one_to_one = letters.records == quoted.records
     same = one_to_one and letters.width == quoted.width
     if same and _whole_columns(letters, quoted):

@@ -75,19 +75,19 @@ def check_present(frame: pd.DataFrame, columns: Sequence[str], where: str) -> No
         raise UserError(f"{where}: there are no rows")
     for column in columns:
         if column not in frame.columns:
-            have = [str(name) for name in frame.columns]
-            close = nearest(column, have, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(have)}"
-            quoted = f" (in an option: {written(close[0])})" if close and written(close[0]) != close[0] else ""
-            raise UserError(f"{where}: there is no column {column!r}; {_separator(have) or hint}{quoted}")
+            raise UserError(f"{where}: there is no column {column!r}; {_columns(frame, column)}")
 
 
-def _separator(columns: list[str]) -> str:
-    """What a single column whose name holds a separator gives away."""
-    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if len(columns) == 1 and mark in columns[0]:
-            return f"its columns seem to be separated by {name}, and .csv means commas (.tsv means tabs)"
-    return ""
+def _columns(frame: pd.DataFrame, column: str) -> str:
+    """What a column that is not there may be: the nearest one, or a place where the file has no header."""
+    have = [str(name) for name in frame.columns]
+    close = nearest(column, have, 1)
+    quoted = f" (in an option: {written(close[0])})" if close and written(close[0]) != close[0] else ""
+    hint = f"did you mean {close[0]!r}?{quoted}" if close else f"it has {', '.join(have)}"
+    if frame.attrs.get(AS_WRITTEN) and have != [str(place) for place in range(len(have))]:
+        by_place = "columns are named by their place, 0 for the first, only with --no-header"
+        hint += f"; {by_place if column.isdecimal() else 'a file without a header is read with --no-header'}"
+    return hint
 
 
 def _unique(frame: pd.DataFrame, column: str) -> bool:
@@ -95,18 +95,23 @@ def _unique(frame: pd.DataFrame, column: str) -> bool:
 
 
 def _texts(column: pd.Series[Any], separator: str, where: str) -> tuple[str, ...]:
-    texts = []
+    texts: list[str] = []
+    bad: list[str] = []
+    wrong = 0
     for row, value in zip(column.index, column.tolist(), strict=True):
         if separator and isinstance(value, list | tuple | np.ndarray) and all(isinstance(each, str) for each in value):
             value = separator.join(value)
         if not isinstance(value, str):
             missing = plain(value) is None
-            raise UserError(
-                f"{where}: row {row} " + ("is missing" if missing else f"holds {shown(value)}, which is not text")
-            )
-        if not value.strip():
-            raise UserError(f"{where}: row {row} is empty text")
-        texts.append(value)
+            fault = "is missing" if missing else f"holds {shown(value)}, which is not text"
+        else:
+            fault = "" if value.strip() else "is empty text"
+            texts.append(value)
+        if fault:
+            wrong += 1
+            bad += [f"row {row} {fault}"] if len(bad) < 5 else []
+    if wrong:
+        raise UserError(f"{where}: {', '.join(bad)}{f' ({wrong} such rows in all)' if wrong > 1 else ''}")
     return tuple(texts)
 
 
@@ -114,9 +119,10 @@ def _scores(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.fl
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
-        raise UserError(
-            f"{where}: row {column.index[bad[0]]} holds {column.tolist()[bad[0]]!r}, which is not a finite score"
-        )
+        cells = column.tolist()
+        first = ", ".join(f"row {column.index[row]} holds {cells[row]!r}" for row in bad[:5])
+        more = f" ({len(bad)} such rows in all)" if len(bad) > 1 else ""
+        raise UserError(f"{where}: {first}, which is not a finite score{more}")
     if task.score_range:
         low, high = task.score_range
         bad = np.flatnonzero((numbers < low) | (numbers > high))
@@ -174,11 +180,9 @@ def own_task(frame: pd.DataFrame, name: str, config: DataConfig) -> tuple[Task, 
     if len(frame) == 0:
         raise UserError("train_file: there are no rows")
     if label_column not in frame.columns:
-        have = [str(column) for column in frame.columns]
-        close = nearest(label_column, have, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"the file has {', '.join(have)}"
-        hint = _separator(have) or hint
-        raise UserError(f"label_column: the training file has no column {label_column!r}; {hint}")
+        raise UserError(
+            f"label_column: the training file has no column {label_column!r}; {_columns(frame, label_column)}"
+        )
     where = f"{name} train: column {label_column!r}"
     frame = frame.reset_index(drop=True)
     file_names = class_names(frame, label_column)

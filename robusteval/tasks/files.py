@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import zlib
 from pathlib import Path
-
-import pandas as pd
 
 from robusteval.dialect import Dialect
 from robusteval.errors import UserError
@@ -38,14 +37,14 @@ FOREIGN = {
 def read_table(path: Path, field: str, dialect: Dialect) -> Table:
     """The rows of a file (.gz too), or of a folder that `datasets.save_to_disk` wrote.
 
-    Every cell of a text table is the text that stands there: "007" keeps its zeros, "NA" is a word, and `typed` makes
-    numbers of the columns that are meant as such. field: the option that named the file, for errors.
+    Every cell of a text table is the text that stands there: "007" keeps its zeros, "NA" is a word.
+    field: the option that named the file, for errors.
     Raises UserError for whatever cannot be read, or could be read in more than one way.
     """
     where = f"{field}: {str(path)!r}"
     try:
         if path.is_dir():
-            return Table(saved_frame(path, where), (path.name,), _told(path, _idle(dialect, used=())))
+            return _told(path, Table(saved_frame(path, where), decisions=_idle(dialect)))
         if not path.exists():
             raise UserError(f"{field}: there is no file {str(path)!r}")
         if not path.is_file():
@@ -57,8 +56,7 @@ def read_table(path: Path, field: str, dialect: Dialect) -> Table:
     kind = Path(name).suffix
     if kind not in READABLE:
         raise UserError(f"{field}: {path.name!r} ends in {kind!r}; readable are {', '.join(READABLE)}, and .gz of each")
-    frame, decisions = _frame(_unpacked(data, where), kind, dialect, where)
-    return Table(frame, (path.name,), _told(path, decisions))
+    return _told(path, _table(_unpacked(data, where), kind, dialect, where))
 
 
 def _unpacked(data: bytes, where: str) -> bytes:
@@ -72,26 +70,27 @@ def _unpacked(data: bytes, where: str) -> bytes:
     return data
 
 
-def _frame(data: bytes, kind: str, dialect: Dialect, where: str) -> tuple[pd.DataFrame, list[str]]:
+def _table(data: bytes, kind: str, dialect: Dialect, where: str) -> Table:
     if kind == ".parquet":
-        return parquet_frame(data, where), _idle(dialect, used=())
+        return Table(parquet_frame(data, where), decisions=_idle(dialect))
     start = data[:64].lstrip().lower()
     for begin, what in FOREIGN.items():
-        if start.startswith(begin.lower()):
+        if data.startswith(begin) or start.startswith(begin):
             raise UserError(f"{where} is {what}")
     text, decisions = decode(data, dialect.encoding, where)
     if kind in JSON:
         frame, more = JSON[kind](text, where)
-        return frame, [*decisions, *more, *_idle(dialect, used=("--encoding",))]
-    columns, more = read_delimited(text, SEPARATORS[kind], dialect, where)
-    return make_frame(columns, as_written=True), [*decisions, *more]
+        return Table(frame, decisions=(*decisions, *more, *_idle(dialect, "--encoding")))
+    columns, quote, more = read_delimited(text, SEPARATORS[kind], dialect, where)
+    return Table(make_frame(columns, as_written=True), decisions=(*decisions, *more), quote=quote)
 
 
-def _idle(dialect: Dialect, used: tuple[str, ...]) -> list[str]:
+def _idle(dialect: Dialect, *used: str) -> tuple[str, ...]:
     """A clause about options that decide nothing here."""
     idle = [option for option in dialect.decided if option not in used]
-    return [f"{', '.join(idle)} decides nothing in such a file"] if idle else []
+    return (f"{', '.join(idle)} decides nothing in such a file",) if idle else ()
 
 
-def _told(path: Path, decisions: list[str]) -> tuple[str, ...]:
-    return (f"{path.name}: {', '.join(decisions)}",) if decisions else ()
+def _told(path: Path, table: Table) -> Table:
+    decisions = (f"{path.name}: {', '.join(table.decisions)}",) if table.decisions else ()
+    return dataclasses.replace(table, files=(path.name,), decisions=decisions)

@@ -258,7 +258,8 @@ def _load_files(name: str, config: DataConfig) -> TaskData:
     train = examples_from_frame(table.frame, task, "train", source)
     told = left_out(task, train)
     if config.dev_file is not None:
-        table, source = from_file(config.dev_file, "dev_file", config.dialect)
+        beside = dataclasses.replace(config.dialect, likely=table.quote)
+        table, source = from_file(config.dev_file, "dev_file", beside)
         dev = examples_from_frame(table.frame, task, "dev", source)
         told += left_out(task, dev)
     else:

@@ -16,17 +16,22 @@ CLASSES = "classes"
 
 @dataclass(frozen=True)
 class Table:
-    """files: what was read, in order; decisions: what was decided in reading them, a clause each."""
+    """files: what was read, in order; decisions: what was decided in reading them, a clause each.
+
+    quote: the sign around cells of a text table, "" where quotation marks are letters, None where there are none.
+    """
 
     frame: pd.DataFrame
     files: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ()
+    quote: str | None = None
 
     @property
     def record(self) -> dict[str, str]:
         """Files and decisions in words, for the record of where rows came from."""
-        read = "; ".join(self.decisions)
-        return {key: text for key, text in (("files", ", ".join(self.files)), ("read", read)) if text}
+        files = self.files if len(self.files) < 4 else (self.files[0], "...", self.files[-1])
+        record = {"files": ", ".join(files), "read": "; ".join(self.decisions)}
+        return {key: text for key, text in record.items() if text}
 
 
 def make_frame(
