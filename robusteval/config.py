@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import reprlib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -16,11 +18,15 @@ import yaml
 from robusteval.dialect import AUTO, Dialect
 from robusteval.errors import UserError, unknown_name
 from robusteval.grammar import Part, compact, ladder, parse_parts
+from robusteval.reading import parse_yaml
 
 T = TypeVar("T")
 
 # marks a field that came later: at its default it is no part of a record, so that runs keep their names
 ADDED = {"since": "later"}
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
 def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
@@ -340,10 +346,8 @@ def to_yaml(record: Any) -> str:
 
 
 def from_yaml(kind: type[T], text: str) -> T:
-    loaded = yaml.safe_load(text)
-    if not isinstance(loaded, dict):
-        raise UserError(f"{kind.__name__}: a mapping of fields is needed, not {loaded!r}")
-    return from_dict(kind, loaded)
+    """The record that `to_yaml` wrote; fields that are not there have their defaults. UserError as `from_dict`."""
+    return from_dict(kind, parse_yaml(text.encode(), kind.__name__))
 
 
 def from_dict(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
@@ -351,6 +355,8 @@ def from_dict(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
 
     Raises UserError for an unknown field (with the nearest valid one) or a value of the wrong type.
     """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{path.rstrip('.') or kind.__name__}: {_SHORT.repr(values)} is no mapping of fields")
     return _record(kind, values, path, f"{path}field")
 
 
@@ -362,14 +368,22 @@ def settings(kind: type[T], values: Mapping[str, Any], name: str) -> T:
 
 
 def _record(kind: type[T], values: Mapping[str, Any], path: str, what: str) -> T:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
     arguments = {}
     for key, value in values.items():
         if key not in known:
             raise unknown_name(what, key, known)
         arguments[key] = convert(hints[key], value, f"{path}{key}")
+    for item in fields(kind):  # type: ignore[arg-type]
+        if item.name not in arguments and item.default is MISSING and item.default_factory is MISSING:
+            raise UserError(f"{path}{item.name}: is missing")
     return kind(**arguments)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def convert(hint: Any, value: Any, path: str) -> Any:
@@ -381,22 +395,29 @@ def convert(hint: Any, value: Any, path: str) -> Any:
         return convert(next(a for a in arguments if a is not type(None)), value, path)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else from_dict(hint, value, f"{path}.")
-    if origin is tuple and isinstance(value, list | tuple):
-        inner = arguments if arguments and arguments[-1] is not Ellipsis else (arguments[0],) * len(value)
-        return tuple(convert(kind, item, path) for kind, item in zip(inner, value, strict=True))
+    if origin in (tuple, list):
+        if not isinstance(value, list | tuple):
+            raise UserError(f"{path}: {_SHORT.repr(value)} is not a list")
+        several = origin is list or arguments[-1] is Ellipsis
+        if not several and len(value) != len(arguments):
+            raise UserError(f"{path}: {_SHORT.repr(value)} does not hold {len(arguments)} values")
+        inner = (arguments[0],) * len(value) if several else arguments
+        return origin(convert(kind, item, path) for kind, item in zip(inner, value, strict=True))
     if hint is Any:
         return value
     if origin is dict and isinstance(value, Mapping):
-        return dict(value)
+        return {convert(arguments[0], key, path): convert(arguments[1], item, path) for key, item in value.items()}
     if origin is Literal:
         check_choice(path, str(value), arguments)
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UserError(f"{path}: {_SHORT.repr(value)} is too large") from None
     if hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    if origin is tuple:
-        raise UserError(f"{path}: {value!r} is not a list")
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise UserError(f"{path}: {value!r} is not a valid {getattr(hint, '__name__', hint)}")
+    kind = origin or hint
+    if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
+        raise UserError(f"{path}: {_SHORT.repr(value)} is not a valid {getattr(hint, '__name__', hint)}")
     return value

@@ -183,7 +183,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Append one JSON line per record and force them to disk; a torn last line is mended first."""
-    lines = "".join(json.dumps(dict(record), ensure_ascii=False) + "\n" for record in records).encode()
+    lines = b"".join(map(json_line, records))
     if not lines:
         return
     with writing(path, len(lines)):
@@ -193,6 +193,11 @@ def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
             handle.write(lines)
             handle.flush()
             os.fsync(handle.fileno())
+
+
+def json_line(record: Mapping[str, Any]) -> bytes:
+    """The line of a record, as `append_lines` writes it."""
+    return (json.dumps(dict(record), ensure_ascii=False) + "\n").encode()
 
 
 def _drop_torn_line(handle: Any) -> None:

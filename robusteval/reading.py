@@ -106,16 +106,19 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_yaml(path: Path) -> dict[str, Any] | None:
-    """The mapping in `path`; None where there is no such file.
+    """The mapping in `path`; None where there is no such file. UserError as `parse_yaml`."""
+    text = read_bytes(path, LARGEST)
+    return None if text is None else parse_yaml(text, str(path))
 
-    UserError for anything else, also for what no file of ours has and what could keep a reader busy for ever: tags,
-    anchors, a key given twice, more than 20 levels or a megabyte.
+
+def parse_yaml(text: bytes, where: str) -> dict[str, Any]:
+    """The mapping of one YAML text.
+
+    UserError, which begins with `where`, for anything else, also for what no file of ours has and what could keep a
+    reader busy for ever: tags, anchors, a key given twice, more than 20 levels or a megabyte.
     """
     import yaml
 
-    text = read_bytes(path, LARGEST)
-    if text is None:
-        return None
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     class Loader(base):  # type: ignore[misc]
@@ -128,8 +131,7 @@ def read_yaml(path: Path) -> dict[str, Any] | None:
     try:
         if len(text) > 2**20:
             raise ValueError("it is larger than a megabyte")
-        written = text.decode()
-        depth = 0
+        written, depth = text.decode(), 0
         event: Any
         for event in yaml.parse(written, Loader=base):
             line = event.start_mark.line + 1
@@ -143,9 +145,9 @@ def read_yaml(path: Path) -> dict[str, Any] | None:
         mark: Any = getattr(error, "problem_mark", None)
         reason = f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else str(error).splitlines()[0]
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else reason
-        raise UserError(f"{path}: is not readable as YAML of this program: {reason}") from None
+        raise UserError(f"{where}: is not readable as YAML of this program: {reason}") from None
     if not isinstance(found, dict):
-        raise UserError(f"{path}: is no mapping of fields")
+        raise UserError(f"{where}: is no mapping of fields")
     return found
 
 
@@ -164,8 +166,3 @@ def file_sha256(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()
-
-
-def value_sha256(value: Any) -> str:
-    """sha256 of the canonical JSON of `value`."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -23,7 +23,7 @@ from test_attack_engine import LABELS, TESTS, examples_of, facts, keyword, slow_
 from test_transcripts import line
 
 from robusteval.attacks.frozen import read_results
-from robusteval.attacks.lines import FIELDS, AttackLine, begins_a_line, claimed
+from robusteval.attacks.lines import FIELDS, SEAL, AttackLine, begins_a_line, claimed
 from robusteval.attacks.plan import make_plan
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.shards import attack_checkpoint, attack_in_workers
@@ -131,7 +131,7 @@ def test_text_begins_no_line(text: str) -> None:
 def test_the_fields_of_a_line_come_in_the_order_that_its_beginning_is_told_by(tmp_path: Path) -> None:
     attack(tmp_path / "lines.jsonl")
     for text in (tmp_path / "lines.jsonl").read_text().splitlines():
-        assert tuple(json.loads(text)) == FIELDS
+        assert tuple(json.loads(text)) == (*FIELDS, SEAL)
 
 
 @pytest.mark.parametrize("kind", ["device", "folder", "pipe"])

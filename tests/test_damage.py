@@ -83,7 +83,7 @@ def test_output_folders_that_cannot_be_used(tmp_path: Path) -> None:
     for place, message in (
         (tmp_path / "file", "is a file"),
         (tmp_path / "file" / "below", "is a file"),
-        (tmp_path / "list", "describes no experiment"),
+        (tmp_path / "list", "is no mapping of fields"),
         (tmp_path / "bytes", "is not readable as YAML"),
         (tmp_path, "is not empty and holds no experiment"),
     ):

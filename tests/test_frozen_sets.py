@@ -23,10 +23,12 @@ from robusteval.attacks.frozen import Source, freeze, frozen_frame, read_results
 from robusteval.cli import main
 from robusteval.errors import UserError
 from robusteval.evaluation.transfer import caption, grids, markdown, over_seeds, transfer_matrix
+from robusteval.reading import read_lines
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 
 MODEL = Source("lines")
+ROWS = "rows.jsonl"
 
 
 def call(*arguments: str) -> tuple[int, str, str]:
@@ -100,7 +102,7 @@ def test_text_columns_may_be_given_other_names() -> None:
 
 def test_lines_without_the_names_of_their_columns_are_refused(tmp_path: Path) -> None:
     old = {key: value for key, value in line().items() if key != "text_columns"}
-    with pytest.raises(UserError, match="line 1 is no attack's result, it lacks 'text_columns'"):
+    with pytest.raises(UserError, match="line 1 lacks 'text_columns': no file of attack results"):
         read_results(write_lines(tmp_path / "lines.jsonl", old))
 
 
@@ -312,13 +314,16 @@ def test_what_cannot_be_transferred_is_said(experiment: tuple[Path, Path], tmp_p
 
     def again(copy: Path) -> None:
         run = next((copy / "runs").glob("my-data.match.none.s1*"))
-        shutil.copytree(run, run.with_name("my-data.match.none.s1.00000000"))
+        other = shutil.copytree(run, run.with_name("my-data.match.none.s1.00000000"))
+        lines = [{key: line[key] for key in line if key not in ("files", "seal")} for line in read_lines(other / ROWS)]
+        lines = [{**line, "run": other.name} if "run" in line else line for line in lines]
+        (other / ROWS).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def remove(pattern: str) -> Callable[[Path], object]:
         return lambda copy: [shutil.rmtree(folder) for folder in copy.glob(pattern)]
 
     assert "kept no model; run the experiment with --keep-models" in damaged("models", remove("runs/*s1*/model"))
-    assert "attacked nothing" in damaged("attacks", remove("runs/*/attacks"))
+    assert "deepwordbug.jsonl: cannot be read: No such file" in damaged("attacks", remove("runs/*/attacks"))
     assert "has no finished run" in damaged("runs", remove("runs/*"))
     assert "are the same run; remove the outdated one" in damaged("twice", again)
     assert "holds no experiment.yaml" in damaged("yaml", lambda copy: (copy / "experiment.yaml").unlink())

@@ -18,7 +18,7 @@ from robusteval.config import DataConfig, EvalConfig, RunSpec
 from robusteval.errors import UserError
 from robusteval.experiments.plan import make_plan, make_spec
 from robusteval.experiments.run import Options, execute
-from robusteval.experiments.session import experiment_table, finished_rows
+from robusteval.experiments.session import experiment_table, finished_rows, finished_runs
 from robusteval.report.render import markdown
 from robusteval.rows import Row
 
@@ -72,7 +72,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert {key[0] for key in rows if key[1:] == ("classes", "good", "accuracy")} == {
         run.scenario.label for run in plan.runs
     }
-    table = experiment_table(plan, finished_rows(plan, options), [])
+    table = experiment_table(plan, finished_rows(finished_runs(plan, options)), [])
     drops = {line.scenario: line.cells["vanilla"].drop for line in table.lines if line.suite == "classes"}
     assert drops["none"] is None
     assert isinstance(drops["minority:label=good:keep=0.5"], float)
@@ -84,7 +84,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert len(predictions) == 2 * 24
     for name in ("calibration", "sensitivity", "flatness"):
         assert len(pd.read_parquet(folders[0].path / "analysis" / f"{name}.parquet")) > 0
-    text = markdown(experiment_table(plan, finished_rows(plan, options), []))
+    text = markdown(experiment_table(plan, finished_rows(finished_runs(plan, options)), []))
     assert "| scenario | test | metric | n | vanilla |" in text
     assert "{" in text
     assert "worst_case_accuracy" not in text
@@ -231,7 +231,7 @@ def test_groupdro_says_that_classes_stand_in_for_groups(
     plan = make_plan(spec(tiny_folder, csv_files, ("none",), methods=methods), options)
     for run in plan.runs:
         execute(run, options, plan.facts, plan.data)
-    notes = experiment_table(plan, finished_rows(plan, options), []).notes
+    notes = experiment_table(plan, finished_rows(finished_runs(plan, options)), []).notes
     assert [note for note in notes if said in note] == [f"groupdro seed 0, match+groupdro seed 0: {said}"]
 
 

@@ -257,7 +257,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     for arguments, message in (
         ([str(tmp_path / "none.jsonl")], "there is no file"),
         ([str(tmp_path / "empty.jsonl")], "holds no line"),
-        ([str(tmp_path / "other.jsonl")], "line 1 is no attack's result, it lacks 'id'"),
+        ([str(tmp_path / "other.jsonl")], "line 1 lacks 'id': no file of attack results"),
         ([str(results), "--outcome", "lost"], "outcome: unknown name 'lost'"),
         ([str(results), "--html", str(tmp_path)], "cannot be written"),
     ):

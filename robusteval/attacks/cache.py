@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from robusteval.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 Text = tuple[str, ...]
 
@@ -27,6 +31,7 @@ RETRY_SECONDS = 0.01
 # SQLite takes 999 parameters in one statement in its older versions.
 KEYS_AT_ONCE = 500
 MEMORY_KIB = 4096
+CHECK_BYTES = 8
 
 
 def victim_name(
@@ -39,16 +44,31 @@ def victim_name(
     return json.dumps([sha256, list(labels), max_length, device, precision, method])
 
 
+def _check(key: bytes, value: bytes) -> bytes:
+    """What follows a value in the file, so that one is known that is not what was written."""
+    return hashlib.blake2b(key + value, digest_size=CHECK_BYTES).digest()
+
+
+def _opened(key: bytes, value: Any) -> npt.NDArray[np.float32] | None:
+    """The logits of an entry; None where it was damaged, or written by an earlier version without a check."""
+    if not isinstance(value, bytes) or len(value) % 4 or len(value) <= CHECK_BYTES:
+        return None
+    row = value[:-CHECK_BYTES]
+    return np.frombuffer(row, np.float32) if value == row + _check(key, row) else None
+
+
 class LogitsCache:
     """Logits by text, for one model.
 
     path: the file, made where there is none; any number of models may share it.
     model: whatever decides the logits besides the text, as `victim_name` puts it together.
-    UserError, from every method, where the file is not such a database or cannot be written.
+    UserError where the file is not such a database or cannot be made. One that cannot be read or written later on, as
+    on a full disk, is told of once and then left alone: it saves time, and no result depends on it.
     """
 
     def __init__(self, path: Path, model: str) -> None:
         self.path, self.model = path, model
+        self._usable = True
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
@@ -64,22 +84,23 @@ class LogitsCache:
         by_key = {self._key(text): text for text in texts}
         keys = list(by_key)
         found = {}
-        with self._explained():
+        with self._done_without():
             for start in range(0, len(keys), KEYS_AT_ONCE):
                 some = keys[start : start + KEYS_AT_ONCE]
                 marks = ", ".join("?" * len(some))
                 for key, value in self._database.execute(f"SELECT key, value FROM logits WHERE key IN ({marks})", some):
-                    row = np.frombuffer(value, np.float32)
-                    if len(row) == num_labels and np.isfinite(row).all():
+                    row = _opened(key, value)
+                    if row is not None and len(row) == num_labels and np.isfinite(row).all():
                         found[by_key[key]] = row
         return found
 
     def put(self, texts: Sequence[Text], logits: npt.NDArray[np.float32]) -> None:
         """Keep logits [n, K] of n texts; those that are known stay as they are."""
-        rows = [(self._key(text), row.tobytes()) for text, row in zip(texts, logits, strict=True)]
-        if not rows:
+        keyed = [(self._key(text), row.tobytes()) for text, row in zip(texts, logits, strict=True)]
+        rows = [(key, value + _check(key, value)) for key, value in keyed]
+        if not rows or not self._usable:
             return
-        with self._explained():
+        with self._done_without():
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany("INSERT OR IGNORE INTO logits VALUES (?, ?)", rows)
             self._database.execute("COMMIT")
@@ -111,6 +132,19 @@ class LogitsCache:
                 if "locked" not in str(error) or time.monotonic() > last:
                     raise
                 time.sleep(RETRY_SECONDS)
+
+    @contextmanager
+    def _done_without(self) -> Iterator[None]:
+        """Say once where the file can no longer be read or written, and go on without it."""
+        try:
+            with self._explained():
+                yield
+        except UserError as error:
+            if self._usable:
+                logger.warning("%s; the attack goes on without it", error)
+            self._usable = False
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
 
     def _key(self, text: Text) -> bytes:
         return hashlib.sha256(json.dumps([self.model, *text]).encode()).digest()[:16]

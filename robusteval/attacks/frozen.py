@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from robusteval.attacks.lines import AttackLine, first_of_each
+from robusteval.attacks.lines import AttackLine, first_of_each, read_attack_lines
 from robusteval.errors import UserError
 from robusteval.files import write_atomic
-from robusteval.reading import read_lines
+from robusteval.reading import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -46,29 +45,21 @@ def read_results(path: Path) -> list[AttackLine]:
     """
     if not path.is_file():
         raise UserError(f"results: there is no file {str(path)!r}")
-    lines: Any = read_lines(path)
+    lines = read_attack_lines(path, NEEDED)
     if not lines:
         raise UserError(f"results: {str(path)!r} holds no line")
-    for number, line in enumerate(lines, 1):
-        lacks = [field for field in NEEDED if not isinstance(line, dict) or field not in line]
-        if lacks:
-            raise UserError(f"results: {str(path)!r}: line {number} is no attack's result, it lacks {lacks[0]!r}")
-    return sorted(first_of_each(lines), key=lambda line: int(line["index"]))
+    return sorted(first_of_each(lines), key=lambda line: line["index"])
 
 
 def source_of(path: Path) -> Source:
     """The run that the result file `path` (RUN/attacks/<recipe>.jsonl) lies in, or else the file itself."""
     run = path.absolute().parent.parent
     try:
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        method = config["spec"]["method"]["label"]
-    except (OSError, ValueError, KeyError, TypeError):
+        method = (read_json(run / "config.json") or {})["spec"]["method"]["label"]
+    except (UserError, KeyError, TypeError):
         return Source(path.stem)
-    try:
-        environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        environment = {}
-    return Source(run.name, method, environment.get("checkpoint_sha256", ""))
+    environment = read_json(run / "environment.json") or {}
+    return Source(run.name, method, str(environment.get("checkpoint_sha256", "")))
 
 
 def successes(lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

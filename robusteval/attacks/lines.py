@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
+from robusteval.config import content_hash, convert
 from robusteval.errors import UserError
-from robusteval.files import append_lines, write_atomic, writing
-from robusteval.reading import complete_lines
+from robusteval.files import append_lines, json_line, write_atomic, writing
+from robusteval.reading import complete_lines, parse_json
 
 Outcome = Literal["succeeded", "failed", "skipped", "error"]
 
@@ -71,6 +72,8 @@ class AttackLine(TypedDict):
 # How the message of an example that took too long begins.
 TIME_LIMIT = "time limit"
 FIELDS = tuple(AttackLine.__annotations__)
+# Beside them in a file: a digest of the line, by which a change is noticed. Its seconds are a clock's, no result.
+SEAL = "seal"
 # What every line of a file must agree on with the run that goes on with it, and what the line of an example besides.
 RUN = ("recipe", "seed", "model", "stopwords", "resources", "text_columns", "columns", "query_budget")
 IDENTITY = (*RUN, "gold", "original")
@@ -115,7 +118,15 @@ def forget_errors(path: Path) -> None:
     lines = _results(path)
     kept = [line for line in lines if line["outcome"] != "error" or timed_out(line)]
     if len(kept) < len(lines):
-        write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+        write_atomic(path, b"".join(map(json_line, map(_sealed, kept))))
+
+
+def _sealed(line: AttackLine) -> dict[str, Any]:
+    return {**line, SEAL: _seal(line)}
+
+
+def _seal(line: Mapping[str, Any]) -> str:
+    return content_hash({key: value for key, value in line.items() if key not in (SEAL, "seconds")})[:16]
 
 
 Line = TypeVar("Line", bound=Mapping[str, Any])
@@ -134,22 +145,48 @@ def first_of_each(lines: Iterable[Line]) -> list[Line]:
 
 def _results(path: Path) -> list[AttackLine]:
     """All complete lines of `path`; UserError unless they, and what follows them, were written by an attack."""
-    complete, torn = complete_lines(path)
-    lines = []
-    for number, text in enumerate(complete, 1):
-        if not text:
-            continue
-        try:
-            line = json.loads(text)
-        except ValueError:
-            raise _something_else(path, f"line {number} is not JSON") from None
-        lacks = [field for field in FIELDS if not isinstance(line, dict) or field not in line]
-        if lacks:
-            raise _something_else(path, f"line {number} lacks {lacks[0]!r}")
-        lines.append(line)
-    if not begins_a_line(torn):
+    lines = read_attack_lines(path, FIELDS)
+    if not begins_a_line(complete_lines(path)[1]):
         raise _something_else(path, "its last line is neither complete nor the beginning of one")
     return lines
+
+
+def read_attack_lines(path: Path, needed: Sequence[str]) -> list[AttackLine]:
+    """All complete lines of `path`; UserError where one lacks a `needed` field or is not what an attack wrote."""
+    lines: list[Any] = []
+    for number, text in enumerate(complete_lines(path)[0], 1):
+        where = f"{path}: line {number}"
+        try:
+            line = parse_json(text, where) if text else None
+        except UserError as error:
+            raise UserError(f"{error}: no file of attack results; give another file") from None
+        if not text:
+            continue
+        lacks = [field for field in needed if not isinstance(line, dict) or field not in line]
+        if lacks:
+            raise _something_else(path, f"line {number} lacks {lacks[0]!r}")
+        _check_line(line, where)
+        # lines of an earlier version bear no seal
+        if line.pop(SEAL, None) not in (None, _seal(line)):
+            raise UserError(f"{where} is not what the attack wrote; delete it, and the attack makes it anew")
+        lines.append(line)
+    return lines
+
+
+def _check_line(line: dict[str, Any], where: str) -> None:
+    """Raise UserError, which begins with `where`, where a field is not of its kind or two do not fit each other."""
+    for field, value in line.items():
+        if field in _HINTS:
+            convert(_HINTS[field], value, f"{where}: {field}")
+    texts = [line["text_columns"], line["original"], *([line["perturbed"]] if line["perturbed"] is not None else [])]
+    told = [line[field] for field in ("perturbed", "predicted_before", "predicted_after", "scores_before")]
+    if len({len(each) for each in texts}) > 1 or (line["outcome"] != "error" and None in told):
+        raise UserError(f"{where}: its texts and predictions do not belong together")
+    if min(line["queries"], line["index"], line["words"] or 0, line["words_changed"] or 0) < 0:
+        raise UserError(f"{where}: it has a negative count")
+
+
+_HINTS = get_type_hints(AttackLine)
 
 
 def _something_else(path: Path, found: str) -> UserError:
@@ -160,7 +197,7 @@ def begins_a_line(torn: bytes) -> bool:
     """Whether a result line, cut somewhere, can look like this: its fields in their order, as far as it goes."""
     rest = torn.decode(errors="replace")
     decoder = json.JSONDecoder()
-    for place, field in enumerate(FIELDS):
+    for place, field in enumerate((*FIELDS, SEAL)):
         name = f'{", " if place else "{"}"{field}": '
         if not rest.startswith(name):
             return name.startswith(rest)
@@ -171,6 +208,8 @@ def begins_a_line(torn: bytes) -> bool:
             # The value is cut; of text, as the first one is, its quotation mark at least must be there.
             return place > 0 or rest == "" or rest.startswith('"')
         rest = rest[end:]
+        if field == FIELDS[-1] and rest == "}":
+            return True  # of an earlier version, without a seal
     return "}".startswith(rest)
 
 
@@ -182,7 +221,7 @@ def append(path: Path, line: AttackLine) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path):
-            append_lines(path, [line])
+            append_lines(path, [_sealed(line)])
 
 
 @contextmanager

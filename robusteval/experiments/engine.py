@@ -35,13 +35,17 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     A run that fails does not stop the others. workers: processes; each has its share of the CPU's cores, which
     can change results in the last digits compared to another number of workers.
     """
-    open_runs = []
+    open_runs, failed = [], []
     for run in plan.runs:
-        if plan.folder(run, options.out).done:
-            report(run, FINISHED_BEFORE)
-        else:
+        folder = plan.folder(run, options.out)
+        if not folder.done:
             open_runs.append(run)
-    failed = []
+        elif damage := folder.damage():
+            report(run, damage)
+            failed.append((run, damage))
+        else:
+            folder.tidy()
+            report(run, FINISHED_BEFORE)
     if workers <= 1 or len(open_runs) <= 1:
         for run in open_runs:
             message = _outcome(run, options, plan.facts, plan.data)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import robusteval
+from robusteval.errors import UserError
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "textattack", "numpy", "scipy", "scikit-learn")
 
@@ -47,6 +48,17 @@ def git_commit() -> str:
 def measured_with(device: torch.device) -> dict[str, Any]:
     """Versions, commit and hardware of this process."""
     return {"versions": versions(), "git_commit": git_commit(), "hardware": hardware(device)}
+
+
+def check_environment(record: Any, where: str) -> None:
+    """Raise UserError, which begins with `where`, unless `record` is what `measured_with` gives, and what continued."""
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: {type(record).__name__} is no record of versions and hardware")
+    for key, kind in (("versions", dict), ("hardware", dict), ("git_commit", str), ("continued", list)):
+        if not isinstance(record.get(key, kind()), kind):
+            raise UserError(f"{where}: {key}: is no {kind.__name__}")
+    for each in record.get("continued", ()):
+        check_environment(each, where)
 
 
 def differences(environments: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -93,6 +93,7 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
     with folder.lock():
         if folder.done:  # by another process, since it was looked at
             return folder
+        folder.check(model=True)
         folder.recover()
         data = data or load_task(spec.task, spec.data)
         _check_unchanged("data", "the rows", data.fingerprint, facts)
@@ -214,7 +215,8 @@ def _train(
     )
     folder.update_record("environment.json", precision=result.precision, notices=result.notices)
     save_checkpoint(loaded.model, loaded.tokenizer, folder.model, dict(method.modules), method.facts())
-    folder.finish_stage("train", _train_rows(spec, folder, task.train, prepared, result))
+    files = (folder.path / "train.jsonl", *sorted(folder.model.iterdir()))
+    folder.finish_stage("train", _train_rows(spec, folder, task.train, prepared, result), files)
 
 
 def run_title(spec: RunSpec) -> str:
@@ -266,7 +268,7 @@ def _evaluate(text: str, suite: Suite[Any], spec: RunSpec, folder: RunFolder, su
                 said += (Note(f"to learn more than one class, {_remedies(spec)}"),)
                 logger.warning("%s has %s: it predicts nothing else; %s", run_title(spec), note.text, _remedies(spec))
         rows += measurement_rows(item, make, *said)
-    folder.finish_stage(text, rows)
+    folder.finish_stage(text, rows, folder.suite_files(suite.name))
 
 
 def _remedies(spec: RunSpec) -> str:
@@ -317,7 +319,10 @@ def _attack(
         )
         known = None
         if options.cache and not hooked:
-            known = stack.enter_context(LogitsCache(folder.path / "attacks" / "logits.sqlite", victim))
+            try:
+                known = stack.enter_context(LogitsCache(folder.path / "attacks" / "logits.sqlite", victim))
+            except UserError as error:
+                logger.warning("%s; the attack goes on without it", error)
         result = attack_examples(
             predictor.logits,
             examples,
@@ -345,7 +350,7 @@ def _attack(
             f"{options.max_errors}; the same command tries those again, --max-errors {len(errors)} goes without them"
         )
     seconds = round(time.perf_counter() - began, 3)
-    folder.finish_stage(f"attack/{name}", _attack_rows(spec, folder, name, summary, data, seconds))
+    folder.finish_stage(f"attack/{name}", _attack_rows(spec, folder, name, summary, data, seconds), [out])
     return ""
 
 

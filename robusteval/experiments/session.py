@@ -12,10 +12,11 @@ from rich.markup import escape
 
 from robusteval.config import RunSpec
 from robusteval.errors import UserError
-from robusteval.experiments.engine import FINISHED_BEFORE, run_plan
+from robusteval.experiments.engine import run_plan
 from robusteval.experiments.environment import differences
 from robusteval.experiments.plan import Plan, start
 from robusteval.experiments.run import Options, run_title
+from robusteval.experiments.store import RunFolder
 from robusteval.experiments.testing import checkpoint_rows
 from robusteval.files import locked
 from robusteval.progress import duration
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 def show_plan(plan: Plan, options: Options, console: Console) -> None:
     """Model, rows, runs and what is already finished, and what each run is tested on."""
     base, data = plan.spec.base, plan.data
-    done = sum(plan.folder(run, options.out).done for run in plan.runs)
+    done = [run for run in plan.runs if plan.folder(run, options.out).done]
+    damaged = {run_title(run): damage for run in done if (damage := plan.folder(run, options.out).damage())}
     columns = ", ".join(method.label for method in plan.spec.methods)
     seeds = ", ".join(map(str, plan.spec.seeds))
     rows = f"train {len(data.train)}, dev {len(data.dev)} rows"
@@ -44,7 +46,8 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
     scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
     under = "" if scenarios == "none" else f"; scenarios {scenarios}"
     console.print(
-        f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}{under}; {done} finished before", markup=False
+        f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}{under}; {len(done) - len(damaged)} finished before",
+        markup=False,
     )
     for test in plan.tests:
         console.print(f"test {test}", markup=False, soft_wrap=True)
@@ -53,7 +56,7 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
         count = min(base.evaluation.attack_examples, len(data.dev))
         console.print(f"attack {', '.join(recipes)}: {count} rows", markup=False, soft_wrap=True)
     console.print(f"results in {options.out}", markup=False, soft_wrap=True)
-    for notice in plan.notices:
+    for notice in (*plan.notices, *(f"{title} is damaged: {damage}" for title, damage in damaged.items())):
         console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
 
@@ -63,14 +66,15 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
     It is 2 where a run failed, and 1 where more than `options.max_errors` examples of one attack ended in an error.
     """
     start(plan, options)
-    left = sum(not plan.folder(run, options.out).done for run in plan.runs)
-    before, finished = len(plan.runs) - left, 0
+    opened = {run_title(run) for run in plan.runs if not plan.folder(run, options.out).done}
+    left, finished = len(opened), 0
+    before = len(plan.runs) - left
     began = time.perf_counter()
 
     def report(run: RunSpec, outcome: str) -> None:
         nonlocal finished
         passed, note = time.perf_counter() - began, ""
-        if outcome != FINISHED_BEFORE:
+        if run_title(run) in opened:
             finished += 1
             note = f" ({before + finished} of {len(plan.runs)}"
             rest = passed / finished * (left - finished)
@@ -79,10 +83,11 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
         console.print(f"{seconds:>7}  {run_title(run)}: {outcome}{note}", markup=False, soft_wrap=True)
 
     failed = run_plan(plan, options, report, workers)
-    rows = finished_rows(plan, options)
-    folders = {run_title(run): plan.folder(run, options.out) for run in plan.runs}
-    environments = {title: folder.environments() for title, folder in folders.items() if folder.done}
-    table = experiment_table(plan, rows, failed, environments)
+    folders = finished_runs(plan, options, failed)
+    rows = finished_rows(folders)
+    environments = {title: folder.environments() for title, folder in folders.items()}
+    unsealed = [title for title, folder in folders.items() if not folder.journal().sealed]
+    table = experiment_table(plan, rows, failed, environments, unsealed)
     unwritten = None
     if table.lines:
         print_table(table, console)
@@ -103,10 +108,16 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
     return 2 if failed else 1 if errors else 0
 
 
-def finished_rows(plan: Plan, options: Options) -> list[Row]:
-    """Every number of the runs that are done."""
-    folders = [plan.folder(run, options.out) for run in plan.runs]
-    return [row for folder in folders if folder.done for row in folder.rows()]
+def finished_runs(plan: Plan, options: Options, failed: Sequence[tuple[RunSpec, str]] = ()) -> dict[str, RunFolder]:
+    """The runs that are done, by title, without those that `failed`, as a damaged one does."""
+    out = {run_title(run) for run, _ in failed}
+    folders = {run_title(run): plan.folder(run, options.out) for run in plan.runs}
+    return {title: folder for title, folder in folders.items() if title not in out and folder.done}
+
+
+def finished_rows(folders: Mapping[str, RunFolder]) -> list[Row]:
+    """Every number of the runs that `finished_runs` gives."""
+    return [row for folder in folders.values() for row in folder.rows()]
 
 
 def experiment_table(
@@ -114,10 +125,11 @@ def experiment_table(
     rows: Sequence[Row],
     failed: Sequence[tuple[RunSpec, str]],
     environments: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+    unsealed: Sequence[str] = (),
 ) -> Table:
     """The table of the finished runs' rows; its notes name what failed, and what was not measured with the same.
 
-    environments: `RunFolder.environments` of each finished run, by its title.
+    environments: `RunFolder.environments` of each finished run, by its title; unsealed: those without a seal.
     """
     selected = {run.method.label: run.train.select == "best" for run in plan.runs}
     best = [label for label, on_dev in selected.items() if on_dev]
@@ -126,6 +138,8 @@ def experiment_table(
     notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
     notes += plan.notices
     notes += differences(environments)
+    if unsealed:
+        notes.append(f"no seal, so that a change of the files would not be noticed: {', '.join(unsealed)}")
     notes += [f"no result for {run_title(run)}: {message}" for run, message in failed]
     return build_table(rows, [method.label for method in plan.spec.methods], notes)
 

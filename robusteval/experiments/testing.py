@@ -80,7 +80,7 @@ def run_tests(
         folder.write_record(EVALUATION, record)
         for text, suite in suites.items():
             found = run_suite(suite, subject, folder)
-            folder.finish_stage(text, checkpoint_rows(found, data.task.name, name))
+            folder.finish_stage(text, checkpoint_rows(found, data.task.name, name), folder.suite_files(suite.name))
             measurements += found
         if measurements:
             folder.finish(keep_model=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from robusteval.attacks.frozen import read_results
-from robusteval.config import ExperimentSpec, RunSpec, from_dict, from_yaml
+from robusteval.config import ExperimentSpec, RunSpec, from_dict
 from robusteval.devices import pick_device
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
@@ -17,6 +16,7 @@ from robusteval.experiments.store import RunFolder
 from robusteval.methods.base import Context
 from robusteval.methods.compose import attach, build_method
 from robusteval.models import checkpoint_labels, load_model
+from robusteval.reading import read_yaml
 
 
 def transfer(experiment: Path, device: str = "auto") -> pd.DataFrame:
@@ -51,13 +51,20 @@ def transfer(experiment: Path, device: str = "auto") -> pd.DataFrame:
 
 def _kept_runs(out: Path) -> dict[tuple[str, int], dict[str, tuple[RunSpec, RunFolder]]]:
     """Method -> run, for each scenario and seed of the experiment in `out`; UserError as in `transfer`."""
-    if not (out / "experiment.yaml").is_file():
+    held = read_yaml(out / "experiment.yaml")
+    if held is None:
         raise UserError(f"experiment: {str(out)!r} holds no experiment.yaml")
-    experiment = from_yaml(ExperimentSpec, (out / "experiment.yaml").read_text(encoding="utf-8"))
+    experiment = from_dict(ExperimentSpec, held, f"{out / 'experiment.yaml'}: ")
     columns = [method.label for method in experiment.methods]
     kept: dict[tuple[str, int], dict[str, tuple[RunSpec, RunFolder]]] = {}
-    for folder in filter(lambda run: run.done, map(RunFolder, sorted((out / "runs").glob("*")))):
-        spec = from_dict(RunSpec, json.loads((folder.path / "config.json").read_text(encoding="utf-8"))["spec"])
+    for folder in (RunFolder(path) for path in sorted((out / "runs").glob("*")) if path.is_dir()):
+        folder.check(model=True)
+        if not folder.done:
+            continue
+        place = folder.path / "config.json"
+        spec = from_dict(RunSpec, folder.read_record(place.name).get("spec", {}), f"{place}: ")
+        if spec.method.label not in columns:
+            raise UserError(f"{place}: {spec.method.label!r} is none of the experiment's methods {', '.join(columns)}")
         if not list((folder.path / "attacks").glob("*.jsonl")):
             raise UserError(f"experiment: {folder.path.name} attacked nothing, so there is nothing to transfer")
         if not folder.model.is_dir():
