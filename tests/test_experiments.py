@@ -70,7 +70,7 @@ def test_a_whole_experiment_and_the_same_again(tiny_folder: Path, csv_files: tup
     assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == [
         "attacks", "config.json", "environment.json", "model", "predictions", "rows.jsonl", "train.jsonl",
     ]  # fmt: skip
-    assert read_lines(folder / "rows.jsonl")[-1] == {"done": True}
+    assert read_lines(folder / "rows.jsonl")[-1]["done"] is True
     assert len(read_lines(folder / "train.jsonl")) == 6
     assert len(read_lines(folder / "attacks" / "deepwordbug.jsonl")) == 4
     environment = json.loads((folder / "environment.json").read_text())
