@@ -127,10 +127,10 @@ class DataConfig:
     text_columns: tuple[str, ...] = ()
     label_column: str = "label"
     label_type: Literal["auto", "class", "score"] = "auto"
-    encoding: str = AUTO
-    delimiter: str = AUTO
-    quote: str = AUTO
-    header: bool = True
+    encoding: str = field(default=AUTO, metadata=ADDED)
+    delimiter: str = field(default=AUTO, metadata=ADDED)
+    quote: str = field(default=AUTO, metadata=ADDED)
+    header: bool = field(default=True, metadata=ADDED)
     labels: tuple[str, ...] = field(default=(), metadata=ADDED)
     label_map: tuple[str, ...] = field(default=(), metadata=ADDED)
     drop_unlabelled: bool = field(default=False, metadata=ADDED)
@@ -368,7 +368,7 @@ def settings(kind: type[T], values: Mapping[str, Any], name: str) -> T:
 
 
 def _record(kind: type[T], values: Mapping[str, Any], path: str, what: str) -> T:
-    hints = _hints(kind)
+    hints = _hints(typing.cast(type, kind))
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
     arguments = {}
     for key, value in values.items():
@@ -382,7 +382,7 @@ def _record(kind: type[T], values: Mapping[str, Any], path: str, what: str) -> T
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 

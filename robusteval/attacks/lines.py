@@ -157,7 +157,7 @@ def read_attack_lines(path: Path, needed: Sequence[str]) -> list[AttackLine]:
     for number, text in enumerate(complete_lines(path)[0], 1):
         where = f"{path}: line {number}"
         try:
-            line = parse_json(text, where) if text else None
+            line: Any = parse_json(text, where) if text else None
         except UserError as error:
             raise UserError(f"{error}: no file of attack results; give another file") from None
         if not text:
