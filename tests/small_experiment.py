@@ -1,0 +1,64 @@
+"""A whole experiment in about a second: a tiny model, two suites, one attack; its plan is made once and run anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from robusteval.config import DataConfig, EvalConfig, RunSpec
+from robusteval.experiments.plan import Plan, make_plan, make_spec
+from robusteval.experiments.run import Options
+from robusteval.experiments.session import finished_rows, finished_runs, run_session
+
+CLOCKS = ("seconds_per_step", "peak_memory_mb")
+
+
+def small_plan(model: Path, files: tuple[Path, Path], methods: Sequence[str] = ("vanilla",)) -> Plan:
+    base = RunSpec(
+        model=str(model),
+        task="mine",
+        data=DataConfig(
+            train_file=str(files[0]), dev_file=str(files[1]), text_columns=("review",), label_column="verdict"
+        ),
+        evaluation=EvalConfig(
+            suites=("clean", "calibration"), rates=(0.3,), sets=2, attacks=("deepwordbug",), attack_examples=3
+        ),
+    )
+    settings = {"max_steps": 4, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3}
+    return make_plan(make_spec(base, methods, (0,), settings, ("none",)), options(Path("never-made")))
+
+
+def options(out: Path, **changes: Any) -> Options:
+    return dataclasses.replace(Options(out, device="cpu", quiet=True, checkpoint_seconds=0), **changes)
+
+
+def done(plan: Plan, out: Path, **changes: Any) -> tuple[int, str]:
+    """One sitting with the experiment: its exit code, and what it said."""
+    said = io.StringIO()
+    console = Console(file=said, width=10_000, emoji=False)
+    return run_session(plan, options(out, **changes), console), said.getvalue()
+
+
+def timeless(plan: Plan, out: Path) -> list[dict[str, Any]]:
+    """The rows of the finished runs, without what a clock or a memory meter put there."""
+    rows = finished_rows(finished_runs(plan, options(out)))
+    return [
+        {key: value for key, value in dataclasses.asdict(row).items() if key != "seconds"}
+        for row in rows
+        if row.metric not in CLOCKS
+    ]
+
+
+def left_behind(out: Path) -> list[str]:
+    """Files that no finished experiment has."""
+    needless = ("state.safetensors", "state.damaged", "error.txt")
+    return [
+        str(path.relative_to(out))
+        for path in out.rglob("*")
+        if path.name in needless or path.name.endswith((".tmp", ".old")) or path.name.startswith("logits.sqlite")
+    ]
