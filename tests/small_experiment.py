@@ -1,4 +1,4 @@
-"""A whole experiment in about a second: a tiny model, two suites, one attack; its plan is made once and run anywhere."""
+"""A whole experiment in about a second: a tiny model, two suites, one attack; one plan for any output folder."""
 
 from __future__ import annotations
 

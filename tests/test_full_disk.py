@@ -57,26 +57,28 @@ class FullDisk:
         patch.setattr(owner, name, write)
 
     def _open(self, path: Any, mode: str = "r") -> Any:
-        handle = builtins.open(path, mode)
-        if "a" in mode and self.fails("append", path):
-            real = handle.write
+        handle = builtins.open(path, mode)  # noqa: SIM115 (the caller closes it)
+        return Torn(handle, self.code) if "a" in mode and self.fails("append", path) else handle
 
-            class Torn:
-                def __getattr__(self, name: str) -> Any:
-                    return getattr(handle, name)
 
-                def __enter__(self) -> Any:
-                    return self
+class Torn:
+    """A file that takes half of what is written to it."""
 
-                def __exit__(self, *error: Any) -> None:
-                    handle.close()
+    def __init__(self, handle: Any, code: int) -> None:
+        self.handle, self.code = handle, code
 
-                def write(torn, data: bytes) -> None:  # noqa: N805
-                    real(data[: len(data) // 2])
-                    raise OSError(self.code, os.strerror(self.code))
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.handle, name)
 
-            return Torn()
-        return handle
+    def __enter__(self) -> Torn:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.handle.close()
+
+    def write(self, data: bytes) -> None:
+        self.handle.write(data[: len(data) // 2])
+        raise OSError(self.code, os.strerror(self.code))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="files are found through /proc")
