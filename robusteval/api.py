@@ -28,6 +28,7 @@ from robusteval.config import (
     from_dict,
 )
 from robusteval.devices import pick_device
+from robusteval.dropout import set_dropout
 from robusteval.encoding import encode
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Record, Subject, Suite
@@ -39,7 +40,7 @@ from robusteval.experiments.testing import run_tests
 from robusteval.hashes import checkpoint_sha256, memory_sha256
 from robusteval.heads import match_labels, name_labels, order_head
 from robusteval.methods import METHODS
-from robusteval.methods.compose import build_method
+from robusteval.methods.compose import build_method, measured_plain
 from robusteval.models import LoadedModel, check_max_length, checkpoint_labels, load_model
 from robusteval.saving import kept_modules, save_checkpoint
 from robusteval.tasks.base import Examples, Task
@@ -116,7 +117,8 @@ def train(
 ) -> Trained:
     """Fine-tune one model with one method.
 
-    model: a registered name, folder or hub id; or a transformers classifier, with its `tokenizer`.
+    model: a registered name, folder or hub id; or a transformers classifier, with its `tokenizer`, which is trained in
+    place: a dropout of the settings or of the method ("mixout" trains with 0) is set in it and stays.
     task: a registered name or a Task; train_dataset, dev_dataset: its rows as `datasets.Dataset`.
     method: as on the command line ("match:temperature=2").
     out: folder for train.jsonl and the resumable state. settings: fields of TrainConfig.
@@ -137,7 +139,8 @@ def train(
     encoded = encode(loaded.tokenizer, rows.train.texts, rows.train.labels, max_length=config.max_length)
 
     def dev_score(candidate: Any) -> float:
-        subject = Subject(Predictor(candidate, loaded.tokenizer, config.max_length), rows, EvalConfig())
+        predictor = Predictor(candidate, loaded.tokenizer, config.max_length, group=built.evaluation_group(config))
+        subject = Subject(predictor, rows, EvalConfig())
         primary = rows.task.primary
         return score([primary], rows.dev.labels, subject.clean, regression=rows.task.regression)[primary]
 
@@ -343,6 +346,7 @@ def _evaluation(
         rows = load_evaluation(task, config, checkpoint_labels(model) if speaks else ())
     loaded = _loaded(model, tokenizer, rows.task, seed=0, keep_head=True)
     check_max_length(loaded.model.config, loaded.tokenizer, max_length)
+    loaded.notices = (*loaded.notices, *measured_plain(loaded.model.config))
     return rows, loaded
 
 
@@ -385,6 +389,9 @@ def _loaded(
     source = {"model": type(model).__name__, "origin": "memory"}
     if not keep_head:
         name_labels(model.config, task.labels)
+        if dropout is not None:
+            count = set_dropout(model, dropout)
+            logger.warning("dropout: set to %g in %d modules of the model in memory", dropout, count)
         return LoadedModel(model, tokenizer, source, memory_sha256(model, tokenizer))
     match = match_labels("model in memory", model.config, task.labels)
     if match.order:

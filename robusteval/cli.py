@@ -121,7 +121,9 @@ def train_and_attack(
     accumulation: Annotated[
         int | None, option("--accumulation", help="Micro-batches per step [1].", panel=TRAINING)
     ] = None,
-    optimizer: Annotated[str | None, option("--optimizer", help="adamw or adamax.", panel=TRAINING)] = None,
+    optimizer: Annotated[
+        str | None, option("--optimizer", help="adamw, adamax or adamax-plain.", panel=TRAINING)
+    ] = None,
     warmup: Annotated[float | None, option("--warmup", help="Share of steps [0.1].", panel=TRAINING)] = None,
     weight_decay: Annotated[float | None, option("--weight-decay", help="[0.01]", panel=TRAINING)] = None,
     clip_norm: Annotated[float | None, option("--clip-norm", help="0 for none [1.0].", panel=TRAINING)] = None,

@@ -53,6 +53,7 @@ def check_distinct(name: str, values: Sequence[Any]) -> None:
 class TrainConfig:
     """How to train. Defaults follow MATCH-TUNING and Bi-Drop: batch 16, 3 epochs, 10 % warm-up, length 128.
 
+    optimizer: "adamax-plain" is Adamax as its paper lists it, without eps and without weight decay, which must be 0.
     learning_rate: peak rate; None takes the model's recommended one, else 2e-5.
     max_steps: optimizer steps; it replaces `epochs` where given.
     accumulation: micro-batches per optimizer step; `batch_size` is what one optimizer step sees.
@@ -63,7 +64,7 @@ class TrainConfig:
     bucket: batch examples of like length together (within pools of 50 batches).
     """
 
-    optimizer: Literal["adamw", "adamax"] = "adamw"
+    optimizer: Literal["adamw", "adamax", "adamax-plain"] = "adamw"
     learning_rate: float | None = None
     epochs: float = 3.0
     max_steps: int | None = None
@@ -80,7 +81,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         infinity = float("inf")
-        check_choice("optimizer", self.optimizer, ("adamw", "adamax"))
+        check_choice("optimizer", self.optimizer, ("adamw", "adamax", "adamax-plain"))
+        if self.optimizer == "adamax-plain" and self.weight_decay:
+            raise UserError(
+                f"weight_decay: {self.weight_decay:g} is not possible with the optimizer 'adamax-plain', which has "
+                "none; say weight_decay=0, or adamax"
+            )
         check_choice("select", self.select, ("last", "best"))
         check_choice("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
         if self.learning_rate is not None:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from robusteval.catalogue import locate
 from robusteval.config import check_range
+from robusteval.dropout import configure_dropout
 from robusteval.errors import UserError
 from robusteval.hashes import weights_sha256
 from robusteval.heads import Match, label_names, match_labels, name_labels, order_head
@@ -84,7 +85,7 @@ def load_model(
         name_labels(config, labels)
         config.problem_type = "single_label_classification" if labels else "regression"
     if dropout is not None:
-        _set_dropout(config, dropout)
+        configure_dropout(config, dropout)
     # a fork, so that drawing the head does not move the generator that dropout uses
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "head"))
@@ -127,23 +128,6 @@ def checkpoint_labels(model: Any) -> tuple[str, ...]:
     else:
         config = model.config
     return label_names(config)
-
-
-def _set_dropout(config: Any, rate: float) -> None:
-    """One rate for hidden and attention dropout, under each architecture's own field names."""
-    for field in (
-        "hidden_dropout_prob",
-        "attention_probs_dropout_prob",
-        "classifier_dropout",
-        "classifier_dropout_prob",
-        "pooler_dropout",
-        "dropout",
-        "attention_dropout",
-        "seq_classif_dropout",
-        "summary_last_dropout",
-    ):
-        if hasattr(config, field):
-            setattr(config, field, rate)
 
 
 def check_max_length(config: Any, tokenizer: Any, max_length: int) -> None:

@@ -47,12 +47,18 @@ class AdamaxW(torch.optim.Adamax):
                 group["weight_decay"] = decay
 
 
+def is_adamax(config: TrainConfig) -> bool:
+    return config.optimizer != "adamw"
+
+
 def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig, device: torch.device) -> Any:
-    """AdamW or Adamax; the rate is set before each step."""
+    """AdamW or a kind of Adamax; the rate is set before each step."""
     # on an accelerator the rate lives in a tensor, so that a captured step can change it
     rate: Any = torch.tensor(0.0, device=device) if device.type == "cuda" else 0.0
-    if config.optimizer == "adamax":
-        return AdamaxW(groups, lr=rate, eps=1e-8, capturable=device.type == "cuda")
+    if is_adamax(config):
+        # far below what fp32 tells from a gradient: nothing but 0 / 0 is changed by it
+        eps = 1e-30 if config.optimizer == "adamax-plain" else 1e-8
+        return AdamaxW(groups, lr=rate, eps=eps, capturable=device.type == "cuda")
     return torch.optim.AdamW(groups, lr=rate, eps=1e-8, fused=device.type in ("cpu", "cuda"))
 
 

@@ -23,7 +23,7 @@ from robusteval.devices import check_tracker, pick_precision
 from robusteval.encoding import Collator, Encoded
 from robusteval.errors import UserError
 from robusteval.methods.base import Context, Method, TrainingData
-from robusteval.methods.compose import attach
+from robusteval.methods.compose import attach, remember
 from robusteval.models import LoadedModel
 from robusteval.optimization import learning_rate_at, make_optimizer, parameter_groups, set_learning_rate
 from robusteval.progress import ProgressBar
@@ -181,6 +181,7 @@ def train(
         loaded.model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         method.finish(loaded.model)
         run.load_selected(loaded.model, method)
+        remember(method, loaded.model.config)
         peak = memory.peak_bytes(device)
     return TrainResult(
         total, run.seconds, peak, str(device), precision, list(method.notices), run.best_step, run.best_score

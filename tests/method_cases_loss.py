@@ -18,12 +18,17 @@ CASES_LOSS = [
     Case("r3f", "r3f:weight=0"),
     Case("r3f:shared_dropout=true:eps=0.01:distribution=normal:every=2", "r3f:weight=0:every=2"),
     Case("rdrop", "rdrop:alpha=0:ce_scale=0.5", {"dropout": 0.0}),
-    Case("rdrop:ce_passes=first:ce_scale=0.5:alpha=0.7", "rdrop:alpha=0:ce_passes=first", {"dropout": 0.0}),
+    Case(
+        "rdrop:ce_passes=first:ce_scale=0.5:alpha=0.7:kl_reduction=sum", "rdrop:alpha=0:ce_passes=first",
+        {"dropout": 0.0}, additive=False, why="the divergence is summed over the micro-batch",
+    ),
     Case("cutoff", "cutoff:ce_weight=0:js_weight=0"),
     Case("cutoff:mode=span:ratio=0.3:js=code", "cutoff:mode=span:ce_weight=0:js_weight=0"),
+    Case("cutoff:mode=span:ratio=0.3:spare_last=true", "cutoff:mode=span:ce_weight=0:js_weight=0"),
     Case("cutoff:mode=dim:replacement=true", "cutoff:mode=dim:ce_weight=0:js_weight=0"),
     Case("freelb", "freelb:steps=1:magnitude=0"),
     Case("smart", "smart:weight=0"),
+    Case("smart:detach=true:ascent=stable", "smart:weight=0:detach=true"),
     Case("groupdro:eta=0.5", "groupdro:groups=none", additive=False, why=COUPLED_Q),
     Case("double-batch:batch_size=16", "double-batch"),
 ]  # fmt: skip

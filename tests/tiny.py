@@ -81,9 +81,9 @@ def model(kind: str = "bert", num_labels: int = 2, *, seed: int = 0, dropout: fl
     config.num_labels = num_labels
     config.problem_type = "regression" if num_labels == 1 else "single_label_classification"
     if dropout is not None:
-        from robusteval.models import _set_dropout
+        from robusteval.dropout import configure_dropout
 
-        _set_dropout(config, dropout)
+        configure_dropout(config, dropout)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = AutoModelForSequenceClassification.from_config(config)

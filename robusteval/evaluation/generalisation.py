@@ -27,7 +27,7 @@ from robusteval.encoding import Collator, Encoded
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.metrics import score
-from robusteval.evaluation.predict import Predictor
+from robusteval.evaluation.predict import Predictor, groups
 from robusteval.rows import Note
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task
@@ -46,12 +46,15 @@ def features(predictor: Predictor, encoded: Encoded) -> FloatArray:
     result = np.zeros((len(encoded), classifier.in_features))
     collate = Collator(predictor.tokenizer)
     size = max(1, predictor.batch_tokens // int(encoded.lengths.max()))
+    batches = BatchOrder(encoded.lengths, size, seed=0).epoch(0)
+    if predictor.group is not None:
+        batches = groups(len(encoded), predictor.group)
     training = model.training
     model.eval()
     handle = classifier.register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0]))
     try:
         with torch.inference_mode():
-            for rows in BatchOrder(encoded.lengths, size, seed=0).epoch(0):
+            for rows in batches:
                 model(**collate(encoded, rows).to(predictor.device).inputs)
                 result[rows] = caught.pop().float().cpu().numpy()
     finally:

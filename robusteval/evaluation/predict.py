@@ -27,6 +27,8 @@ class Predictor:
     Logits that are not finite raise NotFinite; `what` and `names` say there whose rows these are and which. Logits of
     another shape than the configuration tells raise UserError.
     precision: "fp32", or "bf16" for bfloat16 autocast.
+    group: so many rows go through the model together, in their order and each set for itself: for a model whose
+    predictions depend on batch mates (`Method.mixes_at_evaluation`). None: whatever is fastest.
     rows, calls: how many rows went through the model, in how many forward passes.
     """
 
@@ -38,10 +40,11 @@ class Predictor:
         *,
         batch_tokens: int | None = None,
         precision: str = "fp32",
+        group: int | None = None,
     ) -> None:
         check_choice("precision", precision, ("fp32", "bf16"))
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
-        self.precision = precision
+        self.precision, self.group = precision, group
         self.device = next(model.parameters()).device
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (TOKENS_CPU if on_cpu else TOKENS_ACCELERATOR)
@@ -106,17 +109,26 @@ class Predictor:
     def _together(
         self, sets: list[Encoded], what: str, names: Sequence[str] | None
     ) -> Iterator[npt.NDArray[np.float32]]:
-        if sets:
+        if self.group is not None:
+            yield from (self.encoded(each, what, names) for each in sets)
+        elif sets:
             bounds = np.cumsum([len(each) for each in sets])[:-1]
             for logits in np.split(self._forward(join(sets)), bounds):
                 check_finite(logits, what, names)
                 yield logits
 
     def _batches(self, order: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-        """Runs of rows, longest first, of at most `batch_tokens` padded tokens (at least one row)."""
+        """Runs of rows, longest first, of at most `batch_tokens` padded tokens (at least one row); or the groups."""
+        if self.group is not None:
+            return groups(len(order), self.group)
         batches, start = [], 0
         while start < len(order):
             size = max(1, self.batch_tokens // int(lengths[order[start]]))
             batches.append(order[start : start + size])
             start += size
         return batches
+
+
+def groups(rows: int, size: int) -> list[npt.NDArray[np.int64]]:
+    """The numbers of `rows` rows in their order, `size` at a time; the last group may be smaller."""
+    return [np.arange(start, min(start + size, rows)) for start in range(0, rows, size)]

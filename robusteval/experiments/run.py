@@ -22,7 +22,7 @@ from robusteval.attacks.plan import check_predictions
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import AttackSummary, ProgressNote
 from robusteval.attacks.wrapper import token_ids
-from robusteval.config import RunSpec, to_dict
+from robusteval.config import RunSpec, TrainConfig, to_dict
 from robusteval.devices import pick_device
 from robusteval.encoding import encode
 from robusteval.errors import UserError
@@ -34,6 +34,7 @@ from robusteval.experiments.environment import measured_with
 from robusteval.experiments.store import RunFolder
 from robusteval.experiments.testing import measurement_rows, run_suite
 from robusteval.hashes import checkpoint_sha256
+from robusteval.methods.base import Method
 from robusteval.methods.compose import attach, build_method
 from robusteval.models import LoadedModel, check_max_length, load_model
 from robusteval.progress import ProgressBar
@@ -118,7 +119,8 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
         loaded.model.to(device)
         # a method whose predictions need more than the checkpoint keeps its hook while it is evaluated
         hook = None if method.plain_at_evaluation else attach(_bound(method, data, device, spec), loaded.model)
-        predictor = Predictor(loaded.model, loaded.tokenizer, spec.train.max_length)
+        group = method.evaluation_group(spec.train)
+        predictor = Predictor(loaded.model, loaded.tokenizer, spec.train.max_length, group=group)
         subject = Subject(predictor, data, spec.evaluation, folder.model)
         for text, suite in build_suites(spec.evaluation.suites).items():
             if text not in stages:
@@ -207,7 +209,7 @@ def _train(
         seed=spec.seed,
         device=device,
         folder=folder.path,
-        dev_score=_dev_score(loaded, data, config.max_length) if config.select == "best" else None,
+        dev_score=_dev_score(loaded, data, config, method) if config.select == "best" else None,
         track=options.track,
         checkpoint_seconds=options.checkpoint_seconds,
         quiet=options.quiet,
@@ -225,13 +227,14 @@ def run_title(spec: RunSpec) -> str:
     return f"{spec.method.label} seed {spec.seed}{under}"
 
 
-def _dev_score(loaded: LoadedModel, data: TaskData, max_length: int) -> Any:
+def _dev_score(loaded: LoadedModel, data: TaskData, config: TrainConfig, method: Method[Any]) -> Any:
     """The primary metric on dev, for --select best; such a score is selected on the rows it is reported on."""
     task = data.task
-    encoded = encode(loaded.tokenizer, data.dev.texts, data.dev.labels, max_length=max_length)
+    length, group = config.max_length, method.evaluation_group(config)
+    encoded = encode(loaded.tokenizer, data.dev.texts, data.dev.labels, max_length=length)
 
     def measure(model: Any) -> float:
-        logits = Predictor(model, loaded.tokenizer, max_length).encoded(encoded, "dev rows", data.dev.ids)
+        logits = Predictor(model, loaded.tokenizer, length, group=group).encoded(encoded, "dev rows", data.dev.ids)
         return score([task.primary], data.dev.labels, logits, regression=task.regression)[task.primary]
 
     return measure
@@ -307,7 +310,9 @@ def _attack(
     # a method with a hook at evaluation answers differently from its checkpoint
     method = spec.method.label if hooked else ""
     precision = config.attack_precision
-    predictor = Predictor(predictor.model, predictor.tokenizer, predictor.max_length, precision=precision)
+    predictor = Predictor(
+        predictor.model, predictor.tokenizer, predictor.max_length, precision=precision, group=predictor.group
+    )
     check_predictions(predictor, data.dev, config.attack_examples)
     sha256 = checkpoint_sha256(folder.model)
     victim = victim_name(sha256, data.task.labels, predictor.max_length, device, precision, method)

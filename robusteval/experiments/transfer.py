@@ -39,7 +39,9 @@ def transfer(experiment: Path, device: str = "auto") -> pd.DataFrame:
             if not built.plain_at_evaluation:
                 built.bind(Context(chosen, 0, False, seed, lambda loss: None))
                 attach(built, loaded.model)
-            predict = Predictor(loaded.model, loaded.tokenizer, spec.train.max_length).logits
+            predict = Predictor(
+                loaded.model, loaded.tokenizer, spec.train.max_length, group=built.evaluation_group(spec.train)
+            ).logits
             for file in sorted((folder.path / "attacks").glob("*.jsonl")):
                 sources = {
                     name: read_results(other.path / "attacks" / file.name) for name, (_, other) in members.items()

@@ -127,6 +127,15 @@ class Method(Generic[S]):
         return True
 
     @property
+    def mixes_at_evaluation(self) -> bool:
+        """Whether a prediction depends on the batch mates of its row, which then are those of `evaluation_group`."""
+        return False
+
+    def evaluation_group(self, config: TrainConfig) -> int | None:
+        """How many rows are predicted together, in their order: as many as in a training batch; None: any number."""
+        return config.batch_size if self.mixes_at_evaluation else None
+
+    @property
     def keeps(self) -> tuple[str, ...]:
         """Names of the trained `modules`, each kept in a file of its own beside the checkpoint."""
         return ()

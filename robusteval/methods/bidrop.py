@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from robusteval.config import check_choice, check_range
+from robusteval.dropout import has_dropout
 from robusteval.encoding import Batch
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.dropout import has_dropout, late_notice
+from robusteval.methods.dropout import late_notice
 from robusteval.methods.masks import Keeper
 from robusteval.methods.parts import block_parameters
 from robusteval.methods.threshold import pieces, top_threshold

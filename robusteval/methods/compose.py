@@ -16,6 +16,9 @@ from robusteval.methods import METHODS
 from robusteval.methods.base import Context, Method, TrainingData
 from robusteval.methods.vanilla import VanillaSettings
 
+# Field of a model's configuration.
+TRAINED_WITH = "robusteval_trained_with"
+
 
 def build_method(config: MethodConfig) -> Method[Any]:
     """The method of one table column.
@@ -60,6 +63,10 @@ class Composed(Method[VanillaSettings]):
     @property
     def plain_at_evaluation(self) -> bool:
         return all(part.plain_at_evaluation for part in self.parts)
+
+    @property
+    def mixes_at_evaluation(self) -> bool:
+        return any(part.mixes_at_evaluation for part in self.parts)
 
     @property
     def keeps(self) -> tuple[str, ...]:
@@ -131,3 +138,21 @@ def attach(method: Method[Any], model: Any) -> PooledHook | None:
     if "representation" not in method.claims():
         return None
     return PooledHook(model, method.representation)
+
+
+def remember(method: Method[Any], config: Any) -> None:
+    """Write down in a trained model's configuration, which is saved with it, where it alone predicts otherwise."""
+    vars(config).pop(TRAINED_WITH, None)
+    if not method.plain_at_evaluation:
+        setattr(config, TRAINED_WITH, method.name)
+
+
+def measured_plain(config: Any) -> tuple[str, ...]:
+    """A notice for whoever measures a model without the method that it was trained to predict with."""
+    name = getattr(config, TRAINED_WITH, None)
+    if name is None:
+        return ()
+    return (
+        f"the model was trained with {name} to predict with more than its weights (eval=batch or pre_act=true), "
+        "and is measured here without that; train-and-attack measures both together",
+    )

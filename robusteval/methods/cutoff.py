@@ -40,10 +40,14 @@ def cut_tokens(draws: Tensor, eligible: Tensor, counts: Tensor, *, replacement: 
     return (score.argsort(1).argsort(1) < counts[:, None]) & eligible
 
 
-def cut_span(draws: Tensor, eligible: Tensor, counts: Tensor) -> Tensor:
-    """counts[b] neighbouring eligible tokens [B, L]; draws: uniform numbers [B] that place the span."""
+def cut_span(draws: Tensor, eligible: Tensor, counts: Tensor, *, spare_last: bool = False) -> Tensor:
+    """counts[b] neighbouring eligible tokens [B, L]; draws: uniform numbers [B] that place the span.
+
+    Of n eligible tokens and c to cut, it starts at 0 to n - c, or with `spare_last` to n - c - 1 (released code).
+    """
     rank, total = token_rank(eligible), eligible.sum(1)
-    start = (draws * (total - counts + 1).clamp(min=1)).long()[:, None]
+    places = total - counts + (0 if spare_last else 1)
+    start = (draws * places.clamp(min=1)).long()[:, None]
     return (rank >= start) & (rank < start + counts[:, None]) & eligible
 
 
@@ -57,6 +61,7 @@ class CutoffSettings:
     protect_special: never cut [CLS] and [SEP]; the code may.
     replacement: draw token indices with replacement, as the code does.
     at_least_one: cut one token of short texts too; the code leaves texts under 1 / ratio tokens uncut.
+    spare_last: a span never reaches the last token, as in the code.
     clean_ce: keep the clean copy's loss; the code's token mode drops it.
     """
 
@@ -69,6 +74,7 @@ class CutoffSettings:
     replacement: bool = False
     at_least_one: bool = True
     clean_ce: bool = True
+    spare_last: bool = False
 
     def __post_init__(self) -> None:
         check_choice("cutoff:mode", self.mode, ("token", "span", "dim"))
@@ -117,7 +123,7 @@ class Cutoff(Method[CutoffSettings]):
         eligible = ~batch.special if settings.protect_special else real
         counts = cut_count(real.sum(1), settings.ratio, at_least_one=settings.at_least_one)
         if settings.mode == "span":
-            return cut_span(self._uniform(len(batch)), eligible, counts)
+            return cut_span(self._uniform(len(batch)), eligible, counts, spare_last=settings.spare_last)
         return cut_tokens(self._uniform(len(batch), self._longest), eligible, counts, replacement=settings.replacement)
 
     def _cut_columns(self, e: Tensor) -> Tensor:

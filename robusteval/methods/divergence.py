@@ -22,6 +22,21 @@ def symmetric_kl(first: Tensor, second: Tensor) -> Tensor:
     return kl(first, second) + kl(second, first)
 
 
+def detached_symmetric_kl(first: Tensor, second: Tensor) -> Tensor:
+    """The same number, of which each KL sends its gradient to its second argument alone; logits [B, K], result [B]."""
+    return kl(first.detach(), second) + kl(second.detach(), first)
+
+
+def log_odds_distance(first: Tensor, second: Tensor, eps: float = 1e-6) -> Tensor:
+    """2 sum_k p_k (logit(p_k) - logit(q_k)), with a gradient through p_k alone; logits [B, K], result [B].
+
+    The "stable" divergence of SMART's released code. eps bounds both log-odds.
+    """
+    p, q = (F.softmax(logits.float(), -1) for logits in (first, second))
+    odds = [-(1 / (each.detach() + eps) - 1 + eps).log() for each in (p, q)]
+    return 2 * (p * (odds[0] - odds[1])).sum(-1)
+
+
 def jensen_shannon(first: Tensor, second: Tensor, *, reverse: bool = False) -> Tensor:
     """(KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2; logits [B, K], result [B].
 

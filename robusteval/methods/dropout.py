@@ -1,19 +1,13 @@
-"""Whether a model has dropout, a question for the first pass: other methods' setups still change it."""
+"""Notices that come late: whether a model has dropout is a question for the first pass, since setups change it."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from torch import nn
-
 from robusteval.methods.base import Method
 
 logger = logging.getLogger(__name__)
-
-
-def has_dropout(model: nn.Module) -> bool:
-    return any("Dropout" in type(module).__name__ and getattr(module, "p", 0) > 0 for module in model.modules())
 
 
 def late_notice(method: Method[Any], text: str) -> None:

@@ -79,8 +79,8 @@ class MatchSettings:
     temperature: divides the similarities (paper's appendix: 1 to 6).
     keep: neighbours that take part: all, positive (same label) or negative (other labels).
     keep_self, literal, renormalize: readings of the masked variants, see `neighbour_mask`.
-    eval: "self" predicts from h alone; "batch" mixes at evaluation too, so that predictions depend on
-        batch mates (released code; not part of a saved checkpoint).
+    eval: "self" predicts from h alone; "batch" mixes at evaluation too, so that predictions depend on batch mates:
+        each `batch_size` of the training, in the order of the rows (released code; not part of a saved checkpoint).
     pre_act: the representation is the dense layer's output without its activation (released code).
     scale: "sqrt_d" also divides similarities by the square root of the width.
     detach_matrix: no gradient through M.
@@ -132,6 +132,10 @@ class Match(Method[MatchSettings]):
     @property
     def plain_at_evaluation(self) -> bool:
         return self.settings.eval == "self" and not self.settings.pre_act
+
+    @property
+    def mixes_at_evaluation(self) -> bool:
+        return self.settings.eval == "batch"
 
     def setup(self, model: Any, data: TrainingData) -> None:
         """Look at the matrix of one batch: its scale decides whether the method can act at all."""

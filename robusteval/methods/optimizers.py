@@ -76,7 +76,7 @@ def adamax_direction(
 ) -> Tensor:
     """Adamax's update over the rate, m / (u (1 - beta1^t)), plus decay times the weight.
 
-    mtdnn: the form of the mt-dnn code: no bias correction, eps added twice.
+    mtdnn: the older form of the mt-dnn code, which SAGE's copy has: no bias correction, eps added twice.
     """
     beta1, beta2 = group["betas"]
     step = _started(parameter, state, "exp_avg", "exp_inf", *extra)
@@ -88,3 +88,8 @@ def adamax_direction(
     direction: Tensor = first / (largest + eps) if mtdnn else first / (largest * (1 - beta1**step))
     direction += group["weight_decay"] * parameter
     return direction
+
+
+def mtdnn_step(parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """A rule: Adamax of the older mt-dnn code, for any parameter."""
+    parameter.sub_(group["lr"] * adamax_direction(parameter, state, group, mtdnn=True))

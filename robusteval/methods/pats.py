@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from robusteval.config import TrainConfig, check_choice, check_range
 from robusteval.methods.base import Method, TrainingData
 from robusteval.methods.masks import random_mask, sparse_normals
-from robusteval.methods.optimizers import adamax_direction, overflowed, with_rule
+from robusteval.methods.optimizers import mtdnn_step, overflowed, with_rule
 from robusteval.methods.parts import block_parameters
 from robusteval.optimization import make_optimizer
 
@@ -62,7 +62,9 @@ class PatsSettings:
         sensitivity the noise is bounded by eps alone.
     signed: sensitivities keep their sign (Algorithm 1); sd: "r" reads r as the deviation, not the variance.
     noise_lr_scale: noise shrinks with the learning rate.
-    mtdnn: Adamax of the mt-dnn code, without bias correction; needs optimizer=adamax.
+    mtdnn: Adamax of older mt-dnn code, without bias correction; needs optimizer=adamax. What mt-dnn had at the
+        paper's time, with bias correction and decoupled decay, is `adamax`; Algorithm 1 is
+        optimizer=adamax-plain:weight_decay=0.
     """
 
     lam: float = 2e-6
@@ -120,7 +122,7 @@ class Pats(Method[PatsSettings]):
             optimizer.register_step_post_hook(lambda *_: self._perturb())
         if self.settings.mtdnn:
             # after the hooks above: sensitivity is that of the weights before the update
-            with_rule(optimizer, [parameter for group in groups for parameter in group["params"]], _mtdnn_step)
+            with_rule(optimizer, [parameter for group in groups for parameter in group["params"]], mtdnn_step)
         return optimizer
 
     @torch.no_grad()
@@ -174,7 +176,3 @@ class Pats(Method[PatsSettings]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for name, value in state["average"].items():
             self.average[name].copy_(value)
-
-
-def _mtdnn_step(parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any]) -> None:
-    parameter.sub_(group["lr"] * adamax_direction(parameter, state, group, mtdnn=True))

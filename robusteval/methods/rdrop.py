@@ -9,10 +9,11 @@ from typing import Any, Literal
 from torch import Tensor
 
 from robusteval.config import check_choice, check_range
+from robusteval.dropout import has_dropout
 from robusteval.encoding import Batch
 from robusteval.methods.base import Method, TrainingData, task_loss
 from robusteval.methods.divergence import symmetric_kl
-from robusteval.methods.dropout import has_dropout, late_notice
+from robusteval.methods.dropout import late_notice
 from robusteval.methods.embeddings import repeated
 
 

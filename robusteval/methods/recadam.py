@@ -14,7 +14,7 @@ from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
 from robusteval.methods.optimizers import adam_moments, adamax_direction, with_rule
 from robusteval.methods.parts import pretrained_parameters, snapshot
-from robusteval.optimization import make_optimizer
+from robusteval.optimization import is_adamax, make_optimizer
 
 
 def anneal(step: Tensor, fun: str = "sigmoid", k: float = 0.5, t0: float = 250.0, w: float = 1.0) -> Tensor:
@@ -90,7 +90,7 @@ class RecAdam(Method[RecAdamSettings]):
 
     def optimizer(self, groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
         optimizer: torch.optim.Optimizer = make_optimizer(groups, config, self.context.device)
-        self._adamax = config.optimizer == "adamax"
+        self._adamax = is_adamax(config)
         if self._targets:
             with_rule(optimizer, self._anchors, self._step)
         return optimizer

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from robusteval.config import TrainConfig, check_range
+from robusteval.config import TrainConfig, check_choice, check_range
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.optimizers import adam_moments, adamax_direction, with_rule
+from robusteval.methods.optimizers import adam_moments, adamax_direction, mtdnn_step, with_rule
 from robusteval.methods.parts import block_parameters
-from robusteval.optimization import make_optimizer
+from robusteval.optimization import is_adamax, make_optimizer
 
 
 def factor(sensitivity: Tensor, average: Tensor, eps: float = 1e-8, *, code: bool = False) -> Tensor:
@@ -33,7 +33,9 @@ class SageSettings:
 
     eps: of the factor. strength: 1 is SAGE; 0 makes every factor 1, which is the plain optimizer.
     bias_correction: of the average; None follows the released code: AdamW with, Adamax without.
-    code_eps: eps as in the released code. mtdnn: its Adamax, without the correction 1 - beta1^t and with eps twice.
+    code_eps: eps as in the released code. mtdnn: its Adamax for all parameters, without the correction 1 - beta1^t
+    and with eps twice; needs optimizer=adamax. optimizer_eps: of AdamW or Adamax, None for their own 1e-8 (released
+    code: 1e-6).
     """
 
     beta3: float = 0.75
@@ -42,11 +44,14 @@ class SageSettings:
     bias_correction: bool | None = None
     code_eps: bool = False
     mtdnn: bool = False
+    optimizer_eps: float | None = None
 
     def __post_init__(self) -> None:
         check_range("sage:beta3", self.beta3, 0, 0.9999)
         check_range("sage:eps", self.eps, 0, math.inf, open_low=True)
         check_range("sage:strength", self.strength, 0, 1)
+        if self.optimizer_eps is not None:
+            check_range("sage:optimizer_eps", self.optimizer_eps, 0, 1, open_low=True)
 
 
 class Sage(Method[SageSettings]):
@@ -59,10 +64,21 @@ class Sage(Method[SageSettings]):
         self._targets = block_parameters(model, norms=False)
 
     def optimizer(self, groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+        settings = self.settings
+        if settings.mtdnn:
+            check_choice("sage:mtdnn=true with optimizer", config.optimizer, ("adamax",))
         optimizer: torch.optim.Optimizer = make_optimizer(groups, config, self.context.device)
-        if self.settings.strength > 0:
-            rule = self._adamax if config.optimizer == "adamax" else self._adamw
-            with_rule(optimizer, [parameter for _, parameter in self._targets], rule)
+        if settings.strength == 0:
+            return optimizer
+        if settings.optimizer_eps is not None:
+            for group in optimizer.param_groups:
+                group["eps"] = settings.optimizer_eps
+        targets = [parameter for _, parameter in self._targets]
+        with_rule(optimizer, targets, self._adamax if is_adamax(config) else self._adamw)
+        if settings.mtdnn:
+            sensitive = {id(parameter) for parameter in targets}
+            others = (p for group in groups for p in group["params"] if id(p) not in sensitive)
+            with_rule(optimizer, others, mtdnn_step)
         return optimizer
 
     def _factor(self, parameter: Tensor, state: dict[str, Any], correct: bool) -> Tensor:

@@ -12,15 +12,25 @@ from torch import Tensor
 from robusteval.config import check_choice, check_range
 from robusteval.encoding import Batch
 from robusteval.methods.base import Method, TrainingData, task_loss
-from robusteval.methods.divergence import symmetric_kl
+from robusteval.methods.divergence import detached_symmetric_kl, log_odds_distance, symmetric_kl
 from robusteval.methods.embeddings import edit_embeddings, per_token
 
 
-def divergence(first: Tensor, second: Tensor, regression: bool = False) -> Tensor:
-    """l_s of Eq. 2: symmetric KL of two logits [B, K], or the squared difference of scores [B, 1]; a mean."""
+def divergence(first: Tensor, second: Tensor, regression: bool = False, *, detach: bool = False) -> Tensor:
+    """l_s of Eq. 2: symmetric KL of two logits [B, K], or the squared difference of scores [B, 1]; a mean.
+
+    detach: each KL has a gradient by its second argument alone, as in the released code.
+    """
     if regression:
         return (first.float() - second.float()).square().mean()
-    return symmetric_kl(first, second).mean()
+    return (detached_symmetric_kl if detach else symmetric_kl)(first, second).mean()
+
+
+def climbed(moved: Tensor, clean: Tensor, regression: bool = False, ascent: str = "mean") -> Tensor:
+    """What an ascent step climbs: l_s, its sum over the batch, or the summed "stable" divergence; clean is fixed."""
+    if ascent == "stable" and not regression:
+        return log_odds_distance(moved, clean).sum()
+    return divergence(moved, clean, regression) * (1 if ascent == "mean" else len(moved))
 
 
 def ascend(delta: Tensor, gradient: Tensor, step_size: float, radius: float, *, unit: bool = False) -> Tensor:
@@ -47,6 +57,8 @@ class SmartSettings:
     weight: of the divergence; steps: K ascent steps; noise: deviation of the first, random perturbation.
     step_size: length of an ascent step; radius: bound on every entry of the perturbation.
     projection: "ball" of that radius, or "unit": every token's perturbation has maximum norm 1 (released code).
+    detach: no gradient through the first argument of either KL (released code).
+    ascent: what the ascent climbs, see `climbed`; with "ball" a sum goes where its mean goes. Released code: "stable".
     """
 
     weight: float = 1.0
@@ -55,6 +67,8 @@ class SmartSettings:
     step_size: float = 1e-3
     radius: float = 1e-5
     projection: Literal["ball", "unit"] = "ball"
+    detach: bool = False
+    ascent: Literal["mean", "sum", "stable"] = "mean"
 
     def __post_init__(self) -> None:
         check_range("smart:weight", self.weight, 0, math.inf)
@@ -63,6 +77,7 @@ class SmartSettings:
         check_range("smart:step_size", self.step_size, 0, math.inf)
         check_range("smart:radius", self.radius, 0, math.inf)
         check_choice("smart:projection", self.projection, ("ball", "unit"))
+        check_choice("smart:ascent", self.ascent, ("mean", "sum", "stable"))
 
 
 class Smart(Method[SmartSettings]):
@@ -91,13 +106,15 @@ class Smart(Method[SmartSettings]):
         clean = self.logits(model, batch.inputs, batch.labels)
         with edit_embeddings(model, perturb, words=True):
             for _ in range(settings.steps):
-                distance = divergence(self.logits(model, batch.inputs, batch.labels), clean.detach(), regression)
+                moved = self.logits(model, batch.inputs, batch.labels)
+                distance = climbed(moved, clean.detach(), regression, settings.ascent)
                 assert delta is not None
                 (gradient,) = torch.autograd.grad(distance, delta)
                 unit = settings.projection == "unit"
                 # pads have no gradient, and "unit" keeps their zeros
-                moved = ascend(delta.detach(), gradient, settings.step_size, settings.radius, unit=unit)
-                delta = moved.requires_grad_()
+                delta = ascend(delta.detach(), gradient, settings.step_size, settings.radius, unit=unit)
+                delta.requires_grad_()
             delta = delta.detach() if delta is not None else None
             adversarial = self.logits(model, batch.inputs, batch.labels)
-        return task_loss(clean, batch.labels) + settings.weight * divergence(adversarial, clean, regression)
+        distance = divergence(adversarial, clean, regression, detach=settings.detach)
+        return task_loss(clean, batch.labels) + settings.weight * distance

@@ -119,8 +119,10 @@ def _integer(text: Any) -> Any:
 def spellings(name: str) -> tuple[str, ...]:
     """A label's name, and how another file may spell the same number or boolean."""
     number = str(_integer(name))
-    return (name, number, f"{number}.0", name.lower(), name.capitalize()) if name.lower() in ("true", "false") else (
-        (name, number, f"{number}.0")
+    return (
+        (name, number, f"{number}.0", name.lower(), name.capitalize())
+        if name.lower() in ("true", "false")
+        else ((name, number, f"{number}.0"))
     )
 
 
