@@ -203,6 +203,8 @@ def test_accumulation(case: Case, tmp_path: Path) -> None:
     """2 x 8 against 1 x 16: equal for batch-additive methods, different for those that couple a batch."""
     if not case.additive:
         assert case.why
+    if case.additive is None:
+        pytest.skip(case.why)
     one, two = (
         weights(
             fit(case.method, loaded=with_mlm_head(case, tmp_path / str(parts), 0.0), dropout=0.0, rows=32, max_steps=2,
