@@ -185,7 +185,10 @@ NUMBERS: list[tuple[str, dict[str, Any], Callable[..., dict[str, Any]], dict[str
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("method", "settings", "compute", "facts"), NUMBERS, ids=lambda value: str(value)[:30])
+# names without addresses: processes that share the work must agree on them
+@pytest.mark.parametrize(
+    ("method", "settings", "compute", "facts"), NUMBERS, ids=lambda value: getattr(value, "__name__", str(value)[:30])
+)
 def test_numbers(method: str, settings: dict[str, Any], compute: Callable[..., Any], facts: dict[str, Any]) -> None:
     assert method in METHODS
     found = compute(**settings)
