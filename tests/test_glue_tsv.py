@@ -73,7 +73,8 @@ def test_a_quotation_mark_that_is_never_closed_is_a_letter(tmp_path: Path) -> No
 def test_what_pandas_wrote_with_quotes_is_read_as_it_was_meant(
     kind: str, delimiter: str, quoting: int, tmp_path: Path
 ) -> None:
-    frame = pd.DataFrame({"text": ['" open', 'say "a"', "a\tb", "a, b", "a\r\nb", "plain"], "label": [0, 1, 0, 1, 0, 1]})
+    texts = ['" open', 'say "a"', "a\tb", "a, b", "a\r\nb", "plain"]
+    frame = pd.DataFrame({"text": texts, "label": [0, 1, 0, 1, 0, 1]})
     for rows in (frame, frame.iloc[[0, 1, 5]], frame.iloc[5:]):
         path = tmp_path / f"rows.{kind}"
         rows.to_csv(path, sep=delimiter, index=False, quoting=quoting)  # type: ignore[call-overload]

@@ -39,9 +39,10 @@ def saved_frame(folder: Path, where: str) -> pd.DataFrame:
     from datasets import load_from_disk
 
     try:
-        return dataset_frame(load_from_disk(str(folder)))
-    except DAMAGED as error:
+        saved = load_from_disk(str(folder))
+    except Exception as error:  # whatever is missing in its JSON files: KeyError, TypeError, ...
         raise UserError(f"{where} cannot be read as a saved data set: {first_line(error)}") from error
+    return dataset_frame(saved)
 
 
 def dataset_frame(dataset: Any) -> pd.DataFrame:

@@ -103,14 +103,12 @@ def read_delimited(
     first = next((line for line in lines.plain() if line), "")
     if not first:
         raise UserError(f"{where} is empty")
+    if dialect.header and lines.stray not in ("", "\n") and lines.stray in first:
+        raise UserError(f"{where}: lines end in carriage returns, and cells hold line feeds; end lines in line feeds")
     way, decisions = _by_separator(lines, first, usual, dialect, where)
     if lines.mixed and _mixed(lines, way):
         decisions.append("line ends are mixed, and a carriage return before a line feed is part of the end")
     if lines.stray not in ("", "\n"):
-        if dialect.header and any(lines.stray in name for name in way.first):
-            raise UserError(
-                f"{where}: its lines end in carriage returns, and cells hold line feeds; write line feeds alone"
-            )
         decisions.append("carriage returns that end no line are part of the text")
     names = way.names
     if dialect.header and len(set(names)) < len(names):

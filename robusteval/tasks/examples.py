@@ -81,7 +81,7 @@ def check_present(frame: pd.DataFrame, columns: Sequence[str], where: str) -> No
 def _columns(frame: pd.DataFrame, column: str) -> str:
     """What a column that is not there may be: the nearest one, or a place where the file has no header."""
     have = [str(name) for name in frame.columns]
-    close = nearest(column, have, 1)
+    close = [name for name in have if name.startswith(f"{column} (column ")] or nearest(column, have, 1)
     quoted = f" (in an option: {written(close[0])})" if close and written(close[0]) != close[0] else ""
     hint = f"did you mean {close[0]!r}?{quoted}" if close else f"it has {', '.join(have)}"
     if frame.attrs.get(AS_WRITTEN) and have != [str(place) for place in range(len(have))]:
