@@ -31,10 +31,11 @@ from robusteval.devices import pick_device
 from robusteval.dropout import set_dropout
 from robusteval.encoding import encode
 from robusteval.errors import UserError
+from robusteval.evaluation import default_suites
 from robusteval.evaluation.base import Measurement, Record, Subject, Suite
 from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.suites import build_suites, check_suites, default_suites, with_own
+from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.store import RunFolder, check_evaluation
 from robusteval.experiments.testing import run_tests
 from robusteval.hashes import checkpoint_sha256, memory_sha256

@@ -288,7 +288,7 @@ def list_names(
     """Show what is registered."""
     from robusteval.attacks import all_recipes
     from robusteval.catalogue import MODELS
-    from robusteval.evaluation.suites import SUITES
+    from robusteval.evaluation import SUITES
     from robusteval.methods import METHODS
     from robusteval.perturbations import PERTURBATIONS
     from robusteval.scenarios import SCENARIOS

@@ -96,7 +96,7 @@ def chosen_suites(text: str | None, task: str, *, own: bool) -> tuple[str, ...]:
     """The suites that were named, else those that suit the task; own: it comes from the user's files."""
     if text is not None:
         return pieces(text)
-    from robusteval.evaluation.suites import default_suites
+    from robusteval.evaluation import default_suites
     from robusteval.tasks import TASKS
     from robusteval.tasks.base import Task
 

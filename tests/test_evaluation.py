@@ -16,10 +16,11 @@ from sklearn import metrics as sk
 from robusteval.config import EvalConfig
 from robusteval.encoding import Encoded, encode
 from robusteval.errors import UserError
+from robusteval.evaluation import default_suites
 from robusteval.evaluation.base import Measurement, Predictions, Subject
 from robusteval.evaluation.metrics import METRICS, score
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.suites import build_suites, default_suites
+from robusteval.evaluation.suites import build_suites
 from robusteval.rows import Note
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task

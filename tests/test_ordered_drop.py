@@ -31,7 +31,7 @@ from robusteval.evaluation.ordered import (
 from robusteval.evaluation.predict import Predictor
 from robusteval.methods.compose import build_method
 from robusteval.methods.tdt import confidence_scores
-from robusteval.perturbations import Source
+from robusteval.perturbations.base import Source
 from robusteval.rows import Note
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame

@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerFast
 
 from robusteval.encoding import Collator, Encoded, encode
 from robusteval.errors import UserError
-from robusteval.perturbations import PERTURBATIONS, Source
+from robusteval.perturbations import PERTURBATIONS
+from robusteval.perturbations.base import Source
 from robusteval.perturbations.typos import NEIGHBOURS, misspell, slip
 from robusteval.tasks.base import Examples, Task
 

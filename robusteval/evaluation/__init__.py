@@ -1,1 +1,43 @@
-"""Evaluation: fast prediction, metrics, and the suites that a model goes through."""
+"""Evaluation: fast prediction, metrics, and the suites that a model goes through. Naming them imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from robusteval.registry import Registry
+
+if TYPE_CHECKING:
+    from robusteval.evaluation.base import Suite
+    from robusteval.tasks.base import Task
+
+SUITES: Registry[type[Suite[Any]]] = Registry("suite")
+for _name, _target, _summary in (
+    ("clean", "suites:Clean", "the dev split as it is"),
+    ("mask", "suites:Perturbed", "dev with tokens masked, per rate"),
+    ("replace", "suites:Perturbed", "dev with tokens replaced by others of the same input, per rate"),
+    ("delete", "suites:Perturbed", "dev with tokens removed, per rate"),
+    ("swap", "suites:Perturbed", "dev with neighbouring tokens swapped, per rate"),
+    ("typos", "suites:Perturbed", "dev with typing errors, per rate"),
+    (
+        "ordered-drop",
+        "ordered:OrderedDrop",
+        "dev without its highest or lowest scored tokens (TDT, Figure 6)",
+    ),
+    ("classes", "classes:Classes", "accuracy on each class of the dev split"),
+    ("groups", "classes:Groups", "accuracy on each group of class x negation, their average and the worst"),
+    ("calibration", "calibration:Calibration", "confidence against accuracy: ECE, Brier score, likelihood"),
+    ("generalisation", "generalisation:Generalisation", "frozen encoder, new linear classifier for other tasks"),
+    ("sensitivity", "sensitivity:Sensitivity", "spread of |theta dL/dtheta| over the parameters (PATS)"),
+    ("flatness", "flatness:Flatness", "loss around the weights, top Hessian eigenvalue"),
+    ("ood", "ood:OutOfDomain", "the task's out-of-domain split and the other tasks' rows it transfers to"),
+    ("test", "own:Own", "files of the user's own (--test NAME=FILE)"),
+    ("advglue", "ood:AdvGlue", "the AdvGLUE dev sets made from the task"),
+):
+    SUITES.add(_name, f"robusteval.evaluation.{_target}", _summary)
+
+
+def default_suites(task: Task) -> tuple[str, ...]:
+    """The suites of a task where none are named: clean and perturbed text, and the other text that it declares."""
+    ood = ("ood",) if task.out_of_domain or task.transfers else ()
+    advglue = ("advglue",) if task.adversarial else ()
+    return ("clean", "mask", "replace", *ood, *advglue)

@@ -19,7 +19,7 @@ from robusteval.encoding import Encoded, encode
 from robusteval.errors import UserError
 from robusteval.evaluation.metrics import predictions, score
 from robusteval.evaluation.predict import Predictor
-from robusteval.perturbations import Source
+from robusteval.perturbations.base import Source
 from robusteval.rows import Note
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.load import TaskData

@@ -24,7 +24,7 @@ from robusteval.hashes import weights_sha256
 from robusteval.methods.embeddings import edit_embeddings
 from robusteval.methods.tdt import confidence_scores
 from robusteval.models import check_max_length, load_model
-from robusteval.perturbations import Source
+from robusteval.perturbations.base import Source
 from robusteval.perturbations.delete import remove
 from robusteval.perturbations.mask import hide
 from robusteval.rows import Note

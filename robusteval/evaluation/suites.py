@@ -1,4 +1,4 @@
-"""The suites by name, and the ones that need no file of their own: clean text and perturbed tokens."""
+"""Suites as they were asked for, and the ones that need no file of their own: clean text and perturbed tokens."""
 
 from __future__ import annotations
 
@@ -10,41 +10,16 @@ import numpy as np
 from robusteval.anatomy import check_architecture
 from robusteval.config import DataConfig, EvalConfig
 from robusteval.encoding import Encoded
+from robusteval.evaluation import SUITES
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite, random_sets
 from robusteval.evaluation.metrics import predictions
 from robusteval.grammar import parse_part
-from robusteval.perturbations import PERTURBATIONS, Source
-from robusteval.registry import Registry
+from robusteval.perturbations import PERTURBATIONS
+from robusteval.perturbations.base import Source
 from robusteval.rows import Note
 from robusteval.seeds import derive
-from robusteval.tasks.base import Task
 from robusteval.tasks.load import TaskData
 from robusteval.tasks.sources import RowsMissing
-
-SUITES: Registry[type[Suite[Any]]] = Registry("suite")
-for _name, _target, _summary in (
-    ("clean", "suites:Clean", "the dev split as it is"),
-    ("mask", "suites:Perturbed", "dev with tokens masked, per rate"),
-    ("replace", "suites:Perturbed", "dev with tokens replaced by others of the same input, per rate"),
-    ("delete", "suites:Perturbed", "dev with tokens removed, per rate"),
-    ("swap", "suites:Perturbed", "dev with neighbouring tokens swapped, per rate"),
-    ("typos", "suites:Perturbed", "dev with typing errors, per rate"),
-    (
-        "ordered-drop",
-        "ordered:OrderedDrop",
-        "dev without its highest or lowest scored tokens (TDT, Figure 6)",
-    ),
-    ("classes", "classes:Classes", "accuracy on each class of the dev split"),
-    ("groups", "classes:Groups", "accuracy on each group of class x negation, their average and the worst"),
-    ("calibration", "calibration:Calibration", "confidence against accuracy: ECE, Brier score, likelihood"),
-    ("generalisation", "generalisation:Generalisation", "frozen encoder, new linear classifier for other tasks"),
-    ("sensitivity", "sensitivity:Sensitivity", "spread of |theta dL/dtheta| over the parameters (PATS)"),
-    ("flatness", "flatness:Flatness", "loss around the weights, top Hessian eigenvalue"),
-    ("ood", "ood:OutOfDomain", "the task's out-of-domain split and the other tasks' rows it transfers to"),
-    ("test", "own:Own", "files of the user's own (--test NAME=FILE)"),
-    ("advglue", "ood:AdvGlue", "the AdvGLUE dev sets made from the task"),
-):
-    SUITES.add(_name, f"robusteval.evaluation.{_target}", _summary)
 
 
 def build_suites(texts: Sequence[str]) -> dict[str, Suite[Any]]:
@@ -54,13 +29,6 @@ def build_suites(texts: Sequence[str]) -> dict[str, Suite[Any]]:
         name, values = parse_part(text, "suites")
         built[text] = SUITES[name].configure(name, values)
     return built
-
-
-def default_suites(task: Task) -> tuple[str, ...]:
-    """The suites of a task where none are named: clean and perturbed text, and the other text that it declares."""
-    ood = ("ood",) if task.out_of_domain or task.transfers else ()
-    advglue = ("advglue",) if task.adversarial else ()
-    return ("clean", "mask", "replace", *ood, *advglue)
 
 
 def with_own(texts: Sequence[str], data: DataConfig) -> tuple[str, ...]:

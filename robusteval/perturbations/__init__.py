@@ -7,16 +7,17 @@ columns are never touched, and rate 0 is the identity. `docs/perturbations.md` s
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
-from robusteval.encoding import Encoded
-from robusteval.perturbations.base import Source
 from robusteval.registry import Registry
 
-__all__ = ["PERTURBATIONS", "Perturbation", "Source"]
+if TYPE_CHECKING:
+    import numpy as np
 
-Perturbation = Callable[[Source, float, np.random.Generator], Encoded]
+    from robusteval.encoding import Encoded
+    from robusteval.perturbations.base import Source
+
+Perturbation: TypeAlias = "Callable[[Source, float, np.random.Generator], Encoded]"
 
 PERTURBATIONS: Registry[Perturbation] = Registry("perturbation")
 for _name, _summary in (
