@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from robusteval.errors import UserError, unknown_name
 from robusteval.hashes import weights_sha256
+from robusteval.paths import user_path
 from robusteval.registry import Registry
 
 
@@ -63,7 +65,7 @@ def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:
     name: a registered name, a folder, or a hub id. Raises UserError where there is none, where the hub
     is out of reach, and where the embedded model is not the one that was published.
     """
-    folder = Path(name).expanduser()
+    folder = check_name(name)
     if name in MODELS:
         source = MODELS[name]
         spec = importlib.util.find_spec(source.package) if source.package else None
@@ -76,15 +78,32 @@ def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:
             _check_sha256(name, folder, source.sha256)
         return folder, {"model": name, **record}
     if folder.is_dir():
+        return folder, {"model": name, "origin": "folder"}
+    folder, record = _from_hub(name, revision)
+    return folder, {"model": name, **record}
+
+
+def check_name(name: str) -> Path:
+    """The place that a model's name would be as a folder.
+
+    Raises UserError unless it is registered, a folder with a configuration, or may be a repository of the hub.
+    """
+    if name in MODELS:
+        return Path(name)
+    folder = user_path(name, "model")
+    if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError(f"model: the folder {name!r} has no config.json")
-        return folder, {"model": name, "origin": "folder"}
+        return folder
+    if folder.exists():
+        raise UserError(f"model: {name!r} is a file; name the folder of a checkpoint")
     if "/" not in name:
         raise unknown_name("model", name, MODELS.names())
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"model: there is no folder {name!r}")
-    folder, record = _from_hub(name, revision)
-    return folder, {"model": name, **record}
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise UserError(f"model: {name!r} is neither a folder nor the name of a repository, OWNER/NAME")
+    return folder
 
 
 def _package_hint(source: ModelSource) -> str:

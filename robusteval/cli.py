@@ -52,7 +52,6 @@ from robusteval.cli_options import (
     TrainLimit,
     TrainSplit,
     Truncate,
-    check_writable,
     chosen_suites,
     data_config,
     existing_folder,
@@ -61,12 +60,13 @@ from robusteval.cli_options import (
     parse_rates,
     parse_seeds,
 )
+from robusteval.combinations import DEFAULT_TASK
 from robusteval.errors import UserError, unknown_name
 from robusteval.files import disk_trouble, locked
 from robusteval.grammar import listed, pieces
 from robusteval.logs import quiet_libraries
-from robusteval.terminal import Screen, printable
-from robusteval.usage import explained
+from robusteval.terminal import Screen, loading, printable
+from robusteval.usage import Checked, explained
 
 app = typer.Typer(
     name="robusteval",
@@ -77,7 +77,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=Checked)
 def train_and_attack(
     model: Annotated[str, option("--model", help="Registered name, folder or hub id.", panel=MODEL)] = "minilm",
     task: TaskOption = "demo-sentiment",
@@ -162,14 +162,16 @@ def train_and_attack(
     quiet: Annotated[bool, option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Train with each method and seed, test on clean, perturbed and attacked text, print one table."""
-    quiet_libraries()
-    from robusteval.config import EvalConfig, RunSpec, check_range, content_hash, to_dict
-    from robusteval.experiments.plan import make_plan, make_spec
-    from robusteval.experiments.run import Options
-    from robusteval.experiments.session import run_session, show_plan
+    from robusteval.config import EvalConfig, RunSpec, content_hash, to_dict
+    from robusteval.precheck import check_options, check_training
 
+    check_options(
+        device, track, workers=workers, checkpoint_seconds=checkpoint_seconds, attack_parallel=attack_parallel,
+        max_errors=max_errors,
+    )  # fmt: skip
+    existing_folder(resources)
     own = train_file is not None or dev_file is not None
-    if own and task == "demo-sentiment":
+    if own and task == DEFAULT_TASK:
         task = "my-data"
     given = {
         "epochs": epochs, "max_steps": max_steps, "learning_rate": learning_rate, "batch_size": batch_size,
@@ -205,26 +207,29 @@ def train_and_attack(
         ),
     )
     explicit = {key: value for key, value in given.items() if value is not None}
-    spec = make_spec(base, pieces(methods), parse_seeds(seeds), explicit, pieces(scenario))
+    chosen = parse_seeds(seeds)
+    rows = check_training(base, pieces(methods), pieces(scenario), explicit, out)
+    with loading("torch and transformers", quiet=quiet):
+        quiet_libraries()
+        from robusteval.experiments.plan import make_plan, make_spec
+        from robusteval.experiments.run import Options
+        from robusteval.experiments.session import run_session, show_plan
+    spec = make_spec(base, pieces(methods), chosen, explicit, pieces(scenario))
     folder = out or Path("robusteval-runs") / f"{task}-{content_hash(to_dict(spec))[:8]}"
-    check_range("workers", workers, 1, 1024)
-    check_range("checkpoint_seconds", checkpoint_seconds, 0, 1e9)
-    check_range("attack_parallel", attack_parallel, 0, 1024)
-    check_range("max_errors", max_errors, 0, float("inf"))
     options = Options(
-        folder, device, keep_models, track, existing_folder(resources), checkpoint_seconds, quiet,
+        folder, device, keep_models, track, resources, checkpoint_seconds, quiet,
         attack_parallel=attack_parallel, cache=not no_cache, truncate=truncate,
         max_errors=max_errors,
     )  # fmt: skip
     console = Screen()
-    plan = make_plan(spec, options, base.evaluation.suites if suites is None else ())
+    plan = make_plan(spec, options, base.evaluation.suites if suites is None else (), rows)
     show_plan(plan, options, console)
     if not dry_run:
         stopping.continues()
         raise typer.Exit(run_session(plan, options, console, workers))
 
 
-@app.command()
+@app.command(cls=Checked)
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="Folder or hub id of a fine-tuned classifier.")],
     task: TaskOption = "demo-sentiment",
@@ -253,22 +258,28 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Test any fine-tuned checkpoint on clean, perturbed, out-of-domain and adversarial text."""
-    quiet_libraries()
-    check_writable(out, folder=True)
-    from robusteval import api
-    from robusteval.experiments.session import evaluation_table
-    from robusteval.report.render import print_table, write_table
+    from robusteval.precheck import check_checkpoint, check_evaluation_options
 
+    if dev_file and task == DEFAULT_TASK:
+        task = "my-data"
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column, eval_limit=eval_limit, encoding=encoding, delimiter=delimiter, quote=quote,
         no_header=no_header,
         labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled, tests=test,
     )  # fmt: skip
+    chosen = None if suites is None else pieces(suites)
+    check_evaluation_options(out, chosen, parse_rates(rates), sets, device)
+    check_checkpoint(checkpoint, task, data, listed(columns), max_length)
+    with loading("torch and transformers"):
+        quiet_libraries()
+        from robusteval import api
+        from robusteval.experiments.session import evaluation_table
+        from robusteval.report.render import print_table, write_table
     console = Screen()
     result = api.evaluate(
-        checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, data=data, device=device,
-        max_length=max_length, suites=None if suites is None else pieces(suites), rates=parse_rates(rates), sets=sets,
+        checkpoint, task, data=data, device=device, max_length=max_length, suites=chosen, rates=parse_rates(rates),
+        sets=sets,
         columns=listed(columns), mask_token=mask_token, out=out, notify=noted(console),
     )  # fmt: skip
     table = evaluation_table(result)
@@ -279,7 +290,7 @@ def evaluate(
         console.print(f"table.md, table.csv, table.tex, rows, predictions in {out}", markup=False, soft_wrap=True)
 
 
-@app.command("list")
+@app.command("list", cls=Checked)
 def list_names(
     kind: Annotated[
         str, typer.Argument(help="models, tasks, methods, scenarios, perturbations, suites, attacks.")
@@ -312,23 +323,32 @@ def list_names(
         console.print(grid)
 
 
-@app.command()
+@app.command(cls=Checked)
 def doctor(
     attack: Annotated[str | None, option("--attack", help="Only the resources of this recipe or FILE.py:NAME.")] = None,
     resources: Resources = None,
     out: Annotated[Path, option("--out", help="Folder whose disk is looked at.")] = Path("robusteval-runs"),
 ) -> None:
     """Check versions, device, embedded model, hub, disk, and what each attack needs."""
-    quiet_libraries()
-    from robusteval.doctor import diagnose
+    from robusteval.attacks import recipe_entry
+
+    existing_folder(resources)
+    if attack is not None:
+        recipe_entry(attack)
+    with loading("what is to be looked at"):
+        quiet_libraries()
+        from robusteval.doctor import diagnose
 
     colours = {"ok": "green", "missing": "red", "off": "yellow"}
     console = Screen(soft_wrap=True)
-    for check in diagnose(out, existing_folder(resources), attack):
+    checks = diagnose(out, resources, attack)
+    for check in checks:
         remedy = f" -> {check.remedy}" if check.remedy else ""
         console.print(
             f"[{colours[check.status]}]{check.status:8}[/] {escape(check.name)}: {escape(check.detail + remedy)}"
         )
+    if any(check.status == "missing" and check.needed for check in checks):
+        raise typer.Exit(1)
 
 
 app.add_typer(attacks_app)

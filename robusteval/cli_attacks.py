@@ -26,6 +26,7 @@ from robusteval.cli_options import (
     DevSplit,
     DropUnlabelled,
     Encoding,
+    EvalLimit,
     LabelColumn,
     LabelMap,
     Labels,
@@ -41,16 +42,17 @@ from robusteval.cli_options import (
     TextColumns,
     TimeLimit,
     Truncate,
-    check_writable,
     data_config,
     existing_folder,
     noted,
     option,
 )
+from robusteval.combinations import DEFAULT_TASK
 from robusteval.errors import UserError
 from robusteval.grammar import listed, written
 from robusteval.logs import quiet_libraries
-from robusteval.terminal import Screen
+from robusteval.terminal import Screen, loading
+from robusteval.usage import Checked
 
 if TYPE_CHECKING:
     from robusteval.attacks.lines import AttackLine
@@ -61,7 +63,7 @@ if TYPE_CHECKING:
 attacks_app = typer.Typer()
 
 
-@attacks_app.command()
+@attacks_app.command(cls=Checked)
 def attack(
     checkpoint: Annotated[str, typer.Argument(help="Folder or hub id of a fine-tuned classifier.")],
     recipe: Annotated[
@@ -84,6 +86,7 @@ def attack(
     labels: Labels = "",
     label_map: LabelMap = "",
     drop_unlabelled: DropUnlabelled = False,
+    eval_limit: EvalLimit = None,
     max_length: MaxLength = 128,
     out: Annotated[
         Path | None, option("--out", help="A .jsonl file, one line per example; resumable. One per recipe of several.")
@@ -100,28 +103,34 @@ def attack(
     device: Device = "auto",
 ) -> None:
     """Attack any fine-tuned checkpoint with one or more TextAttack recipes; several share what the model said."""
-    quiet_libraries()
-    check_writable(out, folder=False)
-    from robusteval import api
-    from robusteval.attacks.resources import require
-    from robusteval.attacks.summary import ProgressNote
-    from robusteval.config import check_range
-    from robusteval.progress import ProgressBar
+    from robusteval.config import EvalConfig
+    from robusteval.precheck import check_attack, check_checkpoint, check_options
 
-    check_range("attack_parallel", attack_parallel, 0, 1024)
-    check_range("max_errors", max_errors, 0, float("inf"))
-
+    check_options(
+        device, attack_parallel=attack_parallel, max_errors=max_errors, workers=workers, attack_examples=examples,
+        seed=seed,
+    )  # fmt: skip
+    EvalConfig(attack_precision=precision, query_budget=query_budget, time_limit=time_limit)
+    if dev_file and task == DEFAULT_TASK:
+        task = "my-data"
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
-        label_column=label_column, encoding=encoding, delimiter=delimiter, quote=quote,
+        label_column=label_column, eval_limit=eval_limit, encoding=encoding, delimiter=delimiter, quote=quote,
         no_header=no_header,
         labels=labels, label_map=label_map, drop_unlabelled=drop_unlabelled,
     )  # fmt: skip
     console, recipes = Screen(), listed(recipe)
-    if not recipes:
-        raise UserError("attack: no recipe is named")
-    for name in recipes:
-        require(name, existing_folder(resources))
+    check_attack(recipes, out, cache, existing_folder(resources))
+    check_checkpoint(checkpoint, task, data, listed(columns), max_length)
+    with loading("torch, transformers and textattack"):
+        quiet_libraries()
+        from robusteval import api
+        from robusteval.attacks.resources import require
+        from robusteval.attacks.summary import ProgressNote
+        from robusteval.progress import ProgressBar
+
+        for name in recipes:
+            require(name, resources)
     if out is not None:
         stopping.continues()
     errors = 0
@@ -132,9 +141,9 @@ def attack(
             note = ProgressNote()
             with ProgressBar(f"attack {name}", examples) as bar:
                 result = api.attack(
-                    checkpoint, "my-data" if dev_file and task == "demo-sentiment" else task, name,
+                    checkpoint, task, name,
                     examples=examples, seed=seed, out=_own_file(out, name, recipes),
-                    resources_dir=existing_folder(resources), columns=listed(columns) or None, device=device, data=data,
+                    resources_dir=resources, columns=listed(columns) or None, device=device, data=data,
                     precision=precision, max_length=max_length, truncate=truncate,
                     parallel=attack_parallel, workers=workers, query_budget=query_budget, time_limit=time_limit,
                     cache=cache, notify=noted(console),
@@ -184,7 +193,7 @@ def _print_result(result: AttackResult, model: str, console: Screen) -> None:
         console.print(f"{count} of {summary.errors} errors: {message}", markup=False, soft_wrap=True)
 
 
-@attacks_app.command()
+@attacks_app.command(cls=Checked)
 def transcript(
     results: Annotated[Path, typer.Argument(help="A .jsonl file of attack results.")],
     html: Annotated[Path | None, typer.Option("--html", help="Write a page instead of printing.")] = None,
@@ -209,14 +218,13 @@ def transcript(
     console.print(f"transcripts in {html}", markup=False, soft_wrap=True)
 
 
-@attacks_app.command()
+@attacks_app.command(cls=Checked)
 def freeze(
     results: Annotated[list[Path], typer.Argument(help="Files of attack results (.jsonl).")],
     out: Annotated[Path, typer.Option("--out", help="The data set to write (.parquet).")],
     text_columns: Annotated[str, typer.Option("--text-columns", help="Names for the text columns, in order.")] = "",
 ) -> None:
     """Save the successful adversarial texts of finished attacks as a data set for any other model."""
-    quiet_libraries()
     if out.suffix != ".parquet":
         raise UserError(f"out: {str(out)!r} must end in .parquet")
     from robusteval.attacks.frozen import freeze as frozen
@@ -232,15 +240,21 @@ def freeze(
     )  # fmt: skip
 
 
-@attacks_app.command()
+@attacks_app.command(cls=Checked)
 def transfer(
     experiment: Annotated[Path, typer.Argument(help="Folder of an experiment that was run with --keep-models.")],
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Try the successful adversarial texts against each method on the models of all others."""
-    quiet_libraries()
-    from robusteval.evaluation.transfer import caption, grids, over_seeds, write_transfer
-    from robusteval.experiments.transfer import transfer as tried
+    from robusteval.precheck import check_options
+
+    check_options(device)
+    if not (experiment / "experiment.yaml").is_file():
+        raise UserError(f"experiment: {str(experiment)!r} holds no experiment.yaml")
+    with loading("torch and transformers"):
+        quiet_libraries()
+        from robusteval.evaluation.transfer import caption, grids, over_seeds, write_transfer
+        from robusteval.experiments.transfer import transfer as tried
 
     console = Screen()
     frame = tried(experiment, device)

@@ -16,6 +16,7 @@ from robusteval.terminal import Screen
 if TYPE_CHECKING:
     from robusteval.config import DataConfig
 
+MOST_SEEDS = 1000
 DATA, MODEL, TRAINING, TESTS, WORK = "Data", "Model and methods", "Training", "Tests", "How to work"
 
 
@@ -108,9 +109,16 @@ def noted(console: Screen) -> Callable[[str], None]:
     return lambda notice: console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
 
+def _plain(number: str) -> str:
+    """A number in digits that everybody reads alike; ValueError for 1_000 or the digits of another script."""
+    if not number.isascii() or "_" in number:
+        raise ValueError(number)
+    return number
+
+
 def parse_rates(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in listed(text))
+        return tuple(float(_plain(part)) for part in listed(text))
     except ValueError:
         raise UserError(f"rates: {text!r} is not a comma-separated list of numbers") from None
 
@@ -118,11 +126,14 @@ def parse_rates(text: str) -> tuple[float, ...]:
 def parse_seeds(text: str) -> tuple[int, ...]:
     """ "3" means seeds 0, 1, 2; "4,7" means just these."""
     try:
-        numbers = tuple(int(part) for part in listed(text))
+        numbers = tuple(int(_plain(part)) for part in listed(text))
     except ValueError:
         raise UserError(f"seeds: {text!r} is neither a count nor a comma-separated list") from None
     if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
         raise UserError(f"seeds: {text!r} names no seed; give a count of at least 1, or numbers from 0")
+    count = len(numbers) if "," in text else numbers[0]
+    if count > MOST_SEEDS:
+        raise UserError(f"seeds: {count} are more than the {MOST_SEEDS} that one experiment may have")
     return numbers if "," in text else tuple(range(numbers[0]))
 
 
@@ -130,17 +141,6 @@ def existing_folder(resources: Path | None) -> Path | None:
     if resources is not None and not resources.is_dir():
         raise UserError(f"resources: there is no folder {str(resources)!r}")
     return resources
-
-
-def check_writable(path: Path | None, *, folder: bool) -> None:
-    """Raise UserError before any work where results could not be written afterwards."""
-    if path is None:
-        return
-    place = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
-    if place == path.absolute() and place.is_dir() != folder:
-        raise UserError(f"out: {str(path)!r} is a {'file' if folder else 'folder'}")
-    if place != path.absolute() and not place.is_dir():
-        raise UserError(f"out: {str(place)!r} is a file")
 
 
 def data_config(**values: Any) -> DataConfig:

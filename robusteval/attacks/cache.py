@@ -72,6 +72,7 @@ class LogitsCache:
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
+            self._check_own()
             self._keep_a_log()
             for setting in ("synchronous = NORMAL", f"cache_size = -{MEMORY_KIB}"):
                 self._database.execute(f"PRAGMA {setting}")
@@ -120,6 +121,13 @@ class LogitsCache:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check_own(self) -> None:
+        """UserError where the file is a database of something else."""
+        tables = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables - {"logits"}:
+            self._database.close()
+            raise UserError(f"cache: {str(self.path)!r} is a database of something else; name another file")
 
     def _keep_a_log(self) -> None:
         """Several processes may make the file at once; SQLite answers all but one of them without waiting."""

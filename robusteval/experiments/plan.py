@@ -95,10 +95,13 @@ def _scenario_suites(asked: Sequence[str], scenarios: Sequence[ScenarioConfig]) 
     return tuple(own.values())
 
 
-def make_plan(spec: ExperimentSpec, options: Options, optional: Collection[str] = ()) -> Plan:
+def make_plan(
+    spec: ExperimentSpec, options: Options, optional: Collection[str] = (), data: TaskData | None = None
+) -> Plan:
     """Check names, settings, data, model, device and resources; nothing is written.
 
     optional: suites that nobody named; the experiment goes without those whose rows are nowhere, and says so.
+    data: the experiment's rows, where they are loaded already.
     Raises UserError for the first thing that cannot work.
     """
     for recipe in spec.base.evaluation.attacks:
@@ -113,7 +116,7 @@ def make_plan(spec: ExperimentSpec, options: Options, optional: Collection[str] 
     device = pick_device(options.device)
     for run in runs:
         pick_precision(run.train.precision, device)
-    data = load_task(spec.base.task, spec.base.data)
+    data = data or load_task(spec.base.task, spec.base.data)
     folder, _ = locate(spec.base.model, spec.base.model_revision)
     model = checkpoint_sha256(folder)
     notices = list(data.notices)

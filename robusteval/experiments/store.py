@@ -221,6 +221,14 @@ def check_output(out: Path, spec: ExperimentSpec) -> None:
     Another experiment's folder is refused by the first field that differs. A field that an experiment of an earlier
     version lacks has its default there. What a command that was stopped at its very start left is no hindrance.
     """
+    held = check_folder(out)
+    difference = _difference(to_dict(held), to_dict(spec)) if held is not None else None
+    if difference:
+        raise UserError(f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder")
+
+
+def check_folder(out: Path) -> ExperimentSpec | None:
+    """The experiment that `out` holds, None where it is new or empty; UserError where it is or holds anything else."""
     path = out / "experiment.yaml"
     check_place(out, folder=True)
     for name in ("experiment.yaml", LOCK):
@@ -229,16 +237,14 @@ def check_output(out: Path, spec: ExperimentSpec) -> None:
         check_place(out / name, folder=True)
     if path.is_file() and path.stat().st_size:
         try:
-            held = from_dict(ExperimentSpec, read_yaml(path) or {})
+            return from_dict(ExperimentSpec, read_yaml(path) or {})
         except UserError as error:
             raise UserError(
                 f"out: {str(path)!r} describes no experiment ({error}); choose another --out folder"
             ) from error
-        difference = _difference(to_dict(held), to_dict(spec))
-        if difference:
-            raise UserError(f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder")
-    elif out.is_dir() and not all(_is_ours(each) for each in out.iterdir()):
+    if out.is_dir() and not all(_is_ours(each) for each in out.iterdir()):
         raise UserError(f"out: {str(out)!r} is not empty and holds no experiment; choose another --out folder")
+    return None
 
 
 def _is_ours(path: Path) -> bool:

@@ -183,7 +183,7 @@ def load_evaluation(name: str, config: DataConfig, labels: tuple[str, ...] = ())
     empty means scores.
     """
     if config.dev_file is not None:
-        _check_own(name, config)
+        check_own(name, config)
         table, source = from_file(config.dev_file, "dev_file", config.dialect)
         task, notices = speaking_task(table.frame, name, config, labels)
         dev = sample(examples_from_frame(table.frame, task, "dev", source), config.eval_limit)
@@ -230,7 +230,7 @@ def sample(examples: Examples, limit: int | None) -> Examples:
     return examples.take(np.sort(order[:limit]))
 
 
-def _check_own(name: str, config: DataConfig) -> None:
+def check_own(name: str, config: DataConfig) -> None:
     """Raise UserError where a data set of the user's own has another one's name, or no usable columns."""
     if name in TASKS:
         raise UserError(f"task: {name!r} is a registered task; give files of your own another name, or none")
@@ -248,7 +248,7 @@ def _load_files(name: str, config: DataConfig) -> TaskData:
             f"{missing}: not given; a data set of your own needs --train-file and --dev-file, or --train-file and "
             "--dev-share 0.1"
         )
-    _check_own(name, config)
+    check_own(name, config)
     if config.dev_file is not None and config.dev_share is not None:
         raise UserError("dev_share: --dev-file is given too; either takes the dev rows from one of them")
     if config.dev_file is not None and os.path.realpath(config.train_file) == os.path.realpath(config.dev_file):
