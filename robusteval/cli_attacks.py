@@ -204,8 +204,10 @@ def transcript(
     from robusteval.attacks.frozen import read_results
     from robusteval.attacks.summary import summarise
     from robusteval.files import write_atomic
-    from robusteval.report.transcripts import html_page, print_transcripts, summary_text, transcripts
+    from robusteval.report.transcripts import check_page, html_page, print_transcripts, summary_text, transcripts
 
+    if html is not None:
+        check_page(html)
     lines = read_results(results)
     title = f"{lines[0]['recipe']}, seed {lines[0]['seed']}: {results.name}"
     console = Screen(highlight=False)
@@ -227,9 +229,10 @@ def freeze(
     """Save the successful adversarial texts of finished attacks as a data set for any other model."""
     if out.suffix != ".parquet":
         raise UserError(f"out: {str(out)!r} must end in .parquet")
+    from robusteval.attacks.frozen import check_set, write_frozen
     from robusteval.attacks.frozen import freeze as frozen
-    from robusteval.attacks.frozen import write_frozen
 
+    check_set(out)
     frame = frozen(results, listed(text_columns) or None)
     write_frozen(frame, out)
     columns = ",".join(written(name) for name in frame.columns[: list(frame.columns).index("label")])

@@ -43,7 +43,9 @@ def _from_files(values: Values) -> str:
 
 
 def _declared(values: Values) -> str:
-    return "" if own_files(values) else f"the task {values['task']!r} declares it; it is for files of your own"
+    if own_files(values) or "task" not in values:
+        return ""
+    return f"the task {values['task']!r} declares it; it is for files of your own"
 
 
 def _built_in(values: Values) -> str:

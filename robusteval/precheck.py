@@ -75,12 +75,17 @@ def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequ
     check_name(checkpoint)
     check_range("max_length", max_length, 3, 1e6)
     _from_hub(task, data)
+    from robusteval.tasks.base import Task
+    from robusteval.tasks.examples import check_present
     from robusteval.tasks.load import check_own, load_evaluation, resolve
     from robusteval.tasks.sources import from_file
 
     if data.dev_file is not None:
         check_own(task, data)
-        from_file(data.dev_file, "dev_file", data.dialect)
+        declared = Task(task, "file", data.text_columns, (), (), label_column=data.label_column)
+        table, _ = from_file(data.dev_file, "dev_file", data.dialect)
+        check_present(table.frame, (*data.text_columns, data.label_column), f"{task} dev")
+        declared.changeable(columns)
     elif _from_hub(task, data):
         return
     elif data.labels or data.label_map:  # the checkpoint has a say in what these mean

@@ -55,7 +55,7 @@ def test_listing(kind: str, invoke: Callable[..., Done]) -> None:
         (["--attacks", "deepwordbugg"], "attack recipe: unknown name 'deepwordbugg'; did you mean 'deepwordbug'"),
         (["--learning-rate", "-1"], "learning_rate: -1.0 is out of range"),
         (["--max-length", "500"], "max_length: 500 tokens is more than this model can read (64)"),
-        (["--device", "gpu"], "device: 'gpu' is not available here"),
+        (["--device", "gpu"], "device: 'gpu' is no device"),
         (["--track", "board"], "track: unknown tracker 'board'"),
         (["--precision", "fp16"], "precision: 'fp16' needs a CUDA device"),
         (["--text-columns", "revieww"], "there is no column 'revieww'; did you mean 'review'"),

@@ -149,7 +149,7 @@ def test_a_frozen_set_reads_back_as_examples_of_the_task(tmp_path: Path) -> None
     examples = examples_from_frame(pd.read_parquet(path), task, "frozen")
     assert examples.texts == ((hard, "a fnie film"),)
     assert examples.labels.tolist() == [1, 0]
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="is a folder"):
         write_frozen(pd.DataFrame({"text": ["a"]}), path.parent)
 
 

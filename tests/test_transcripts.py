@@ -259,7 +259,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         ([str(tmp_path / "empty.jsonl")], "holds no line"),
         ([str(tmp_path / "other.jsonl")], "line 1 lacks 'id': no file of attack results"),
         ([str(results), "--outcome", "lost"], "outcome: unknown name 'lost'"),
-        ([str(results), "--html", str(tmp_path)], "cannot be written"),
+        ([str(results), "--html", str(tmp_path)], "is a folder"),
     ):
         code, _, said = call(*arguments)
         assert code == 2

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from robusteval.attacks.lines import AttackLine, first_of_each, read_attack_lines
 from robusteval.errors import UserError
-from robusteval.files import write_atomic
+from robusteval.files import check_place, write_atomic
 from robusteval.reading import read_json
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,10 @@ NEEDED = (
     "id", "index", "recipe", "seed", "text_columns", "gold", "outcome", "original", "perturbed", "predicted_before",
     "predicted_after", "scores_before", "scores_after", "queries", "model_rows", "words_changed", "words", "message",
 )  # fmt: skip
+
+
+# The columns of a frozen set beside its texts.
+FACTS = ("label", "id", "recipe", "source", "method", "checkpoint", "seed", "predicted")
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,20 @@ def freeze(paths: Sequence[Path], text_columns: Sequence[str] | None = None) -> 
 
 def write_frozen(frame: pd.DataFrame, path: Path) -> None:
     """Write a frozen set as Parquet, whole or not at all; UserError where the file cannot be written."""
+    check_set(path)
     content = io.BytesIO()
     frame.to_parquet(content, index=False)
     write_atomic(path, content.getvalue())
+
+
+def check_set(path: Path) -> None:
+    """Raise UserError where a frozen set cannot be written to `path`, or would take the place of anything else."""
+    check_place(path, folder=False)
+    if not path.is_file():
+        return
+    try:
+        held = set(pq.read_schema(path).names)
+    except (OSError, pa.ArrowInvalid):
+        held = set()
+    if not held.issuperset(FACTS):
+        raise UserError(f"out: {str(path)!r} holds something else, which would be lost; name another file")

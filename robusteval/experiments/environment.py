@@ -8,12 +8,13 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 import robusteval
 from robusteval.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "textattack", "numpy", "scipy", "scikit-learn")
 
@@ -89,6 +90,8 @@ def _some(titles: Sequence[str]) -> str:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
+    import torch
+
     accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     return {
         "machine": platform.machine(),

@@ -6,6 +6,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from jinja2 import Environment
@@ -15,6 +16,8 @@ from rich.text import Text
 from robusteval.attacks.lines import Outcome
 from robusteval.attacks.summary import AttackSummary, summarise
 from robusteval.config import check_choice, check_range
+from robusteval.errors import UserError
+from robusteval.files import check_place
 
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _OUTCOME_STYLE = {"succeeded": "red", "failed": "green", "skipped": "yellow", "error": "magenta"}
@@ -173,12 +176,27 @@ def html_page(
     )
 
 
-_PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-    """\
+def check_page(path: Path) -> None:
+    """Raise UserError where a page cannot be written to `path`, or would take the place of anything but such a page."""
+    check_place(path, folder=False, field="html")
+    if path.is_file():
+        with open(path, "rb") as handle:
+            head = handle.read(len(_HEAD))
+        if head != _HEAD.encode():
+            raise UserError(f"html: {str(path)!r} holds something else, which would be lost; name another file")
+
+
+_HEAD = """\
 <!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="robusteval">
+"""
+
+_PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+    _HEAD
+    + """\
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
