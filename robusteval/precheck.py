@@ -78,8 +78,10 @@ def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequ
     from robusteval.tasks.base import Task
     from robusteval.tasks.examples import check_present
     from robusteval.tasks.load import check_own, load_evaluation, resolve
+    from robusteval.tasks.own_tests import read_tests
     from robusteval.tasks.sources import from_file
 
+    read_tests(data)
     if data.dev_file is not None:
         check_own(task, data)
         declared = Task(task, "file", data.text_columns, (), (), label_column=data.label_column)
