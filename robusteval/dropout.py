@@ -20,6 +20,12 @@ FIELDS = (
     "attention_dropout",
     "activation_dropout",
     "dropout_rate",
+    "embedding_dropout",
+    "mlp_dropout",
+    "cls_dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+    "attn_pdrop",
     "seq_classif_dropout",
     "summary_last_dropout",
 )

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from robusteval.catalogue import locate
 from robusteval.config import check_range
-from robusteval.dropout import configure_dropout
+from robusteval.dropout import configure_dropout, set_dropout
 from robusteval.errors import UserError
 from robusteval.hashes import weights_sha256
 from robusteval.heads import Match, label_names, match_labels, name_labels, order_head
@@ -109,6 +109,9 @@ def load_model(
         raise UserError(f"model: the tokenizer of {name!r} has no padding token")
     if match.order:
         order_head(model, match.order, labels)
+    if dropout is not None:
+        # configurations of other architectures keep rates under other names
+        set_dropout(model, dropout)
     return LoadedModel(model.float().eval(), tokenizer, source, digest, folder, match.notices)
 
 

@@ -15,7 +15,9 @@ import torch
 from field_cases import Done, command_lines
 
 import robusteval
-from robusteval.attacks.fused import FusedPredict
+from robusteval.attacks.cache import LogitsCache
+from robusteval.attacks.fused import FusedPredict, GradientOf
+from robusteval.attacks.gradients import WordGradient
 from robusteval.attacks.runner import attack_examples
 from robusteval.errors import UserError
 from robusteval.evaluation.finite import NotFinite
@@ -189,6 +191,39 @@ def test_a_loss_that_overflows_around_the_weights_is_marked() -> None:
     found = evaluate(model, "flatness:directions=2:points=3:radius=1e21:power_iterations=0").measurements[0]
     assert np.isfinite(found.metrics["loss"]) and np.isnan(found.metrics["sharpness"])
     assert any("the loss is not finite at" in note.text for note in found.notes)
+
+
+def test_a_cache_of_older_versions_answers_with_numbers_only(tmp_path: Path) -> None:
+    with LogitsCache(tmp_path / "logits.sqlite", "model") as cache:
+        cache.put([("a",), ("b",)], np.float32([[np.nan, 0], [1, 0]]))
+        assert list(cache.get([("a",), ("b",)], 2)) == [("b",)]
+
+
+def test_a_gradient_that_is_none_is_an_error_of_its_example() -> None:
+    def predict(texts: Any) -> np.ndarray[Any, Any]:
+        return np.zeros((len(texts), 2), np.float32)
+
+    predict.gradient = lambda text: WordGradient((1,), ("a",), np.float32([[np.inf]]))  # type: ignore[attr-defined]
+    (answer,) = FusedPredict(predict, 2)([GradientOf(("a",))])
+    assert isinstance(answer, ValueError)
+
+
+@pytest.mark.parametrize("attacks", ["", "deepwordbug"])
+def test_a_run_fails_with_the_sentence_and_the_others_go_on(
+    attacks: str, tmp_path: Path, invoke: Callable[..., Done]
+) -> None:
+    broken(WORD).save_pretrained(tmp_path / "model")
+    tiny.tokenizer().save_pretrained(tmp_path / "model")
+    ROWS[~ROWS.index.isin(WITH)].to_csv(tmp_path / "train.csv", index=False)
+    ROWS.to_csv(tmp_path / "dev.csv", index=False)
+    done = invoke(
+        "train-and-attack", "--model", str(tmp_path / "model"), "--train-file", str(tmp_path / "train.csv"),
+        "--dev-file", str(tmp_path / "dev.csv"), "--text-columns", "text", "--max-steps", "1", "--max-length", "32",
+        "--learning-rate", "1e-9", "--methods", "vanilla", "--seeds", "1", "--suites", "classes", "--attacks", attacks,
+        "--attack-examples", "2", "--device", "cpu", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert done.returncode != 0 and SOME in done.stdout + done.stderr, done
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("select", ["last", "best"])

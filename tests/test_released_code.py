@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+import transformers
 from torch import nn
 
 import robusteval
@@ -23,6 +24,7 @@ from robusteval.methods.base import Context, TrainingData, task_loss
 from robusteval.methods.compose import attach, build_method
 from robusteval.methods.match import composite
 from robusteval.methods.smart import divergence
+from robusteval.models import load_model
 from robusteval.optimization import make_optimizer, parameter_groups
 from robusteval.tasks.base import Task
 
@@ -105,6 +107,31 @@ def test_the_dropout_of_a_method_holds_for_a_model_in_memory(
     assert seen == {expected}, "while it was trained"
     assert set(rates(model).values()) == {expected}
     assert f"dropout: set to {expected:g} in 10 modules" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "t5", "bart"])
+def test_dropout_of_other_architectures_is_set_as_well(kind: str, tmp_path: Path) -> None:
+    small = {"vocab_size": len(tiny.WORDS), "pad_token_id": 0, "num_labels": 2}
+    config = {
+        "gpt2": lambda: transformers.GPT2Config(**small, n_embd=16, n_layer=1, n_head=2, n_positions=64),
+        "t5": lambda: transformers.T5Config(
+            **small, d_model=16, d_ff=16, d_kv=8, num_layers=1, num_heads=2, eos_token_id=3, decoder_start_token_id=0
+        ),
+        "bart": lambda: transformers.BartConfig(
+            **small, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+            decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, eos_token_id=3, bos_token_id=2,
+            decoder_start_token_id=3, max_position_embeddings=64,
+        ),
+    }[kind]()  # fmt: skip
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    model.save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    batch = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 9, 6, 3]])
+    for rate in (0.5, 0.0):
+        loaded = load_model(str(tmp_path), labels=("bad", "good"), seed=0, dropout=rate).model.train()
+        assert set(rates(loaded).values()) == {rate}
+        first, second = (loaded(input_ids=batch).logits for _ in range(2))
+        assert torch.equal(first, second) == (rate == 0)
 
 
 def test_mixout_drops_before_the_head_alone() -> None:

@@ -176,7 +176,9 @@ class Flatness(Suite[FlatnessSettings]):
             notes.append(Note(f"the loss is not finite at {overflowed} of {len(frame)} points: try a smaller radius"))
         if found is not None:
             metrics["top_eigenvalue"] = found.value
-            if not found.change <= settings.tolerance:
+            if not math.isfinite(found.value):
+                notes.append(Note("the eigenvalue is not finite"))
+            elif not found.change <= settings.tolerance:
                 moved = f"moved by {found.change:.1%} in the last of {settings.power_iterations} steps"
                 notes.append(Note(f"the eigenvalue {moved}"))
         yield Measurement(

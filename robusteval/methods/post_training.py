@@ -96,6 +96,11 @@ class PostTraining(Method[PostTrainingSettings]):
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(derive(self.context.seed, self.name, "dropout"))
             first, last = self._train(model, head, given, data, steps)
+        if not math.isfinite(last):
+            raise UserError(
+                f"post-training:rate: the loss on masked tokens is {last} after {steps} steps at "
+                f"{self.settings.rate:g}; try a lower rate"
+            )
         self.notices.append(f"post-training: {steps} steps on masked tokens, loss {first:.3f} to {last:.3f}")
 
     def _train(self, model: Any, head: Any, given: _Given, data: TrainingData, steps: int) -> tuple[float, float]:

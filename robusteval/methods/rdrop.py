@@ -50,11 +50,12 @@ def r_drop_loss(
 class RDropSettings:
     """Defaults are the paper's formula.
 
-    alpha: weight of the divergence (the code multiplies the averaged KL by 0.5 for BERT, 0.7 for RoBERTa).
+    alpha: weight of the divergence (released code: 0.5 for BERT, 0.7 for RoBERTa, both with kl_reduction "sum").
     ce_scale: 0.5 is the released README's form, with the step size of vanilla.
-    ce_passes: "first" takes the task loss of one pass only; with ce_scale 0.5 and alpha 0.7 (0.8 for scores) it is the
-        released code for RoBERTa.
-    kl_reduction: "sum" over the batch, while the task loss stays a mean (README); alpha is then B times as strong.
+    ce_passes: "first" takes the task loss of one pass only; with ce_scale 0.5, alpha 0.7 and kl_reduction "sum" (for
+        scores alpha 0.8 and "mean") it is the released code for RoBERTa.
+    kl_reduction: "sum" over the batch, while the task loss stays a mean (released code); alpha is then B times as
+        strong.
     """
 
     alpha: float = 1.0
