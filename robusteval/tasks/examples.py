@@ -117,7 +117,8 @@ def _texts(column: pd.Series[Any], separator: str, where: str) -> tuple[str, ...
 
 def _scores(column: pd.Series[Any], task: Task, where: str) -> npt.NDArray[np.float32]:
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(numbers))
+    with np.errstate(over="ignore"):  # what single precision cannot hold is no finite score either
+        bad = np.flatnonzero(~np.isfinite(numbers.astype(np.float32)))
     if len(bad):
         cells = column.tolist()
         first = ", ".join(f"row {column.index[row]} holds {cells[row]!r}" for row in bad[:5])

@@ -109,9 +109,13 @@ def file_classes(
         )
     if len(rows) < 2:
         raise UserError(f"{where} holds {len(rows)} distinct label; two are needed")
+    names = tuple(labels) or tuple(sorted(rows, key=label_order))
+    for value, target in values.items():
+        if target not in names:
+            raise unknown_name(f"label_map: {value}", target, names)
     unused = [value for value in label_map if value not in counts]
     notices += [f"no training row has the label {value!r} of --label-map" for value in unused]
-    return Naming(tuple(labels) or tuple(sorted(rows, key=label_order)), values, notices=tuple(notices))
+    return Naming(names, values, notices=tuple(notices))
 
 
 def label_order(label: str) -> tuple[bool, int, str]:
