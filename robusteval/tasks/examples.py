@@ -161,7 +161,7 @@ def _classes(
             close = [] if numbers else nearest(name or "", task.labels, 1)
             hint = f"did you mean {close[0]!r}?" if close else valid
             remedy = f" --label-map '{written(name or '')}={written(close[0])}' says so" if own and close else ""
-            raise UserError(f"{where}: row {row} holds the label {value!r}; {hint}{remedy}")
+            raise UserError(f"{where}: row {row} holds the label {shown(value)}; {hint}{remedy}")
     return np.asarray([index_of[name] for name in spelled], np.int64)
 
 

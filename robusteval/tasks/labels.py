@@ -111,9 +111,9 @@ def label_names(cells: Sequence[Any], *, as_written: bool) -> list[str | None]:
 
 
 def _integer(text: Any) -> Any:
-    """ "1.0" as "1"; "01" is another name."""
+    """ "1.0" as "1", and "-0" as "0"; "01" is another name."""
     found = _INTEGER.fullmatch(text) if isinstance(text, str) else None
-    return found[1] if found else text
+    return str(int(found[1])) if found else text
 
 
 def spellings(name: str) -> tuple[str, ...]:

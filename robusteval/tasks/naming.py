@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from robusteval.config import check_distinct
 from robusteval.errors import UserError, nearest, unknown_name
 from robusteval.grammar import cut, cut_once, name, written
-from robusteval.tasks.labels import check_distinct_names, joined_labels
+from robusteval.tasks.labels import check_distinct_names, joined_labels, shown
 
 # as many names stand in an error
 SHOWN = 8
@@ -99,7 +99,7 @@ def file_classes(
     if labels:
         for value in rows:
             if value not in labels:
-                raise unknown_name(f"{where}: label", value, labels)
+                raise unknown_name(f"{where}: --labels", value, labels)
     check_distinct_names(rows, {*labels, *(key for key, name in values.items() if key == name)}, where)
     several = None if labels else joined_labels(set(rows))
     if several:
@@ -216,12 +216,12 @@ def _positions(values: Sequence[str], outputs: Sequence[str], unnamed: bool, whe
 
 
 def _unknown(value: str, called: str, outputs: Sequence[str], where: str) -> UserError:
-    shown = f"{value!r}" if called == value else f"{value!r} ({called})"
+    what = shown(value) if called == value else f"{shown(value)} ({called})"
     close = nearest(called, outputs, 1)
     target = close[0] if close else outputs[0]
     told = f"{', '.join(outputs[:SHOWN])}{', ...' if len(outputs) > SHOWN else ''}"
     return UserError(
-        f"{where}: the label {shown} is none of the model's ({told}); say which it means with --label-map, as in "
+        f"{where}: the label {what} is none of the model's ({told}); say which it means with --label-map, as in "
         f"--label-map {written(value)}={written(target)}"
     )
 
