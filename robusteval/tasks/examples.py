@@ -148,21 +148,21 @@ def _classes(
         # a declared task knows its classes whatever their capitals
         folded = Counter(name.lower() for name in index_of)
         index_of |= {name.lower(): index for name, index in index_of.items() if folded[name.lower()] == 1}
-    spelled = [_spelled(name or "", index_of, fold=not own) for name in names]
-    numbers = not own and not any(spelled)
+    spelled = {name: _spelled(name or "", index_of, fold=not own) for name in set(names)}
+    numbers = not own and not any(spelled.values())
     if numbers:
         index_of = {str(index): index for index in range(task.num_labels)}
         valid = f"valid: 0 to {task.num_labels - 1} ({', '.join(task.labels)})"
-        spelled = [_spelled(name or "", index_of) for name in names]
+        spelled = {name: _spelled(name or "", index_of) for name in spelled}
     else:
         valid = f"valid: {', '.join(repr(name) for name in task.labels[:20])}"
-    for row, value, name, found in zip(rows, cells, names, spelled, strict=True):
-        if not found:
+    for row, value, name in zip(rows, cells, names, strict=True):
+        if not spelled[name]:
             close = [] if numbers else nearest(name or "", task.labels, 1)
             hint = f"did you mean {close[0]!r}?" if close else valid
             remedy = f" --label-map '{written(name or '')}={written(close[0])}' says so" if own and close else ""
             raise UserError(f"{where}: row {row} holds the label {shown(value)}; {hint}{remedy}")
-    return np.asarray([index_of[name] for name in spelled], np.int64)
+    return np.asarray([index_of[spelled[name]] for name in names], np.int64)
 
 
 def _spelled(name: str, known: Mapping[str, int], *, fold: bool = False) -> str:

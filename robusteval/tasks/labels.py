@@ -37,7 +37,12 @@ def label_cells(column: pd.Series[Any], where: str, names: Sequence[str] = ()) -
     Raises UserError for a cell that holds several labels or what cannot be one (bytes, a mapping).
     """
     cells = [plain(value) for value in column.tolist()]
+    plain_texts: set[str] = set()  # of few classes there are many rows
     for row, value in zip(column.index, cells, strict=True):
+        if isinstance(value, str):
+            if value in plain_texts:
+                continue
+            plain_texts.add(value)
         if _several(value):
             raise UserError(
                 f"{where}: row {row} holds several labels, {shown(value)}, which is not supported; a row has one class"
@@ -102,11 +107,14 @@ def label_names(cells: Sequence[Any], *, as_written: bool) -> list[str | None]:
     as_written: the cells are the text of a file, in which a column of numbers or of true and false is meant as such.
     """
     if as_written:
-        filled = [text for text in cells if text is not None and text.strip() not in ("", "-")]
+        distinct = set(cells)
+        filled = [text for text in distinct if text is not None and text.strip() not in ("", "-")]
         if filled and all(text.lower() in ("true", "false") for text in filled):
-            cells = [text.capitalize() if text and text.isalpha() else text for text in cells]
+            meant = {text: text.capitalize() if text and text.isalpha() else text for text in distinct}
+            cells = [meant[text] for text in cells]
         elif filled and all(_NUMBER.fullmatch(text) for text in filled):
-            cells = [_integer(text) for text in cells]
+            meant = {text: _integer(text) for text in distinct}
+            cells = [meant[text] for text in cells]
     return [None if value is None or value == "" else label_name(value) for value in cells]
 
 
@@ -206,15 +214,17 @@ def distribution(examples: Examples, task: Task) -> str:
         low, high = (f"{value:g}" for value in (examples.labels.min(), examples.labels.max()))
         return f"scores {low} to {high}, mean {float(examples.labels.mean()):.3g}"
     counts = np.bincount(examples.labels.astype(np.int64), minlength=task.num_labels).tolist()
-    rows = dict(zip(task.labels, counts, strict=True))
-    most = max(rows, key=lambda name: rows[name])
-    if len(rows) <= SHOWN:
-        each = ", ".join(f"{name} ({count})" for name, count in rows.items())
-    else:
-        largest = sorted(rows, key=lambda name: -rows[name])[: SHOWN - 2]
-        each = ", ".join(f"{name} ({rows[name]})" for name in largest)
-        each += f", {len(rows) - len(largest)} others ({min(counts)} to {sorted(counts)[-len(largest) - 1]} each)"
-    return f"{each}; majority {most}, {100 * rows[most] / len(examples):.1f} %"
+    order = sorted(range(len(counts)), key=lambda index: -counts[index])
+    told = order[: SHOWN - 2] if len(counts) > SHOWN else sorted(order)
+    each = ", ".join(f"{_cut(task.labels[index])} ({counts[index]})" for index in told)
+    rest = [counts[index] for index in order[len(told) :]]
+    if rest:
+        each += f", {len(rest)} others ({min(rest)} to {max(rest)} each)"
+    return f"{each}; majority {_cut(task.labels[order[0]])}, {100 * counts[order[0]] / len(examples):.1f} %"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 40 else name[:37] + "..."
 
 
 def rare_classes(train: Examples, task: Task) -> tuple[str, ...]:
