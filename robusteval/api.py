@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.store import RunFolder, check_evaluation
 from robusteval.experiments.testing import run_tests
+from robusteval.files import locked
 from robusteval.hashes import checkpoint_sha256, memory_sha256
 from robusteval.heads import match_labels, name_labels, order_head
 from robusteval.methods import METHODS
@@ -145,20 +147,22 @@ def train(
         primary = rows.task.primary
         return score([primary], rows.dev.labels, subject.clean, regression=rows.task.regression)[primary]
 
-    result = fit(
-        loaded,
-        encoded,
-        config,
-        built,
-        seed=seed,
-        device=pick_device(device),
-        folder=Path(out) if out is not None else None,
-        dev_score=dev_score if config.select == "best" else None,
-        quiet=quiet,
-    )
-    if out is not None:
-        # finished: the next training in this folder is another one
-        (Path(out) / "state.safetensors").unlink(missing_ok=True)
+    folder = Path(out) if out is not None else None
+    with locked(folder) if folder is not None else nullcontext():
+        result = fit(
+            loaded,
+            encoded,
+            config,
+            built,
+            seed=seed,
+            device=pick_device(device),
+            folder=folder,
+            dev_score=dev_score if config.select == "best" else None,
+            quiet=quiet,
+        )
+        if folder is not None:
+            # finished: the next training in this folder is another one
+            (folder / "state.safetensors").unlink(missing_ok=True)
     return Trained(loaded.model, loaded.tokenizer, rows.task, result, dict(built.modules), built.facts())
 
 

@@ -258,14 +258,17 @@ def transfer(
         quiet_libraries()
         from robusteval.evaluation.transfer import caption, grids, over_seeds, write_transfer
         from robusteval.experiments.transfer import transfer as tried
+        from robusteval.files import check_place, locked
 
     console = Screen()
+    check_place(experiment / "report", folder=True, field="experiment")
     frame = tried(experiment, device)
-    write_transfer(frame, experiment / "report")
     for grid in grids(over_seeds(frame)):
         table = Table(*map(escape, grid.header), title=escape(grid.title), title_justify="left")
         for row in grid.rows:
             table.add_row(*map(escape, row))
         console.print(table)
     console.print(caption(frame), markup=False, soft_wrap=True)
+    with locked(experiment, "report", wait=True):
+        write_transfer(frame, experiment / "report")
     console.print(f"transfer.md, transfer.csv in {experiment / 'report'}", markup=False, soft_wrap=True)
