@@ -10,7 +10,6 @@ import typer
 from rich.markup import escape
 
 from robusteval.errors import UserError
-from robusteval.files import check_place
 from robusteval.grammar import listed, pieces
 from robusteval.terminal import Screen
 
