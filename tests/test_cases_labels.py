@@ -64,13 +64,18 @@ FILES: list[tuple[str, list[Any], dict[str, Any], tuple[str, ...] | str]] = [
         "jsonl",
         ["entailment", "-", "neutral"],
         {},
-        r"row 1 has no label \(-\); 4 of 12 rows have none; --drop-unlabelled",
+        r"row 1 has no label \(-\); 4 of 12 rows have none .also 4, 7, 10.; --drop-unlabelled",
     ),
     ("jsonl", ["entailment", "-", "neutral"], {"drop_unlabelled": True}, ("entailment", "neutral")),
     ("jsonl", [0, 1, 2, -1], {}, r"row 3 has no label \(-1\); 3 of 12 rows"),
     ("jsonl", [0, 1, 2, -1], {"drop_unlabelled": True}, ("0", "1", "2")),
     ("csv", ["0", "1", "2", "-1"], {"drop_unlabelled": True}, ("0", "1", "2")),
-    ("csv", ["a", "b", ""], {}, r"row 2 has no label; 4 of 12 rows have none; --drop-unlabelled leaves such rows out$"),
+    (
+        "csv",
+        ["a", "b", ""],
+        {},
+        r"row 2 has no label; 4 of 12 rows have none .also 5, 8, 11.; --drop-unlabelled leaves such rows out$",
+    ),
     ("csv", ["a", "b", ""], {"drop_unlabelled": True}, ("a", "b")),
     ("csv", ["a", "b", "   "], {}, "row 2 has no label"),
     ("jsonl", ["a", "b", None], {}, "row 2 has no label"),
@@ -163,9 +168,9 @@ DEVS: list[tuple[list[Any], list[Any], str, str, list[str] | str]] = [
         ["Pos", "neg"],
         "csv",
         "csv",
-        "row 0 holds the label 'Pos'; did you mean 'pos'? --label-map 'Pos=pos'",
+        "(6 such rows in all); did you mean 'pos'? --label-map 'Pos=pos'",
     ),
-    (["01", "02"], ["1", "2"], "csv", "csv", "row 0 holds the label '1'; did you mean '01'"),
+    (["01", "02"], ["1", "2"], "csv", "csv", "row 4 holds the label '1' (12 such rows in all); did you mean '01'"),
     (["pos", "neg"], ["pos", "neg", "neutral"], "csv", "csv", "row 2 holds the label 'neutral'"),
     ([0, 1], [0, 1, -1], "jsonl", "jsonl", "row 2 has no label (-1)"),
     (["pos", "neg"], [["pos"], ["neg"]], "csv", "jsonl", "row 0 holds several labels"),
@@ -317,6 +322,22 @@ def test_a_declared_tasks_file_with_names_in_another_order(tmp_path: Path) -> No
     assert "sst2 train: labels by the names that the data gives them: 0 = positive, 1 = negative" in data.notices
 
 
+def test_a_label_map_beside_the_integers_of_a_declared_task(tmp_path: Path) -> None:
+    folder = tmp_path / "glue" / "rte"
+    folder.mkdir(parents=True)
+    for split in ("train", "validation"):
+        rows = {"sentence1": [f"{split} {row}" for row in range(4)], "sentence2": ["b"] * 4, "label": [0, 1, 2, 0]}
+        pd.DataFrame(rows).to_parquet(folder / f"{split}.parquet")
+    with pytest.raises(UserError, match="row 2 holds the label 2; valid: 0 to 1"):
+        load_task("rte", DataConfig(data_dir=str(tmp_path)))
+    data = load_task("rte", DataConfig(data_dir=str(tmp_path), label_map=("2=not_entailment",)))
+    assert data.train.labels.tolist() == [0, 1, 1, 0]
+    with pytest.raises(UserError, match="label_map: 2: unknown name 'neutral'"):
+        load_task("rte", DataConfig(data_dir=str(tmp_path), label_map=("2=neutral",)))
+    with pytest.raises(UserError, match="labels: 'rte' names its classes itself"):
+        load_task("rte", DataConfig(data_dir=str(tmp_path), labels=("a", "b")))
+
+
 @pytest.mark.parametrize(
     ("method", "told"),
     [
@@ -434,7 +455,7 @@ def test_case_03_rows_without_gold(
 ) -> None:
     given = ("03", cases, case_models, invoke, monkeypatch)
     for done in run_case(*given, tmp_path / "refused"):
-        assert done.refused and "5 of 20 rows have none; --drop-unlabelled" in done.stderr
+        assert done.refused and "5 of 20 rows have none (also " in done.stderr
     for done in run_case(*given, tmp_path / "dropped", "--drop-unlabelled"):
         assert done.returncode == 0, done.stderr
         assert "no gold label (-" in done.stdout and re.search(r"clean +accuracy +15 ", done.stdout)

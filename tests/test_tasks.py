@@ -97,7 +97,7 @@ def test_labels_of_a_users_file() -> None:
     [
         # a number that is no class of the user's own data is never taken for an index
         ([1, 2], [0, 1], "row 0 holds the label 0; valid: '1', '2'"),
-        (["good", "bad"], [0, 1], "row 0 holds the label 0; valid: 'bad', 'good'"),
+        (["good", "bad"], [0, 1], "row 1 holds the label 1 (2 such rows in all); valid: 'bad', 'good'"),
         # the row at fault is named, not the first one
         (["good", "bad"], ["good", "goood"], "row 1 holds the label 'goood'; did you mean 'good'"),
         (["good", "bad"], ["good", " bad"], "row 1 holds the label ' bad'; did you mean 'bad'"),

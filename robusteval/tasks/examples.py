@@ -149,19 +149,23 @@ def _classes(
         folded = Counter(name.lower() for name in index_of)
         index_of |= {name.lower(): index for name, index in index_of.items() if folded[name.lower()] == 1}
     spelled = {name: _spelled(name or "", index_of, fold=not own) for name in set(names)}
-    numbers = not own and not any(spelled.values())
+    numbers = not own and not any(spelled[name] for name in spelled if name not in task.values)
     if numbers:
         index_of = {str(index): index for index in range(task.num_labels)}
+        index_of |= {value: task.labels.index(name) for value, name in task.values.items()}
         valid = f"valid: 0 to {task.num_labels - 1} ({', '.join(task.labels)})"
         spelled = {name: _spelled(name or "", index_of) for name in spelled}
     else:
         valid = f"valid: {', '.join(repr(name) for name in task.labels[:20])}"
-    for row, value, name in zip(rows, cells, names, strict=True):
-        if not spelled[name]:
-            close = [] if numbers else nearest(name or "", task.labels, 1)
-            hint = f"did you mean {close[0]!r}?" if close else valid
-            remedy = f" --label-map '{written(name or '')}={written(close[0])}' says so" if own and close else ""
-            raise UserError(f"{where}: row {row} holds the label {shown(value)}; {hint}{remedy}")
+    bad = [place for place, name in enumerate(names) if not spelled[name]]
+    if bad:
+        name = names[bad[0]] or ""
+        close = [] if numbers else nearest(name, task.labels, 1)
+        hint = f"did you mean {close[0]!r}?" if close else valid
+        remedy = f" --label-map '{written(name)}={written(close[0])}' says so" if own and close else ""
+        first = ", ".join(f"row {rows[place]} holds the label {shown(cells[place])}" for place in bad[:5])
+        more = f" ({len(bad)} such rows in all)" if len(bad) > 1 else ""
+        raise UserError(f"{where}: {first}{more}; {hint}{remedy}")
     return np.asarray([index_of[spelled[name]] for name in names], np.int64)
 
 

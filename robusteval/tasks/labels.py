@@ -163,9 +163,11 @@ def check_labelled(
     if missing.any():
         first = int(np.flatnonzero(missing)[0])
         mark = f" ({names[first]})" if names[first] else ""
+        others = ", ".join(str(rows[row]) for row in np.flatnonzero(missing)[1:5])
+        also = f" (also {others})" if others else ""
         raise UserError(
-            f"{where}: row {rows[first]} has no label{mark}; {int(missing.sum())} of {len(missing)} rows have none; "
-            f"--drop-unlabelled leaves such rows out" + (f"; {keep}" if mark and keep else "")
+            f"{where}: row {rows[first]} has no label{mark}; {missing.sum()} of {len(missing)} rows have none{also}"
+            f"; --drop-unlabelled leaves such rows out" + (f"; {keep}" if mark and keep else "")
         )
 
 
