@@ -192,10 +192,10 @@ def test_what_the_trained_layer_scores_highest_is_dropped_first(tmp_path: Path) 
     dropped: list[np.ndarray] = []
     forward = tested.predictor.stream
 
-    def stream(sets: Any) -> Any:
+    def stream(sets: Any, *names: Any) -> Any:
         for each in sets:
             dropped.append(each.ids)
-            yield from forward([each])
+            yield from forward([each], *names)
 
     tested.predictor.stream = stream  # type: ignore[method-assign]
     run(tested, orders="confidence")
