@@ -46,6 +46,7 @@ from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method, measured_plain
 from robusteval.models import LoadedModel, check_max_length, checkpoint_labels, load_model
 from robusteval.saving import kept_modules, save_checkpoint
+from robusteval.tasks.arrow import dataset_frame
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.labels import distribution
@@ -368,7 +369,7 @@ def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_d
 
 def _examples(dataset: Any, task: Task, split: str) -> Examples:
     """A datasets.Dataset (or a pandas DataFrame) as checked examples."""
-    frame = dataset.to_pandas() if hasattr(dataset, "to_pandas") else dataset
+    frame = dataset_frame(dataset) if hasattr(dataset, "to_pandas") else dataset
     # datasets.ClassLabel
     features = getattr(dataset, "features", None) or {}
     named = {name: each.names for name, each in features.items() if hasattr(each, "names")}

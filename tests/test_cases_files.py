@@ -116,6 +116,8 @@ READ: list[tuple[str, bytes | str, dict[str, Any], dict[str, list[Any]], str]] =
     ("a.csv", "a;b,c;d\n1;2,3;4\n", {"delimiter": "semicolon"}, {"a": ["1"], "b,c": ["2,3"], "d": ["4"]}, ""),
     ("a.txt", "text^label\nx^1\n", {"delimiter": "^"}, {"text": ["x"], "label": ["1"]}, ""),
     ("a.tsv", "text\tlabel\nx\t1\n", {"delimiter": "\\t"}, {"text": ["x"], "label": ["1"]}, ""),
+    ("a.csv", "sep=;\r\n" + 'text;label\r\n"x, y";1\r\n', {}, {"text": ["x, y"], "label": ["1"]}, ""),
+    ("a.csv", FRENCH, {"encoding": "cp1252"}, {"text": ["cafÃ© crÃ¨me"], "label": ["1"]}, "its bytes are UTF-8 too"),
     # quotes by hand
     ("a.csv", "text,label\n'x, y',1\n", {"quote": "single"}, {"text": ["x, y"], "label": ["1"]}, ""),
     ("a.tsv", 'text\tlabel\n"x"\t1\n', {"quote": "none"}, {"text": ['"x"'], "label": ["1"]}, ""),
@@ -183,6 +185,7 @@ REFUSED: list[tuple[str, bytes | str, dict[str, Any], str]] = [
     ("a.tsv", 't\ty\n" a\t1\n', {"quote": "double"}, "is never closed; mend it there, or say --quote none"),
     ("a.txt", "a,b;c\n1,2;3\n", {}, "can be separated by commas and by semicolons: say which with --delimiter"),
     ("a.csv", "t,y\rab,1\rc\nd,0\r", {}, "lines end in carriage returns, and cells hold line feeds"),
+    ("a.csv", "t,y\na,1\nt,y\nb,0\n", {}, "rows that repeat the header: 1 of them (row 1); take them out"),
     ("a.csv", "", {}, "is empty"),
     ("a.csv", "\n\n", {}, "is empty"),
     ("a.jsonl", "", {}, "is empty"),
@@ -389,6 +392,7 @@ FOLDERS: list[tuple[Task, dict[str, str], str, str]] = [
     (SINGLE, {"single/data/train-00000-of-00001.parquet": "ab"}, "train", "ab"),
     (PAIR, {"some/pair/train.csv": "ab"}, "train", "ab"),
     (PAIR, {"some/pair/train-00000-of-00001.parquet": "ab"}, "train-00000-of-00001", "ab"),
+    (PAIR, {"some/pair/train-00001-of-00002.parquet": "ab"}, "train-00001-of-00002", "ab"),
     (PAIR, {"some/pair/train-00000-of-00001.parquet": "ab"}, "dev", "has no split 'dev'; it has train"),
     (PAIR, {"some/pair/train-00000-of-00003.parquet": "ab"}, "train",
      "lacks train-00001-of-00003.parquet, train-00002-of-00003.parquet"),
@@ -413,6 +417,7 @@ def test_splits_of_a_folder(task: Task, files: dict[str, str], split: str, expec
         rows = load_split(task, split, config)
         assert rows.texts == (tuple(expected),) and rows.ids == tuple(map(str, range(len(expected))))
         assert rows.source["files"] == ", ".join(sorted(files))
+        assert ("is one of 2 shards" in rows.source.get("read", "")) == (split == "train-00001-of-00002")
         return
     with pytest.raises(UserError) as error:
         load_split(task, split, config)

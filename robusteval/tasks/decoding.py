@@ -28,9 +28,11 @@ def decode(data: bytes, encoding: str | None, where: str) -> tuple[str, list[str
     """
     if encoding is not None:
         try:
-            return data.decode(encoding).removeprefix("\ufeff"), []
+            text = data.decode(encoding).removeprefix("\ufeff")
         except UnicodeError as error:
             raise UserError(f"{where} is not {encoding}: {_first_bad(data, error)}; name another --encoding") from error
+        other = not data.isascii() and _is_utf8(data) and text != data.decode("utf-8-sig")
+        return text, [f"read as {encoding}, though its bytes are UTF-8 too (--encoding)"] if other else []
     for mark, name in MARKS:
         if data.startswith(mark):
             try:
@@ -103,9 +105,9 @@ def _foreign(data: bytes) -> Iterator[tuple[int, bytes]]:
     return ((number, line) for number, line in enumerate(data.split(b"\n"), 1) if not line.isascii())
 
 
-def _is_utf8(line: bytes) -> bool:
+def _is_utf8(data: bytes) -> bool:
     try:
-        line.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True

@@ -8,6 +8,7 @@ header. The rule by which one of two that hold is taken stands in docs/tasks.md;
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 import sys
@@ -99,6 +100,10 @@ def read_delimited(
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError(f"{where}: line {line} holds a NUL, which no text has; name its encoding (--encoding utf-16)")
+    # Excel's way to name the separator; an empty line in its place keeps the numbers of the others
+    said = re.match(r"sep=([^\r\n])(?=\r?\n)", text)
+    if said and dialect.delimiter is None:
+        text, dialect = text[said.end() :], dataclasses.replace(dialect, delimiter=said[1])
     lines = Lines.of(text)
     first = next((line for line in lines.plain() if line), "")
     if not first:
@@ -118,12 +123,25 @@ def read_delimited(
         ]
         often = ", ".join(repr(name) for name, count in twice.items() if count > 1 and name)
         decisions += [f"{often} names several columns: choose one by its place"] if often else []
-    if not dialect.header:
+    if dialect.header:
+        _check_joined(way, where)
+    else:
         start = " | ".join(cell if len(cell) < 30 else f"{cell[:27]}..." for cell in way.first)
         decisions.append(f"no header, the first row is {start}")
     columns = {name: lines.restore(cells) for name, cells in way.columns().items()}
     opened = _opens(lines.text, way.delimiter, way.quote or '"')
     return columns, way.quote if opened else None, decisions
+
+
+def _check_joined(way: Way, where: str) -> None:
+    """Raise UserError where rows repeat the header: files with a header each were joined."""
+    raw = way.first[: len(way.names)]
+    columns = list(way.columns().values())
+    again = [row for row, cell in enumerate(columns[0]) if cell == raw[0]]
+    again = [row for row in again if [column[row] for column in columns] == raw]
+    if again:
+        rows = faults(len(again), [f"row {row}" for row in again[:5]])
+        raise UserError(f"{where}: rows that repeat the header: {rows}; take them out where files were joined")
 
 
 def _by_separator(lines: Lines, first: str, usual: str, dialect: Dialect, where: str) -> tuple[Way, list[str]]:
@@ -193,11 +211,12 @@ def _unquoted(lines: Lines, delimiter: str, header: bool, where: str) -> Way:
     physical = lines.plain()
     while not physical[-1]:
         physical.pop()
+    begin = next(place for place, line in enumerate(physical) if line)
     filled = [line for line in physical if line]
     widths = [line.count(delimiter) + 1 for line in filled]
     way = Way(delimiter, "", filled[0].split(delimiter))
-    if len(filled) < len(physical):
-        way.told.append(f"blank lines left out: {len(physical) - len(filled)}")
+    if len(filled) < len(physical) - begin:
+        way.told.append(f"blank lines left out: {len(physical) - begin - len(filled)}")
     data = filled[1:] if header else filled
     if len(set(widths[header:])) == 1:
         way.cells = delimiter.join(data).split(delimiter)

@@ -65,6 +65,12 @@ def find_splits(task: Task, data_dir: Path) -> dict[str, list[Split]]:
     return {name: list(splits.values()) for name, splits in found.items()}
 
 
+def shard_of(split: str) -> str:
+    """A clause where what was asked for is one shard by name, and so only a part of its split."""
+    shard = _SHARD.fullmatch(split)
+    return f"{split} is one of {int(shard['total'])} shards" if shard and int(shard["total"]) > 1 else ""
+
+
 def split_files(splits: dict[str, list[Split]], split: str) -> list[Path]:
     """The files of a split, or the one file of that very name, in order; none where there is none.
 

@@ -16,7 +16,7 @@ from robusteval.errors import UserError, nearest
 from robusteval.tasks.arrow import DAMAGED, concatenated, dataset_frame, first_line
 from robusteval.tasks.base import Task
 from robusteval.tasks.files import read_table
-from robusteval.tasks.folders import find_splits, places, split_files
+from robusteval.tasks.folders import find_splits, places, shard_of, split_files
 from robusteval.tasks.table import Table
 
 Source = tuple[Table, dict[str, str]]
@@ -64,7 +64,8 @@ def from_folder(task: Task, split: str, data_dir: Path, dialect: Dialect, option
     tables = [read_table(path, "data_dir", dialect) for path in paths]
     files = [path.relative_to(data_dir).as_posix() for path in paths]
     frame = concatenated([table.frame for table in tables], files, "data_dir")
-    table = Table(frame, tuple(files), tuple(clause for each in tables for clause in each.decisions))
+    decisions = [clause for each in tables for clause in each.decisions]
+    table = Table(frame, tuple(files), tuple(filter(None, [shard_of(split), *decisions])))
     return table, {"origin": "folder", "split": split, **table.record}
 
 
