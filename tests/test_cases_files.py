@@ -129,6 +129,7 @@ READ: list[tuple[str, bytes | str, dict[str, Any], dict[str, list[Any]], str]] =
     # a cell more or fewer than the header
     ("a.csv", "t,y\na,1,,\nb,0,,\n", {}, {"t": ["a", "b"], "y": ["1", "0"]}, "lines end in 2 separator(s) more"),
     ("a.csv", "t,y,\na,1\nb,0\n", {}, {"t": ["a", "b"], "y": ["1", "0"]}, ""),
+    ("a.csv", "t,y,,\na,1\nb,0\n", {}, {"t": ["a", "b"], "y": ["1", "0"]}, ""),
     ("a.csv", "t,y,\na,1,\n", {}, {"t": ["a"], "y": ["1"], "": [""]}, ""),
     ("a.csv", '"t","y"\n"1","a","u"\n"2","b","v"\n', {}, {"t": ["a", "b"], "y": ["u", "v"]}, "row names in front"),
     ("a.tsv", "t\ty\n3\ta\tu\n7\tb\tv\n", {}, {"t": ["a", "b"], "y": ["u", "v"]}, "row names in front"),
