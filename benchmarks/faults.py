@@ -165,17 +165,17 @@ def full(place: Path, megabytes: int) -> bool:
     expected, good, seen = result(whole), True, set()
     with small_disk(place / "disk", megabytes) as disk:
         out = disk / "out"
-        pages = [0, 1, 2, 3, 4, 5, 7, 9, 12, 20, 30, 40, 50, 55, 60, 70, 80, 100, 120, 140, 160, 180, 200, 230]
-        for page in pages:
-            filler = fill(disk, 4096 * page)
-            code, _ = Command(place / "log", arguments(place, out, 1)).wait()
+        for name, pages, ready in moments(out):
+            filler = fill(disk, 4096 * pages) if ready is None else disk / "filler"
+            command = Command(place / "log", arguments(place, out, 1))
+            if ready is not None:
+                while not ready():
+                    time.sleep(0.001)
+                fill(disk, 0)
+            code, _ = command.wait()
             said = (place / "log").read_text()
             told = [line for line in said.splitlines() if line.startswith(("error:", "failed:"))]
             filler.unlink()
-            if code == 0 and not told:
-                print(f"{4 * page:4} KB free: enough")
-                shutil.rmtree(out)
-                break
             spot = told[0].replace(str(disk), "") if told else f"exit code {code}"
             seen.add(spot.partition("' cannot")[0].rpartition("/")[2])
             clear = code == 2 and "Traceback" not in said and all("MB are needed" in line for line in told)
@@ -183,12 +183,33 @@ def full(place: Path, megabytes: int) -> bool:
             same, left = again == 0 and result(out) == expected, left_behind(out)
             good &= clear and same and not left
             rows_are = "identical" if same else f"DIFFERENT (exit code {again})"
-            print(f"{4 * page:4} KB free: {spot}")
+            print(f"{name}: {spot}")
             after = f"with room again: rows {rows_are}, left behind {left or 'nothing'}"
             print(f"     {'one sentence' if clear else 'NOT CLEAR'}; {after}", flush=True)
             shutil.rmtree(out)
     print(f"{len(seen)} different places: {', '.join(sorted(seen))}")
     return good
+
+
+def moments(out: Path) -> Iterator[tuple[str, int, Callable[[], bool] | None]]:
+    """In words; the pages of 4 KB that are free from the start, or else when the last one is taken."""
+
+    def there(pattern: str, text: str = "", count: int = 1) -> Callable[[], bool]:
+        return lambda: sum(not text or text in path.read_text() for path in out.glob(pattern)) >= count
+
+    for pages in range(5):
+        yield f"{4 * pages} KB from the start", pages, None
+    yield "while it trains", 0, there("runs/*/train.jsonl")
+    yield "at its first state", 0, there("runs/*/state.safetensors")
+    yield "after training", 0, there("runs/*/model")
+    yield "in its first test", 0, there("runs/*/rows.jsonl", '"stage": "train"')
+    yield "in its second test", 0, there("runs/*/rows.jsonl", '"stage": "clean"')
+    yield "before the attack", 0, there("runs/*/rows.jsonl", '"stage": "mask"')
+    yield "in the attack", 0, there("runs/*/attacks/*.jsonl")
+    yield "after the first run", 0, there("runs/*/rows.jsonl", '"done": true')
+    yield "in the last attack", 0, there("runs/*/attacks/*.jsonl", '"row', 5)
+    yield "before the table", 0, there("runs/*/rows.jsonl", '"done": true', 5)
+    yield "in the table", 0, there("report/table.md")
 
 
 def main() -> None:
