@@ -131,7 +131,7 @@ def scalar(text: str, kind: str) -> Any:
         return text  # several names, which the setting itself takes apart
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
         raise UserError(f"{kind}: {text!r} is not a setting's value") from None
     if isinstance(value, bool) and text.lower() not in ("true", "false"):
         return text  # "no" is a word here

@@ -18,6 +18,7 @@ from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
 from robusteval.experiments.session import finished_runs, run_title
 from robusteval.experiments.store import RunFolder, check_evaluation, check_output
+from robusteval.experiments.transfer import transfer
 from robusteval.reading import LARGEST, read_lines
 
 Change = Callable[[Path], object]
@@ -160,6 +161,7 @@ DAMAGE: list[tuple[str, str, Change]] = [
         "rows.jsonl", "environment.json", "attacks/deepwordbug.jsonl",
     )],
     *[("analysis/calibration.parquet", kind, ANY_FILE[kind]) for kind in ("gone", "a bit flipped")],
+    *[(f"model/{name}", "a bit flipped", flipped) for name in ("model.safetensors", "config.json", "tokenizer.json")],
     ("rows.jsonl", "a value", row(value=0.987)),
     ("rows.jsonl", "a metric", row(metric="f1")),
     ("rows.jsonl", "a method", row(method="match")),
@@ -209,7 +211,9 @@ def test_damage_is_named_or_without_effect(
         # nothing was wrong with what counts: the numbers are those of the whole run
         assert timeless(runs.plan, out) == runs.rows
         assert failures == []
-        unread = state == "unfinished" or (name == "rows.jsonl" and kind in ("gone", "empty", "half"))
+        # what no number of a finished run depends on any more, and a run that was begun anew
+        unread = name.startswith("model/") or (name == "rows.jsonl" and kind in ("gone", "empty", "half"))
+        unread |= state == "unfinished" and not name.startswith("model/")
         assert unread, said
         return
     assert code == 2
@@ -264,6 +268,32 @@ def test_a_run_of_an_earlier_version_bears_no_seal_and_counts(runs: Runs, tmp_pa
     assert code == 0 and "no seal" not in said
     row(value=0.987)(path)
     assert done(runs.plan, out)[0] == 2
+
+
+RESULTS = [(kind, change) for name, kind, change in DAMAGE if name.startswith("attacks/") and kind != "half"]
+
+
+@pytest.mark.parametrize(("kind", "change"), RESULTS, ids=[kind for kind, _ in RESULTS])
+def test_results_of_an_attack_that_are_damaged_are_not_shown(
+    kind: str, change: Change, runs: Runs, tmp_path: Path, invoke: Any
+) -> None:
+    path = tmp_path / "lines.jsonl"
+    shutil.copy(runs.folder(runs.finished).path / "attacks" / "deepwordbug.jsonl", path)
+    assert invoke("transcript", str(path)).returncode == 0
+    change(path)
+    for arguments in (("transcript", str(path)), ("freeze", str(path), "--out", str(tmp_path / "set.parquet"))):
+        end = invoke(*arguments)
+        assert end.returncode == 2
+        assert end.stderr.startswith("error: ") and end.stderr.count("\n") == 1 and "lines.jsonl" in end.stderr
+    assert not (tmp_path / "set.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["model/model.safetensors", "attacks/deepwordbug.jsonl", "config.json", "rows.jsonl"])
+def test_nothing_damaged_is_transferred(name: str, runs: Runs, tmp_path: Path) -> None:
+    out = shutil.copytree(runs.finished, tmp_path / "out")
+    flipped(runs.folder(out).path / name)
+    with pytest.raises(UserError, match=f"{Path(name).name}: .*only this run is done anew"):
+        transfer(out, "cpu")
 
 
 # ---- the experiment's own file -----------------------------------------------------------------------------------
@@ -372,8 +402,23 @@ def test_something_else_in_the_place_of_a_part(name: str, runs: Runs, tmp_path: 
         check_output(tmp_path, runs.plan.spec)
 
 
-def test_the_evaluation_of_another_program_is_not_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (is_now(b'{"accuracy": 0.9}'), "is none of this program's"),
+        (is_now(b"[1]"), "is no object with fields"),
+        (is_now(b"accuracy 0.9"), "is not JSON"),
+        (is_now(b'{"x": ' + NESTED), "nests too deep"),
+        (is_now(LONG), "no such file is larger than 16 MB"),
+        (gone, "holds no evaluation"),
+        (folder_instead, "is a folder"),
+        (pipe_instead, "is no regular file"),
+        (link_to_itself, "leads back to itself"),
+    ],
+)
+def test_the_evaluation_of_another_program_is_not_replaced(change: Change, message: str, tmp_path: Path) -> None:
     (tmp_path / "predictions").mkdir()
-    (tmp_path / "evaluation.json").write_text('{"accuracy": 0.9}')
-    with pytest.raises(UserError, match="is none of this program's"):
+    (tmp_path / "evaluation.json").touch()
+    change(tmp_path / "evaluation.json")
+    with pytest.raises(UserError, match=message):
         check_evaluation(tmp_path)
