@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -322,7 +323,7 @@ def attack(
     if (workers != 1 or cache is not None) and not isinstance(model, str | Path):
         raise UserError("workers: processes and a cache need a checkpoint's folder, not a model in memory")
     predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
-    check_predictions(predictor, rows.dev, examples)
+    settings["check"] = functools.partial(check_predictions, predictor, rows.dev, examples)
     if workers != 1 or cache is not None:
         return attack_checkpoint(
             locate(str(model))[0], selected, rows.task.labels, recipe, workers=workers, max_length=max_length,

@@ -43,9 +43,9 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
     real = Predictor.encoded
 
-    def counting(self: Predictor, encoded: Any) -> Any:
+    def counting(self: Predictor, encoded: Any, *names: Any) -> Any:
         asked.append(len(encoded))
-        return real(self, encoded)
+        return real(self, encoded, *names)
 
     monkeypatch.setattr(Predictor, "encoded", counting)
     return asked

@@ -27,6 +27,7 @@ from robusteval.tasks.base import Examples
 # Examples between two returns of freed memory.
 RELEASE_EVERY = 10
 
+Check = Callable[[], None]
 Progress = Callable[[int, int, AttackLine], None]
 """(examples done, examples in all, the line just finished)."""
 
@@ -65,6 +66,7 @@ def attack_examples(
     sees: Sees | None = None,
     model: str = "",
     progress: Progress | None = None,
+    check: Check | None = None,
 ) -> AttackResult:
     """Attack the first `count` examples (all if None) with `recipe`, one line each, appended to `out`.
 
@@ -80,6 +82,7 @@ def attack_examples(
     cache: logits known from before are taken from it, new ones put there.
     sees: `wrapper.token_ids(tokenizer, max_length)` for a transformers model: texts of an example that have the
     same tokens then have exactly the same logits, whatever else is in their batches.
+    check: called once everything else is checked, before the first query, if there is one; what it raises is raised.
 
     An exception inside one example becomes its `error` line. UserError, before any query: an unknown recipe,
     a missing resource, a regression task, a label outside `labels`, an unknown column, a limit that is not
@@ -106,7 +109,7 @@ def attack_examples(
                 append(out, line)
             yield line
 
-    return carry_out(plan, written, out, progress, model)
+    return carry_out(plan, written, out, progress, model, check)
 
 
 def check_parallel(parallel: int) -> None:
@@ -121,6 +124,7 @@ def carry_out(
     out: Path | None,
     progress: Progress | None,
     model: str = "",
+    check: Check | None = None,
 ) -> AttackResult:
     """Have `attack` make the lines of `plan` on `model` that `out` does not hold; all lines, by position."""
     with claimed(out) if out is not None else nullcontext():
@@ -129,6 +133,8 @@ def carry_out(
         left = [target for target in plan.targets if target.id not in lines]
         resumed = done = len(plan.targets) - len(left)
         if left:
+            if check is not None:
+                check()
             with closing(attack(left)) as made:
                 for line in made:
                     lines[line["id"]] = line

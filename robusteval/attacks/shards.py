@@ -25,7 +25,7 @@ from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.fused import Predict
 from robusteval.attacks.lines import AttackLine, append
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
-from robusteval.attacks.runner import AttackResult, Progress, attack_targets, carry_out, check_parallel
+from robusteval.attacks.runner import AttackResult, Check, Progress, attack_targets, carry_out, check_parallel
 from robusteval.attacks.wrapper import Sees, token_ids
 from robusteval.catalogue import locate
 from robusteval.devices import pick_device
@@ -82,6 +82,7 @@ def attack_checkpoint(
     cache: Path | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
+    check: Check | None = None,
     **settings: Any,
 ) -> AttackResult:
     """Attack the fine-tuned classifier in `folder` with `workers` processes.
@@ -102,7 +103,7 @@ def attack_checkpoint(
     model = victim_name(sha256, labels, max_length, pick_device(device).type, precision)
     threads = threads or (max(1, (os.cpu_count() or 1) // workers) if workers > 1 else 0)
     load = functools.partial(checkpoint_victim, folder, tuple(labels), max_length, device, threads, precision)
-    return attack_in_workers(load, plan, workers, parallel, cache, out, progress, model)
+    return attack_in_workers(load, plan, workers, parallel, cache, out, progress, model, check)
 
 
 def attack_in_workers(
@@ -114,6 +115,7 @@ def attack_in_workers(
     out: Path | None = None,
     progress: Progress | None = None,
     model: str = "",
+    check: Check | None = None,
 ) -> AttackResult:
     """Carry out `plan` with `workers` processes, each attacking what `load` returns there; one means this one.
 
@@ -131,7 +133,7 @@ def attack_in_workers(
                 return share(targets)
             return _together(share, [targets[first::workers] for first in range(workers)], file)
 
-        return carry_out(plan, attack, out, progress, model)
+        return carry_out(plan, attack, out, progress, model, check)
 
 
 def _check_numbers(workers: int, parallel: int) -> None:

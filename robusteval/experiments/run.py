@@ -313,7 +313,6 @@ def _attack(
     predictor = Predictor(
         predictor.model, predictor.tokenizer, predictor.max_length, precision=precision, group=predictor.group
     )
-    check_predictions(predictor, data.dev, config.attack_examples)
     sha256 = checkpoint_sha256(folder.model)
     victim = victim_name(sha256, data.task.labels, predictor.max_length, device, precision, method)
     out = folder.path / "attacks" / f"{name}.jsonl"
@@ -344,6 +343,7 @@ def _attack(
             cache=known,
             sees=token_ids(predictor.tokenizer, predictor.max_length),
             model=victim,
+            check=functools.partial(check_predictions, predictor, data.dev, config.attack_examples),
             progress=lambda done, total, line: bar.reach(done, total, note(done, total, line)),
         )
     summary = result.summary
