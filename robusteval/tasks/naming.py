@@ -86,7 +86,7 @@ def file_classes(
         check_distinct("labels", labels)
         if numbered(counts, labels):
             values = by_position(counts, labels)
-            notices.append(_told(values))
+            notices.append(_told("as --labels names them", values))
     for value, targets in label_map.items():
         if len(targets) > 1:
             raise UserError(
@@ -150,14 +150,14 @@ def model_classes(
         outputs = tuple(labels)
     places = by_position(found, labels) if labels and numbered(found, outputs) else {}
     if places:
-        notices.append(_told(places))
+        notices.append(_told("as --labels names them", places))
     folded = _folded(outputs)
     stands = {value: _outputs(value, targets, folded, outputs) for value, targets in label_map.items()}
     open_values = [value for value in found if value not in stands and value not in places]
     guessed = {} if labels else _positions(open_values, outputs, unnamed, where)
     if guessed:
         why = "the model does not name its labels; " if unnamed else ""
-        notices.append(why + _told(guessed))
+        notices.append(why + _told("taken by position", guessed))
     for value in found:
         if value in stands:
             continue
@@ -176,8 +176,8 @@ def model_classes(
     return _grouped(stands, outputs, tuple(notices))
 
 
-def _told(places: Mapping[str, str]) -> str:
-    return "integer labels taken by position: " + ", ".join(f"{value} = {name}" for value, name in places.items())
+def _told(how: str, places: Mapping[str, str]) -> str:
+    return f"integer labels {how}: {', '.join(f'{value} = {called}' for value, called in places.items())}"
 
 
 def _folded(outputs: Sequence[str]) -> dict[str, str]:
