@@ -124,6 +124,7 @@ READ: list[tuple[str, bytes | str, dict[str, Any], dict[str, list[Any]], str]] =
     ("a.tsv", 'text\tlabel\n"x"\t1\ny\t0\n', {"quote": '"'}, {"text": ["x", "y"], "label": ["1", "0"]}, ""),
     ("a.tsv", 'text\tlabel\n"x"\t1\ny\t0\n', {}, {"text": ['"x"', "y"], "label": ["1", "0"]}, "letters, by rule"),
     ("a.csv", 'text,label\n"x",1\ny,0\n', {}, {"text": ["x", "y"], "label": ["1", "0"]}, "cells, by rule"),
+    ("a.csv", 'text|label\n"x"|1\ny|0\n', {}, {"text": ["x", "y"], "label": ["1", "0"]}, "as usual between bars"),
     ("a.tsv", '"text"\t"label"\n"x"\t"1"\n', {}, {"text": ["x"], "label": ["1"]}, "enclose cells"),
     ("a.csv", f'text,label\n"{"long " * 50000}",1\n', {}, {"text": ["long " * 50000], "label": ["1"]}, ""),
     # a cell more or fewer than the header
@@ -455,6 +456,11 @@ def test_a_damaged_test_set_is_no_missing_one(tmp_path: Path) -> None:
     pd.DataFrame({"text": ["a"], "label": [0]}).to_parquet(other)
     with pytest.raises(UserError, match="there is no column 'sentence'"):
         load_task("sst2", config)
+
+
+def test_how_files_are_read_is_no_option_of_rows_from_elsewhere() -> None:
+    with pytest.raises(UserError, match="encoding: --encoding says how a file is read, and 'demo-nli' comes from none"):
+        load_task("demo-nli", DataConfig(encoding="gbk"))
 
 
 @pytest.mark.parametrize(

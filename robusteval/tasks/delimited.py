@@ -140,7 +140,7 @@ def _better(letters: Way, quoted: Way, text: str, dialect: Dialect, where: str) 
     first, last = letters.column(0), letters.column(letters.width - 1)
     if one_to_one and all(a[:1] == b[-1:] == quote for a, b in zip(first, last, strict=True)):
         return quoted, "every line begins and ends with one"
-    if quoted.delimiter in ",;":
+    if quoted.delimiter != "\t":  # the one format that is defined without quotes
         return quoted, f"as usual between {named(quoted.delimiter)}"
     if same:
         doubled = ", though some are doubled, as pandas and spreadsheets do it" if quote + quote in text else ""

@@ -213,6 +213,9 @@ def resolve(name: str, config: DataConfig) -> Task:
 
 def load_split(task: Task, split: str, config: DataConfig, option: str = "") -> Examples:
     """One split of a registered task, from where the configuration says; option: see `from_folder`."""
+    if config.data_dir is None and config.dialect.decided and not config.tests:
+        given = next(iter(config.dialect.decided))
+        raise UserError(f"{given.lstrip('-')}: {given} says how a file is read, and {task.name!r} comes from none")
     if task.generator:
         table, source = generated(task, split, config.cue)
     elif config.data_dir is not None:
