@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import logging
@@ -30,7 +29,6 @@ from robusteval.config import (
     from_dict,
 )
 from robusteval.devices import pick_device
-from robusteval.dropout import set_dropout
 from robusteval.encoding import encode
 from robusteval.errors import UserError
 from robusteval.evaluation import default_suites
@@ -41,11 +39,10 @@ from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.store import RunFolder, check_evaluation
 from robusteval.experiments.testing import run_tests
 from robusteval.files import locked
-from robusteval.hashes import checkpoint_sha256, memory_sha256
-from robusteval.heads import match_labels, name_labels, order_head
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method, measured_plain
-from robusteval.models import LoadedModel, check_max_length, checkpoint_labels, load_model
+from robusteval.models import LoadedModel, checkpoint_labels
+from robusteval.opening import open_classifier, try_rows
 from robusteval.saving import kept_modules, save_checkpoint
 from robusteval.tasks.arrow import dataset_frame
 from robusteval.tasks.base import Examples, Task
@@ -118,6 +115,9 @@ def train(
     device: str = "auto",
     data: DataConfig | None = None,
     quiet: bool = False,
+    model_revision: str = "main",
+    trust_remote_code: bool = False,
+    notify: Notify | None = None,
     **settings: Any,
 ) -> Trained:
     """Fine-tune one model with one method.
@@ -127,6 +127,8 @@ def train(
     task: a registered name or a Task; train_dataset, dev_dataset: its rows as `datasets.Dataset`.
     method: as on the command line ("match:temperature=2").
     out: folder for train.jsonl and the resumable state. settings: fields of TrainConfig.
+    model_revision, trust_remote_code: of a hub model; and whether code that a model's folder brings is run.
+    notify: called with each notice before the first step, instead of logging it.
 
     >>> trained = train("minilm", "demo-sentiment", "match", max_steps=100)  # doctest: +SKIP
     >>> evaluate(trained.model, "demo-sentiment", tokenizer=trained.tokenizer).scores  # doctest: +SKIP
@@ -139,8 +141,12 @@ def train(
     rows = _training_rows(task, data or DataConfig(), train_dataset, dev_dataset)
     if config.select == "best" and len(rows.dev) == 0:
         raise UserError("select: 'best' needs a dev_dataset to select on")
-    loaded = _loaded(model, tokenizer, rows.task, seed=seed, keep_head=False, dropout=config.dropout)
-    check_max_length(loaded.model.config, loaded.tokenizer, config.max_length)
+    loaded = open_classifier(
+        model, tokenizer, labels=rows.task.labels, seed=seed, keep_head=False, revision=model_revision,
+        trust_remote_code=trust_remote_code, dropout=config.dropout,
+    )  # fmt: skip
+    told = try_rows(loaded, (rows.train, rows.dev), config.max_length, finite=True)
+    _tell([*loaded.notices, *told], notify)
     encoded = encode(loaded.tokenizer, rows.train.texts, rows.train.labels, max_length=config.max_length)
 
     def dev_score(candidate: Any) -> float:
@@ -180,6 +186,8 @@ def evaluate(
     max_length: int = 128,
     out: str | Path | None = None,
     record: Record | None = None,
+    model_revision: str = "main",
+    trust_remote_code: bool = False,
     notify: Notify | None = None,
     **settings: Any,
 ) -> Evaluation:
@@ -190,6 +198,7 @@ def evaluate(
     suites: "mask", "flatness:directions=5"; by default those that suit the task.
     out: a new folder for rows, predictions and tables of the suites' own, or one that holds an evaluation.
     record: called with suite, value, number of the set and its predictions.
+    model_revision, trust_remote_code: as in `train`.
     notify: called with each notice before the first suite runs, instead of logging it; all are in the result too.
 
     A model that names the task's labels in another order is tested with its outputs in the task's order.
@@ -202,7 +211,9 @@ def evaluate(
     folder = RunFolder(Path(out)) if out is not None else None
     if folder is not None:
         check_evaluation(folder.path)
-    rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
+    rows, loaded = _evaluation(
+        model, tokenizer, task, data, dataset, max_length, model_revision, trust_remote_code=trust_remote_code
+    )
     if suites is None:
         config = dataclasses.replace(config, suites=default_suites(rows.task if dataset is None else _alone(rows.task)))
     config = dataclasses.replace(config, suites=with_own(config.suites, rows.config))
@@ -285,6 +296,8 @@ def attack(
     max_length: int = 128,
     truncate: bool = False,
     progress: Any = None,
+    model_revision: str = "main",
+    trust_remote_code: bool = False,
     notify: Notify | None = None,
 ) -> AttackResult:
     """Attack a fine-tuned classifier with one TextAttack recipe.
@@ -297,12 +310,15 @@ def attack(
     query_budget, time_limit: the most queries and seconds for one example.
     cache: a file that keeps logits by checkpoint and text, for other recipes and later calls.
     truncate: attack also texts of more than `max_length` tokens, though the model sees only their beginning.
+    model_revision, trust_remote_code: as in `train`.
     notify: called with each notice before the first query, instead of logging it. Labels are mapped as in `evaluate`.
     """
     if examples is not None:
         check_range("attack_examples", examples, 1, math.inf)
     check_range("seed", seed, 0, 2**63 - 1)
-    rows, loaded = _evaluation(model, tokenizer, task, data, dataset, max_length)
+    rows, loaded = _evaluation(
+        model, tokenizer, task, data, dataset, max_length, model_revision, trust_remote_code=trust_remote_code
+    )
     chosen = pick_device(device)
     settings: dict[str, Any] = {
         "seed": seed,
@@ -326,23 +342,31 @@ def attack(
     settings["check"] = functools.partial(check_predictions, predictor, rows.dev, examples)
     if workers != 1 or cache is not None:
         return attack_checkpoint(
-            locate(str(model))[0], selected, rows.task.labels, recipe, workers=workers, max_length=max_length,
-            device=device, precision=precision, cache=Path(cache) if cache is not None else None, **settings,
+            locate(str(model), model_revision)[0], selected, rows.task.labels, recipe, workers=workers,
+            max_length=max_length, device=device, precision=precision, trust_remote_code=trust_remote_code,
+            cache=Path(cache) if cache is not None else None, **settings,
         )  # fmt: skip
     sees = token_ids(loaded.tokenizer, max_length)
-    sha256 = checkpoint_sha256(loaded.folder) if loaded.folder else loaded.sha256
-    name = victim_name(sha256, rows.task.labels, max_length, chosen.type, precision)
+    name = victim_name(loaded.sha256, rows.task.labels, max_length, chosen.type, precision)
     return attack_examples(predictor.logits, selected, rows.task.labels, recipe, sees=sees, model=name, **settings)
 
 
 def _evaluation(
-    model: Any, tokenizer: Any, task: str | Task, data: DataConfig | None, dataset: Any, max_length: int
+    model: Any,
+    tokenizer: Any,
+    task: str | Task,
+    data: DataConfig | None,
+    dataset: Any,
+    max_length: int,
+    revision: str,
+    *,
+    trust_remote_code: bool,
 ) -> tuple[TaskData, LoadedModel]:
     """The rows to test on and the model to test, checked against each other."""
     config = data or DataConfig()
     if dataset is not None:
         declared = resolve(task, config) if isinstance(task, str) else task
-        declared = answered(declared, config, checkpoint_labels(model))
+        declared = answered(declared, config, checkpoint_labels(model, revision, trust_remote_code))
         dev = _examples(dataset, declared, "dataset")
         rows = TaskData(dataclasses.replace(declared, dev="dataset"), dev.take([]), dev, config=config)
         rows = with_own_tests(rows)
@@ -350,11 +374,14 @@ def _evaluation(
         raise UserError("dataset: not given; a Task of your own needs its rows")
     else:
         speaks = config.dev_file or config.labels or config.label_map
-        rows = load_evaluation(task, config, checkpoint_labels(model) if speaks else ())
-    loaded = _loaded(model, tokenizer, rows.task, seed=0, keep_head=True)
-    check_max_length(loaded.model.config, loaded.tokenizer, max_length)
-    loaded.notices = (*loaded.notices, *measured_plain(loaded.model.config))
-    return rows, loaded
+        own = checkpoint_labels(model, revision, trust_remote_code) if speaks else ()
+        rows = load_evaluation(task, config, own)
+    loaded = open_classifier(
+        model, tokenizer, labels=rows.task.labels, keep_head=True, revision=revision,
+        trust_remote_code=trust_remote_code,
+    )  # fmt: skip
+    told = try_rows(loaded, (rows.dev,), max_length, finite=False)
+    return rows, dataclasses.replace(loaded, notices=(*loaded.notices, *told, *measured_plain(loaded.model.config)))
 
 
 def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_dataset: Any) -> TaskData:
@@ -380,29 +407,3 @@ def _examples(dataset: Any, task: Task, split: str) -> Examples:
         frame = frame.copy(deep=False)
         frame.attrs[CLASSES] = named
     return examples_from_frame(frame, task, split)
-
-
-def _loaded(
-    model: Any, tokenizer: Any, task: Task, *, seed: int, keep_head: bool, dropout: float | None = None
-) -> LoadedModel:
-    if isinstance(model, str | Path):
-        return load_model(str(model), labels=task.labels, seed=seed, keep_head=keep_head, dropout=dropout)
-    if tokenizer is None:
-        raise UserError("tokenizer: not given; a model in memory needs its tokenizer")
-    if model.config.num_labels != task.num_labels:
-        raise UserError(
-            f"model: it has {model.config.num_labels} outputs but the task {task.name!r} needs {task.num_labels}"
-        )
-    source = {"model": type(model).__name__, "origin": "memory"}
-    if not keep_head:
-        name_labels(model.config, task.labels)
-        if dropout is not None:
-            count = set_dropout(model, dropout)
-            logger.warning("dropout: set to %g in %d modules of the model in memory", dropout, count)
-        return LoadedModel(model, tokenizer, source, memory_sha256(model, tokenizer))
-    match = match_labels("model in memory", model.config, task.labels)
-    if match.order:
-        # the caller's model keeps its order
-        model = copy.deepcopy(model)
-        order_head(model, match.order, task.labels)
-    return LoadedModel(model, tokenizer, source, memory_sha256(model, tokenizer), notices=match.notices)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from robusteval.checkpoint_folder import check_folder
 from robusteval.errors import UserError, unknown_name
 from robusteval.hashes import weights_sha256
 from robusteval.paths import user_path
@@ -63,7 +64,8 @@ def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:
     """The folder that holds a model and a record of its origin.
 
     name: a registered name, a folder, or a hub id. Raises UserError where there is none, where the hub
-    is out of reach, and where the embedded model is not the one that was published.
+    is out of reach, where the folder cannot be opened (`check_folder`), and where the embedded model is not the one
+    that was published.
     """
     folder = check_name(name)
     if name in MODELS:
@@ -80,20 +82,21 @@ def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:
     if folder.is_dir():
         return folder, {"model": name, "origin": "folder"}
     folder, record = _from_hub(name, revision)
+    check_folder(name, folder)
     return folder, {"model": name, **record}
 
 
 def check_name(name: str) -> Path:
     """The place that a model's name would be as a folder.
 
-    Raises UserError unless it is registered, a folder with a configuration, or may be a repository of the hub.
+    Raises UserError unless it is registered, the folder of a whole checkpoint (`check_folder`), or may be a repository
+    of the hub.
     """
     if name in MODELS:
         return Path(name)
     folder = user_path(name, "model")
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"model: the folder {name!r} has no config.json")
+        check_folder(name, folder)
         return folder
     if folder.exists():
         raise UserError(f"model: {name!r} is a file; name the folder of a checkpoint")

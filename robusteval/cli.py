@@ -35,6 +35,7 @@ from robusteval.cli_options import (
     MaskToken,
     MaxErrors,
     MaxLength,
+    ModelRevision,
     NoHeader,
     Parallel,
     QueryBudget,
@@ -52,6 +53,7 @@ from robusteval.cli_options import (
     TrainLimit,
     TrainSplit,
     Truncate,
+    TrustRemoteCode,
     chosen_suites,
     data_config,
     existing_folder,
@@ -86,10 +88,8 @@ def train_and_attack(
         option("--methods", help="Comma separated: vanilla, match:temperature=2, match+r3f.", panel=MODEL),
     ] = "vanilla,match,tdt,pats,bidrop",
     seeds: Annotated[str, option("--seeds", help="How many, or which (0,1,7).", panel=MODEL)] = "2",
-    model_revision: Annotated[str, option("--model-revision", help="Revision of a hub model.", panel=MODEL)] = "main",
-    trust_remote_code: Annotated[
-        bool, option("--trust-remote-code", help="Run code that a model repository brings.", panel=MODEL)
-    ] = False,
+    model_revision: ModelRevision = "main",
+    trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
     revision: Revision = "main",
     train_split: TrainSplit = None,
@@ -233,6 +233,8 @@ def train_and_attack(
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="Folder or hub id of a fine-tuned classifier.")],
     task: TaskOption = "demo-sentiment",
+    model_revision: ModelRevision = "main",
+    trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
     revision: Revision = "main",
     dev_split: DevSplit = None,
@@ -280,7 +282,8 @@ def evaluate(
     result = api.evaluate(
         checkpoint, task, data=data, device=device, max_length=max_length, suites=chosen, rates=parse_rates(rates),
         sets=sets,
-        columns=listed(columns), mask_token=mask_token, out=out, notify=noted(console),
+        columns=listed(columns), mask_token=mask_token, out=out, model_revision=model_revision,
+        trust_remote_code=trust_remote_code, notify=noted(console),
     )  # fmt: skip
     table = evaluation_table(result)
     print_table(table, console)

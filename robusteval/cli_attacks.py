@@ -32,6 +32,7 @@ from robusteval.cli_options import (
     Labels,
     MaxErrors,
     MaxLength,
+    ModelRevision,
     NoHeader,
     Parallel,
     QueryBudget,
@@ -42,6 +43,7 @@ from robusteval.cli_options import (
     TextColumns,
     TimeLimit,
     Truncate,
+    TrustRemoteCode,
     data_config,
     existing_folder,
     noted,
@@ -70,6 +72,8 @@ def attack(
         str, option("--attack", help="Recipes (robusteval list attacks) or FILE.py:NAME, comma separated.", panel=TESTS)
     ] = "deepwordbug",
     task: TaskOption = "demo-sentiment",
+    model_revision: ModelRevision = "main",
+    trust_remote_code: TrustRemoteCode = False,
     examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
     columns: Columns = "",
     seed: Annotated[int, option("--seed", help="Seed of the attack.", panel=TESTS)] = 0,
@@ -146,7 +150,8 @@ def attack(
                     resources_dir=resources, columns=listed(columns) or None, device=device, data=data,
                     precision=precision, max_length=max_length, truncate=truncate,
                     parallel=attack_parallel, workers=workers, query_budget=query_budget, time_limit=time_limit,
-                    cache=cache, notify=noted(console),
+                    cache=cache, model_revision=model_revision, trust_remote_code=trust_remote_code,
+                    notify=noted(console),
                     progress=functools.partial(_show, bar, note),
                 )  # fmt: skip
             _print_result(result, Path(checkpoint).name, console)

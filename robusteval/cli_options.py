@@ -75,6 +75,10 @@ Columns = Annotated[
     str, option("--columns", help="Text columns that perturbations and attacks may change.", panel=TESTS)
 ]
 MaskToken = Annotated[str | None, option("--mask-token", help="For a tokenizer without one.", panel=TESTS)]
+ModelRevision = Annotated[str, option("--model-revision", help="Revision of a hub model.", panel=MODEL)]
+TrustRemoteCode = Annotated[
+    bool, option("--trust-remote-code", help="Run code that a model repository brings.", panel=MODEL)
+]
 MaxLength = Annotated[int, option("--max-length", help="Tokens per input.", panel=TRAINING)]
 Parallel = Annotated[int, option("--attack-parallel", help="Examples attacked at a time; 0: what suits the device.")]
 AttackPrecision = Annotated[

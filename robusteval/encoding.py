@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from robusteval.errors import UserError
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -107,7 +109,11 @@ def encode(
     *,
     max_length: int,
 ) -> Encoded:
-    """Tokenise n rows; texts holds one sequence of n strings per text column (one or two)."""
+    """Tokenise n rows; texts holds one sequence of n strings per text column (one or two).
+
+    A tokenizer that was fitted to its model may have `never_in_text`: ids of special tokens that the model's head
+    looks for. A row whose text spells one is read with its special tokens as letters.
+    """
     count = len(texts[0])
     if labels is None:
         labels = np.zeros(count, np.int64)
@@ -115,18 +121,70 @@ def encode(
         empty = np.zeros(0, np.int64)
         return Encoded(empty, np.zeros(1, np.int64), None, np.zeros(0, np.int8), labels)
     columns = [list(column) for column in texts]
-    output = tokenizer(*columns, add_special_tokens=True, return_special_tokens_mask=True, verbose=False)
+    encoded = _encode(tokenizer, columns, labels, max_length)
+    rows = _looked_for(tokenizer, encoded)
+    return _as_letters(tokenizer, columns, encoded, rows, max_length) if len(rows) else encoded
+
+
+def _looked_for(tokenizer: Any, encoded: Encoded) -> IntArray:
+    """The rows whose own text became a token that the model's head looks for."""
+    never: frozenset[int] = getattr(tokenizer, "never_in_text", frozenset())
+    if not never:
+        return np.zeros(0, np.int64)
+    places = np.flatnonzero(np.isin(encoded.ids, list(never)) & (encoded.column >= 0))
+    rows: IntArray = np.unique(np.searchsorted(encoded.offsets, places, side="right") - 1)
+    return rows
+
+
+def _as_letters(
+    tokenizer: Any, columns: list[list[str]], encoded: Encoded, rows: IntArray, max_length: int
+) -> Encoded:
+    """The same rows, some of them with the special tokens that they spell read as text."""
+    texts, labels = [[column[row] for row in rows] for column in columns], encoded.labels[rows]
+    before = _encode(tokenizer, texts, labels, max_length)
+    letters = _encode(tokenizer, texts, labels, max_length, letters=True)
+    if len(still := _looked_for(tokenizer, letters)):
+        held = tokenizer.convert_ids_to_tokens(sorted(tokenizer.never_in_text))
+        raise UserError(
+            f"texts: {texts[0][still[0]]!r} holds {' or '.join(held)}, in whose place the model's head reads; take it "
+            "out of the text"
+        )
+    order = np.arange(len(encoded))
+    order[rows] = len(encoded) + np.arange(len(rows))
+    truncated = encoded.truncated - before.truncated + letters.truncated
+    return replace(_take(join([encoded, letters]), order), truncated=truncated)
+
+
+def _take(encoded: Encoded, rows: IntArray) -> Encoded:
+    """Row rows[i] as row i."""
+    spans = [slice(encoded.offsets[row], encoded.offsets[row + 1]) for row in rows]
+    return replace(
+        encoded,
+        ids=np.concatenate([encoded.ids[span] for span in spans]),
+        offsets=np.concatenate([[0], np.cumsum(encoded.lengths[rows])]).astype(np.int64),
+        types=None if encoded.types is None else np.concatenate([encoded.types[span] for span in spans]),
+        column=np.concatenate([encoded.column[span] for span in spans]),
+        labels=encoded.labels[rows],
+    )
+
+
+def _encode(
+    tokenizer: Any,
+    columns: list[list[str]],
+    labels: npt.NDArray[np.generic],
+    max_length: int,
+    *,
+    letters: bool = False,
+) -> Encoded:
+    """The rows; letters: special tokens that a text spells are read as text."""
+    settings = {"split_special_tokens": True} if letters else {}
+    settings |= {"add_special_tokens": True, "return_special_tokens_mask": True}
+    output = tokenizer(*columns, verbose=False, **settings)
     rows = [np.asarray(row, np.int64) for row in output["input_ids"]]
     truncated = sum(len(row) > max_length for row in rows)
     if truncated:
         # tokenised twice only where something is too long: this way the number of cut texts is known
-        output = tokenizer(
-            *columns,
-            add_special_tokens=True,
-            return_special_tokens_mask=True,
-            truncation=True,
-            max_length=max_length,
-        )
+        output = tokenizer(*columns, truncation=True, max_length=max_length, **settings)
         rows = [np.asarray(row, np.int64) for row in output["input_ids"]]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     types = None

@@ -1,34 +1,33 @@
-"""Loading pretrained encoders with a classification head."""
+"""Loading a pretrained encoder with a classification head, from a folder or the hub."""
 
 from __future__ import annotations
 
-import logging
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from accelerate import init_empty_weights
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from robusteval.catalogue import locate
-from robusteval.config import check_range
+from robusteval.checkpoint_folder import first_line, read_json, stored_tensors
 from robusteval.dropout import configure_dropout, set_dropout
-from robusteval.errors import UserError
-from robusteval.hashes import weights_sha256
+from robusteval.errors import UserError, nearest
+from robusteval.fitting import fit_tokenizer
+from robusteval.hashes import checkpoint_sha256
 from robusteval.heads import Match, label_names, match_labels, name_labels, order_head
 from robusteval.seeds import derive
-
-logger = logging.getLogger(__name__)
+from robusteval.weights import account, check_finite, names_to_read, prefix_notice, read_as
 
 
 @dataclass
 class LoadedModel:
     """A sequence classifier in memory, its tokenizer, and what exactly was loaded.
 
-    source: name, folder or hub commit; sha256: over the weight files, or `memory_sha256` where there are none.
-    folder: where they lie; None for a model that was given in memory.
-    notices: what the user should know about how its outputs answer the task.
+    source: name, folder or hub commit; sha256: `checkpoint_sha256`, or `memory_sha256` where there is no folder.
+    folder: where the files lie; None for a model that was given in memory.
+    notices: what the user should know of how it was loaded and how its outputs answer the task.
     """
 
     model: Any
@@ -38,15 +37,10 @@ class LoadedModel:
     folder: Path | None = None
     notices: tuple[str, ...] = ()
 
-
-def check_weights(folder: Path) -> None:
-    """Raise UserError where a safetensors file is damaged; only headers are read."""
-    for file in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(file, framework="pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"model: {str(file)!r} is damaged: {_first_line(error)}") from error
+    @property
+    def name(self) -> str:
+        """What the user calls the model."""
+        return self.source["model"]
 
 
 def load_model(
@@ -64,82 +58,100 @@ def load_model(
     labels: class names in order; empty for regression (one output).
     seed: run seed; a new head depends on it alone, so that two methods start from the same weights.
     keep_head: the checkpoint must bring a head for exactly these labels (evaluation), which is put into their order
-        (`heads.match_labels`); otherwise a head of another size is replaced by a new one, with a warning.
-    Raises UserError for anything that cannot be loaded.
+        (`heads.match_labels`); otherwise a head that is missing or of another size is new, with a notice.
+    Raises UserError for anything that cannot be loaded, for an encoder that is not wholly the checkpoint's
+    (`weights.account`), and for a tokenizer that does not fit it (`fitting.fit_tokenizer`).
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
     folder, source = locate(name, revision)
-    digest = weights_sha256(folder)
-    count = len(labels) or 1
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except Exception as error:  # a damaged folder fails in as many ways as there are tokenizers
-        raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
+    stored = stored_tensors(name, folder)
+    config, tokenizer = _configured(name, folder, trust_remote_code)
     match = Match()
     if keep_head:
         match = match_labels(name, config, labels)
     else:
-        config.num_labels = count
+        config.num_labels = len(labels) or 1
         name_labels(config, labels)
         config.problem_type = "single_label_classification" if labels else "regression"
     if dropout is not None:
         configure_dropout(config, dropout)
+    empty = _empty_model(name, config, trust_remote_code)
+    names = names_to_read(name, stored, empty)
     # a fork, so that drawing the head does not move the generator that dropout uses
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "head"))
+        settings: dict[str, Any] = {"config": config, "ignore_mismatched_sizes": True, "output_loading_info": True}
         try:
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                config=config,
-                use_safetensors=True,
-                ignore_mismatched_sizes=not keep_head,
-                trust_remote_code=trust_remote_code,
-                output_loading_info=True,
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"model: {name!r} cannot be loaded: {_first_line(error)}") from error
-    missing = sorted(report["missing_keys"])
-    if keep_head and missing:
-        raise UserError(f"model: {name!r} is not a fine-tuned classifier: its weights lack {', '.join(missing[:3])}")
-    if report["mismatched_keys"]:
-        logger.warning("the head of %s has another size and is replaced by a new one", name)
-    if tokenizer.pad_token is None:
-        raise UserError(f"model: the tokenizer of {name!r} has no padding token")
+            if names:
+                model, report = type(empty).from_pretrained(None, state_dict=read_as(stored, names), **settings)
+            else:
+                model, report = AutoModelForSequenceClassification.from_pretrained(
+                    folder, use_safetensors=True, trust_remote_code=trust_remote_code, **settings
+                )
+        except Exception as error:  # weights that fit in part fail in as many ways as there are architectures
+            raise UserError(f"model: {name!r} cannot be loaded: {first_line(error)}") from error
+    notices = [prefix_notice(names)] if names else []
+    sizes = {names.get(key, key): tensor.shape for key, tensor in stored.items()}
+    notices += account(name, model, sizes, report, keep_head=keep_head)
+    model = model.float().eval()
+    notices += check_finite(name, model, refuse=not keep_head)
     if match.order:
         order_head(model, match.order, labels)
     if dropout is not None:
         # configurations of other architectures keep rates under other names
         set_dropout(model, dropout)
-    return LoadedModel(model.float().eval(), tokenizer, source, digest, folder, match.notices)
+    tokenizer, told = fit_tokenizer(name, model, tokenizer)
+    notices = [*match.notices, *notices, *told]
+    return LoadedModel(model, tokenizer, source, checkpoint_sha256(folder), folder, tuple(notices))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def checkpoint_labels(model: Any) -> tuple[str, ...]:
+def checkpoint_labels(model: Any, revision: str = "main", trust_remote_code: bool = False) -> tuple[str, ...]:
     """The class names a checkpoint was trained with, in order; none for a regression model."""
-    from transformers import AutoConfig
-
     if isinstance(model, str | Path):
-        try:
-            config = AutoConfig.from_pretrained(locate(str(model))[0])
-        except (OSError, ValueError) as error:
-            raise UserError(f"model: {str(model)!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+        config, _ = _configured(str(model), locate(str(model), revision)[0], trust_remote_code)
     else:
         config = model.config
     return label_names(config)
 
 
-def check_max_length(config: Any, tokenizer: Any, max_length: int) -> None:
-    """Raise UserError where `max_length` is more than the model of this configuration has positions for."""
-    check_range("max_length", max_length, 3, math.inf)
-    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
-    # RoBERTa counts positions from the padding index on
-    if getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert") and limits[0]:
-        limits[0] -= config.pad_token_id + 1
-    limit = min((value for value in limits if value and value > 0), default=max_length)
-    if max_length > limit:
-        raise UserError(f"max_length: {max_length} tokens is more than this model can read ({int(limit)})")
+def _configured(name: str, folder: Path, trust_remote_code: bool) -> tuple[Any, Any]:
+    """Configuration and tokenizer of a folder."""
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:  # as below
+        raise _not_loaded(name, folder, error) from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:  # a damaged folder fails in as many ways as there are tokenizers
+        raise _not_loaded(name, folder, error, "the tokenizer of ") from error
+    if not hasattr(tokenizer, "model_input_names"):
+        raise UserError(f"model: the tokenizer of {name!r} cannot be loaded: its files are missing or damaged")
+    return config, tokenizer
+
+
+def _not_loaded(name: str, folder: Path, error: Exception, part: str = "") -> UserError:
+    """Why configuration or tokenizer cannot be loaded, in one sentence."""
+    if "trust_remote_code" in str(error):
+        return UserError(
+            f"model: {name!r} brings code of its own, which only --trust-remote-code (trust_remote_code=True) runs"
+        )
+    kind = read_json(name, folder / "config.json")["model_type"]
+    if not part and kind not in CONFIG_MAPPING:
+        close = nearest(kind, CONFIG_MAPPING.keys())
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "a newer version may"
+        return UserError(
+            f"model: config.json of {name!r} names the model_type {kind!r}, which transformers does not know; {hint}"
+        )
+    return UserError(f"model: {part}{name!r} cannot be loaded: {first_line(error)}")
+
+
+def _empty_model(name: str, config: Any, trust_remote_code: bool) -> Any:
+    """The classifier of a configuration, its parameters without values."""
+    try:
+        with torch.random.fork_rng(devices=[]), init_empty_weights():
+            return AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+    except Exception as error:  # a configuration may say anything
+        if "Unrecognized configuration class" in str(error):
+            raise UserError(
+                f"model: the architecture {config.model_type!r} of {name!r} has no sequence classifier in transformers"
+            ) from error
+        raise UserError(f"model: {name!r} cannot be built from its config.json: {first_line(error)}") from error

@@ -17,7 +17,7 @@ import robusteval.api
 from robusteval.config import DataConfig
 from robusteval.errors import UserError
 from robusteval.experiments.store import RunFolder
-from robusteval.hashes import weights_sha256
+from robusteval.hashes import checkpoint_sha256
 from robusteval.saving import kept_modules
 from robusteval.tasks.base import Task
 from robusteval.tasks.load import TaskData
@@ -151,7 +151,7 @@ def test_an_evaluation_is_kept_as_a_run_keeps_it(nli_folder: str, tmp_path: Path
     assert [each for each in seen if each[0] == "mask"] == [("mask", "0.2", 0), ("mask", "0.2", 1)]
     assert len(pd.read_parquet(out / "analysis" / "calibration.parquet")) == 4
     about = json.loads((out / "evaluation.json").read_text())
-    assert about["checkpoint"]["sha256"] == weights_sha256(Path(nli_folder))
+    assert about["checkpoint"]["sha256"] == checkpoint_sha256(Path(nli_folder))
     assert about["evaluation"]["rates"] == [0.2]
     assert about["notices"] == list(result.notices)
     # the next evaluation replaces it whole
@@ -190,7 +190,7 @@ def test_train_by_name(tiny_folder: Path) -> None:
             lambda: robusteval.train(
                 tiny.model(num_labels=3), TASK, tokenizer=tiny.tokenizer(), train_dataset=rows(8, 0)
             ),
-            "it has 3 outputs but the task 'tiny' needs 2",
+            "it has 3 outputs but the task needs 2",
         ),
         (
             lambda: robusteval.train(

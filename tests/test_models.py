@@ -12,8 +12,9 @@ import torch
 from robusteval.anatomy import OutputHook, PooledHook, anatomy
 from robusteval.catalogue import MINILM, locate
 from robusteval.errors import UserError
+from robusteval.fitting import check_max_length
 from robusteval.hashes import checkpoint_sha256, weights_sha256
-from robusteval.models import check_max_length, load_model
+from robusteval.models import load_model
 from robusteval.saving import save_checkpoint
 
 LABELS = ("bad", "good")
@@ -69,7 +70,7 @@ def test_models_that_cannot_be_found(name: str, message: str) -> None:
 
 
 def test_a_folder_without_what_a_model_needs(tmp_path: Path, tiny_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"has no config.json"):
+    with pytest.raises(UserError, match=r"the folder .* is empty"):
         locate(str(tmp_path))
     shutil.copy(tiny_folder / "config.json", tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"not opened")
@@ -90,7 +91,7 @@ def test_loading_from_a_hub_cache(tiny_folder: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(tmp_path))
     loaded = load_model("someone/tiny", labels=LABELS, seed=0)
     assert loaded.source["commit"] == commit
-    assert loaded.sha256 == weights_sha256(tiny_folder)
+    assert loaded.sha256 == checkpoint_sha256(tiny_folder)
 
 
 def test_a_finished_head_must_fit_the_task(tiny_folder: Path) -> None:
@@ -110,14 +111,14 @@ def test_an_encoder_alone_is_no_classifier(tmp_path: Path) -> None:
 
 
 def test_lengths_beyond_the_model_are_refused() -> None:
-    check_max_length(tiny.model().config, tiny.tokenizer(), 64)
+    check_max_length(tiny.model(), tiny.tokenizer(), 64)
     with pytest.raises(UserError, match=r"max_length: 65 tokens is more than this model can read \(64\)"):
-        check_max_length(tiny.model().config, tiny.tokenizer(), 65)
-    check_max_length(tiny.model("roberta").config, tiny.tokenizer("roberta"), 64)
+        check_max_length(tiny.model(), tiny.tokenizer(), 65)
+    check_max_length(tiny.model("roberta"), tiny.tokenizer("roberta"), 64)
     roberta = tiny.tokenizer("roberta")
     roberta.model_max_length = 512
     with pytest.raises(UserError, match=r"\(65\)"):
-        check_max_length(tiny.model("roberta").config, roberta, 66)
+        check_max_length(tiny.model("roberta"), roberta, 66)
 
 
 def test_saving_replaces_whole_folders(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_saving_replaces_whole_folders(tmp_path: Path) -> None:
         save_checkpoint(loaded.model, loaded.tokenizer, tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     again = load_model(str(tmp_path / "model"), labels=LABELS, seed=0, keep_head=True)
-    assert again.sha256 == weights_sha256(tmp_path / "model")
+    assert again.sha256 == checkpoint_sha256(tmp_path / "model")
 
 
 @pytest.mark.parametrize("kind", list(tiny.CONFIGS))

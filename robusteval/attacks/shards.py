@@ -33,7 +33,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.hashes import checkpoint_sha256
 from robusteval.logs import quiet_libraries
-from robusteval.models import load_model
+from robusteval.opening import open_classifier
 from robusteval.processes import begin_worker
 from robusteval.tasks.base import Examples
 
@@ -55,15 +55,21 @@ Load = Callable[[], Victim]
 
 
 def checkpoint_victim(
-    folder: Path, labels: Sequence[str], max_length: int, device: str, threads: int, precision: str = "fp32"
+    folder: Path,
+    labels: Sequence[str],
+    max_length: int,
+    device: str,
+    threads: int,
+    precision: str = "fp32",
+    trust_remote_code: bool = False,
 ) -> Victim:
     """A fine-tuned checkpoint; `threads` CPU threads, 0 for torch's own choice."""
     if threads:
         torch.set_num_threads(threads)
-    loaded = load_model(str(folder), labels=tuple(labels), seed=0, keep_head=True)
+    loaded = open_classifier(folder, labels=tuple(labels), keep_head=True, trust_remote_code=trust_remote_code)
     chosen = pick_device(device)
     predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
-    name = victim_name(checkpoint_sha256(locate(str(folder))[0]), labels, max_length, chosen.type, precision)
+    name = victim_name(loaded.sha256, labels, max_length, chosen.type, precision)
     return Victim(predictor.logits, name, token_ids(loaded.tokenizer, max_length))
 
 
@@ -79,6 +85,7 @@ def attack_checkpoint(
     device: str = "auto",
     precision: str = "fp32",
     threads: int = 0,
+    trust_remote_code: bool = False,
     cache: Path | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
@@ -102,7 +109,9 @@ def attack_checkpoint(
     sha256 = checkpoint_sha256(locate(str(folder))[0])
     model = victim_name(sha256, labels, max_length, pick_device(device).type, precision)
     threads = threads or (max(1, (os.cpu_count() or 1) // workers) if workers > 1 else 0)
-    load = functools.partial(checkpoint_victim, folder, tuple(labels), max_length, device, threads, precision)
+    load = functools.partial(
+        checkpoint_victim, folder, tuple(labels), max_length, device, threads, precision, trust_remote_code
+    )
     return attack_in_workers(load, plan, workers, parallel, cache, out, progress, model, check)
 
 

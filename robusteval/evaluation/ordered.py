@@ -20,10 +20,11 @@ from robusteval.config import EvalConfig, check_choice, check_distinct
 from robusteval.encoding import Batch, Collator, Encoded, IntArray, encode
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite, random_sets
+from robusteval.fitting import check_max_length
 from robusteval.hashes import weights_sha256
 from robusteval.methods.embeddings import edit_embeddings
 from robusteval.methods.tdt import confidence_scores
-from robusteval.models import check_max_length, load_model
+from robusteval.opening import open_classifier
 from robusteval.perturbations.base import Source
 from robusteval.perturbations.delete import remove
 from robusteval.perturbations.mask import hide
@@ -175,7 +176,7 @@ class Scorer:
         """From a TDT checkpoint of the same task; UserError where its tokens are not those of `tokenizer`."""
         path = Path(folder).expanduser()
         layer = load_confidence_layer(path)
-        loaded = load_model(str(path), labels=labels, seed=0, keep_head=True)
+        loaded = open_classifier(path, labels=labels, keep_head=True)
         if loaded.tokenizer.get_vocab() != tokenizer.get_vocab():
             raise _other_tokens(folder)
         return cls(loaded.model, loaded.tokenizer, layer)
@@ -312,7 +313,7 @@ class OrderedDrop(Suite[OrderedDropSettings]):
         predictor, named = subject.predictor, self.settings.scores
         if named is not None:
             scorer = Scorer.load(named, subject.data.task.labels, predictor.tokenizer)
-            check_max_length(scorer.model.config, scorer.tokenizer, predictor.max_length)
+            check_max_length(scorer.model, scorer.tokenizer, predictor.max_length)
             # its own tokenizer, since the same tokens may come with other inputs (token types)
             encoded = encode(scorer.tokenizer, subject.data.dev.texts, max_length=predictor.max_length)
             if not np.array_equal(encoded.ids, subject.dev.ids):

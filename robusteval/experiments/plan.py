@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer
-
 from robusteval.anatomy import check_architecture
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.plan import check_lengths, recipe_facts
-from robusteval.catalogue import locate, recommended_learning_rate
+from robusteval.catalogue import recommended_learning_rate
 from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig, TrainConfig
 from robusteval.devices import check_tracker, pick_device, pick_precision
 from robusteval.encoding import encode
@@ -21,10 +19,11 @@ from robusteval.errors import UserError
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.run import Options, run_facts
 from robusteval.experiments.store import RunFolder, check_output, claim_output
-from robusteval.hashes import checkpoint_sha256
+from robusteval.fitting import check_max_length
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
-from robusteval.models import check_max_length, check_weights
+from robusteval.models import LoadedModel
+from robusteval.opening import open_classifier, try_rows
 from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.tasks.load import TaskData, load_task, sample
 
@@ -117,12 +116,12 @@ def make_plan(
     for run in runs:
         pick_precision(run.train.precision, device)
     data = data or load_task(spec.base.task, spec.base.data)
-    folder, _ = locate(spec.base.model, spec.base.model_revision)
-    model = checkpoint_sha256(folder)
     notices = list(data.notices)
     notices += _check_scenarios(spec, data)
-    config, tokenizer, told = _check_model(spec, folder, data)
-    suites, missing = check_suites(suites, data, tokenizer, spec.base.evaluation, config.model_type, optional)
+    loaded, told = _check_model(spec, data)
+    kind, tokenizer, model = loaded.model.config.model_type, loaded.tokenizer, loaded.sha256
+    del loaded  # its weights are not held while runs load their own
+    suites, missing = check_suites(suites, data, tokenizer, spec.base.evaluation, kind, optional)
     notices += [*missing, *told]
     evaluation = dataclasses.replace(spec.base.evaluation, suites=tuple(suites))
     spec = dataclasses.replace(spec, base=dataclasses.replace(spec.base, evaluation=evaluation))
@@ -164,27 +163,25 @@ def _check_scenarios(spec: ExperimentSpec, data: TaskData) -> list[str]:
     return notices
 
 
-def _check_model(spec: ExperimentSpec, folder: Path, data: TaskData) -> tuple[Any, Any, list[str]]:
-    """Configuration and tokenizer, and what the user should know of them."""
-    trust = spec.base.trust_remote_code
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-    except Exception as error:  # a damaged folder fails in as many ways as there are tokenizers
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"model: {spec.base.model!r} cannot be loaded: {reason}") from error
-    check_weights(folder)
+def _check_model(spec: ExperimentSpec, data: TaskData) -> tuple[LoadedModel, list[str]]:
+    """The starting model, opened as each run opens it and tried on the longest row, and what one should know of it."""
+    base = spec.base
+    loaded = open_classifier(
+        base.model, labels=data.task.labels, seed=spec.seeds[0], keep_head=False, revision=base.model_revision,
+        trust_remote_code=base.trust_remote_code,
+    )  # fmt: skip
     for run in spec.runs():
-        check_max_length(config, tokenizer, run.train.max_length)
+        check_max_length(loaded.model, loaded.tokenizer, run.train.max_length)
         if build_method(run.method).acts_inside:
-            check_architecture(config.model_type)
-    length = spec.base.train.max_length
-    notices = []
+            check_architecture(loaded.model.config.model_type)
+    longest = max(run.train.max_length for run in spec.runs())
+    notices = [*loaded.notices, *try_rows(loaded, (data.train, data.dev), longest, finite=True)]
+    length = base.train.max_length
     for name, examples in (("training", data.train), ("dev", data.dev)):
-        cut = encode(tokenizer, examples.texts, max_length=length).truncated
+        cut = encode(loaded.tokenizer, examples.texts, max_length=length).truncated
         if cut:
             notices.append(f"{cut} of {len(examples)} {name} texts are cut to {length} tokens (max_length)")
-    return config, tokenizer, notices
+    return loaded, notices
 
 
 def start(plan: Plan, options: Options) -> None:

@@ -33,10 +33,12 @@ from robusteval.evaluation.suites import build_suites
 from robusteval.experiments.environment import measured_with
 from robusteval.experiments.store import RunFolder
 from robusteval.experiments.testing import measurement_rows, run_suite
+from robusteval.fitting import check_max_length
 from robusteval.hashes import checkpoint_sha256
 from robusteval.methods.base import Method
 from robusteval.methods.compose import attach, build_method
-from robusteval.models import LoadedModel, check_max_length, load_model
+from robusteval.models import LoadedModel
+from robusteval.opening import open_classifier
 from robusteval.progress import ProgressBar
 from robusteval.rows import Note, Row
 from robusteval.saving import save_checkpoint
@@ -111,10 +113,9 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
             folder.note_continuation(measured_with(device))
         else:
             _train(spec, options, folder, data, prepared, device, facts)
-        loaded = load_model(
-            str(folder.model), labels=data.task.labels, seed=spec.seed, keep_head=True,
-            trust_remote_code=spec.trust_remote_code,
-        )  # fmt: skip
+        loaded = open_classifier(
+            folder.model, labels=data.task.labels, keep_head=True, trust_remote_code=spec.trust_remote_code
+        )
         folder.update_record("environment.json", checkpoint_sha256=loaded.sha256)
         loaded.model.to(device)
         # a method whose predictions need more than the checkpoint keeps its hook while it is evaluated
@@ -178,17 +179,17 @@ def _train(
     facts: Mapping[str, str],
 ) -> None:
     task, config = data.task, spec.train
-    loaded = load_model(
+    loaded = open_classifier(
         spec.model,
         labels=task.labels,
         seed=spec.seed,
+        keep_head=False,
         revision=spec.model_revision,
         trust_remote_code=spec.trust_remote_code,
         dropout=config.dropout,
     )
-    if loaded.folder is not None:
-        _check_unchanged("model", "the files of the model", checkpoint_sha256(loaded.folder), facts)
-    check_max_length(loaded.model.config, loaded.tokenizer, config.max_length)
+    _check_unchanged("model", "the files of the model", loaded.sha256, facts)
+    check_max_length(loaded.model, loaded.tokenizer, config.max_length)
     rows = prepared.examples
     encoded = encode(loaded.tokenizer, rows.texts, rows.labels, max_length=config.max_length)
     encoded = dataclasses.replace(encoded, groups=prepared.groups, weights=prepared.weights)
@@ -215,7 +216,7 @@ def _train(
         quiet=options.quiet,
         title=f"train {run_title(spec)}",
     )
-    folder.update_record("environment.json", precision=result.precision, notices=result.notices)
+    folder.update_record("environment.json", precision=result.precision, notices=[*loaded.notices, *result.notices])
     save_checkpoint(loaded.model, loaded.tokenizer, folder.model, dict(method.modules), method.facts())
     files = (folder.path / "train.jsonl", *sorted(folder.model.iterdir()))
     folder.finish_stage("train", _train_rows(spec, folder, task.train, prepared, result), files)

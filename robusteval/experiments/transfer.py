@@ -15,7 +15,8 @@ from robusteval.evaluation.transfer import transfer_matrix
 from robusteval.experiments.store import RunFolder
 from robusteval.methods.base import Context
 from robusteval.methods.compose import attach, build_method
-from robusteval.models import checkpoint_labels, load_model
+from robusteval.models import checkpoint_labels
+from robusteval.opening import open_classifier
 from robusteval.reading import read_yaml
 
 
@@ -32,8 +33,9 @@ def transfer(experiment: Path, device: str = "auto") -> pd.DataFrame:
     frames = []
     for (scenario, seed), members in runs.items():
         for method, (spec, folder) in members.items():
-            labels = checkpoint_labels(folder.model)
-            loaded = load_model(str(folder.model), labels=labels, seed=seed, keep_head=True)
+            trust = spec.trust_remote_code
+            labels = checkpoint_labels(folder.model, trust_remote_code=trust)
+            loaded = open_classifier(folder.model, labels=labels, keep_head=True, trust_remote_code=trust)
             loaded.model.to(chosen)
             built = build_method(spec.method)
             if not built.plain_at_evaluation:
