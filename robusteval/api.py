@@ -344,10 +344,13 @@ def attack(
         return attack_checkpoint(
             locate(str(model), model_revision)[0], selected, rows.task.labels, recipe, workers=workers,
             max_length=max_length, device=device, precision=precision, trust_remote_code=trust_remote_code,
+            outputs=rows.task.outputs,
             cache=Path(cache) if cache is not None else None, **settings,
         )  # fmt: skip
     sees = token_ids(loaded.tokenizer, max_length)
-    name = victim_name(loaded.sha256, rows.task.labels, max_length, chosen.type, precision)
+    name = victim_name(
+        loaded.sha256, rows.task.labels, max_length, chosen.type, precision, outputs=rows.task.outputs
+    )
     return attack_examples(predictor.logits, selected, rows.task.labels, recipe, sees=sees, model=name, **settings)
 
 
@@ -364,20 +367,19 @@ def _evaluation(
 ) -> tuple[TaskData, LoadedModel]:
     """The rows to test on and the model to test, checked against each other."""
     config = data or DataConfig()
+    speaks = config.labels or config.label_map or (dataset is None and config.dev_file)
+    own = checkpoint_labels(model, revision, trust_remote_code) if speaks else ()
     if dataset is not None:
-        declared = resolve(task, config) if isinstance(task, str) else task
-        declared = answered(declared, config, checkpoint_labels(model, revision, trust_remote_code))
+        declared = answered(resolve(task, config) if isinstance(task, str) else task, config, own)
         dev = _examples(dataset, declared, "dataset")
         rows = TaskData(dataclasses.replace(declared, dev="dataset"), dev.take([]), dev, config=config)
         rows = with_own_tests(rows)
     elif isinstance(task, Task):
         raise UserError("dataset: not given; a Task of your own needs its rows")
     else:
-        speaks = config.dev_file or config.labels or config.label_map
-        own = checkpoint_labels(model, revision, trust_remote_code) if speaks else ()
         rows = load_evaluation(task, config, own)
     loaded = open_classifier(
-        model, tokenizer, labels=rows.task.labels, keep_head=True, revision=revision,
+        model, tokenizer, labels=rows.task.labels, outputs=rows.task.outputs, keep_head=True, revision=revision,
         trust_remote_code=trust_remote_code,
     )  # fmt: skip
     told = try_rows(loaded, (rows.dev,), max_length, finite=False)

@@ -88,7 +88,7 @@ def _told(name: str, config: Any, labels: Sequence[str], outputs: Sequence[str])
     told = ", ".join(f"{own} = {output}" for own, output in zip(label_names(config), outputs, strict=True))
     notices = (f"outputs of the checkpoint taken as {told}",)
     if len(outputs) > len(labels):
-        many = "; where several answer one class, the likeliest output decides"
+        many = "; where several answer one class, the likeliest decides"
         return Match(classes=classes, notices=(notices[0] + many,))
     if classes == tuple(range(len(labels))):
         return Match(notices=notices)
@@ -121,6 +121,14 @@ def merge_outputs(model: Any, classes: Sequence[int], labels: Sequence[str]) -> 
     model.register_forward_hook(merge)
     model.config.num_labels = len(labels)
     name_labels(model.config, labels)
+
+
+def apply_match(model: Any, match: Match, labels: Sequence[str]) -> None:
+    """Have a classifier answer as its match says; it is changed."""
+    if match.order:
+        order_head(model, match.order, labels)
+    if match.classes:
+        merge_outputs(model, match.classes, labels)
 
 
 def order_head(model: Any, order: Sequence[int], labels: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from robusteval.dropout import configure_dropout, set_dropout
 from robusteval.errors import UserError, nearest
 from robusteval.fitting import fit_tokenizer
 from robusteval.hashes import checkpoint_sha256
-from robusteval.heads import Match, label_names, match_labels, name_labels, order_head
+from robusteval.heads import Match, apply_match, label_names, match_labels, name_labels
 from robusteval.seeds import derive
 from robusteval.weights import account, check_finite, names_to_read, prefix_notice, read_as
 
@@ -47,6 +47,7 @@ def load_model(
     name: str,
     *,
     labels: tuple[str, ...],
+    outputs: tuple[str, ...] = (),
     seed: int,
     revision: str = "main",
     trust_remote_code: bool = False,
@@ -56,6 +57,7 @@ def load_model(
     """Load an encoder with a classification head, on the CPU in fp32, in evaluation mode.
 
     labels: class names in order; empty for regression (one output).
+    outputs: the class that each output of a finished checkpoint answers, where its own names do not count.
     seed: run seed; a new head depends on it alone, so that two methods start from the same weights.
     keep_head: the checkpoint must bring a head for exactly these labels (evaluation), which is put into their order
         (`heads.match_labels`); otherwise a head that is missing or of another size is new, with a notice.
@@ -67,7 +69,7 @@ def load_model(
     config, tokenizer = _configured(name, folder, trust_remote_code)
     match = Match()
     if keep_head:
-        match = match_labels(name, config, labels)
+        match = match_labels(name, config, labels, outputs)
     else:
         config.num_labels = len(labels) or 1
         name_labels(config, labels)
@@ -94,8 +96,7 @@ def load_model(
     notices += account(name, model, sizes, report, keep_head=keep_head)
     model = model.float().eval()
     notices += check_finite(name, model, refuse=not keep_head)
-    if match.order:
-        order_head(model, match.order, labels)
+    apply_match(model, match, labels)
     if dropout is not None:
         # configurations of other architectures keep rates under other names
         set_dropout(model, dropout)

@@ -15,7 +15,7 @@ from robusteval.encoding import encode
 from robusteval.errors import UserError
 from robusteval.fitting import check_max_length, fit_tokenizer, logits_alone
 from robusteval.hashes import memory_sha256
-from robusteval.heads import match_labels, name_labels, order_head
+from robusteval.heads import apply_match, match_labels, name_labels
 from robusteval.models import LoadedModel, load_model
 from robusteval.tasks.base import Examples
 
@@ -25,6 +25,7 @@ def open_classifier(
     tokenizer: Any = None,
     *,
     labels: tuple[str, ...],
+    outputs: tuple[str, ...] = (),
     seed: int = 0,
     keep_head: bool,
     revision: str = "main",
@@ -33,26 +34,28 @@ def open_classifier(
 ) -> LoadedModel:
     """A classifier for these labels (none: a score), with a tokenizer that fits it.
 
+    outputs: as in `models.load_model`.
     model: a registered name, folder or hub id (`models.load_model`); or a classifier in memory, with its `tokenizer`.
     Of one in memory the tokenizer is left as it was, and so is the order of its outputs where the head is kept.
     """
     if isinstance(model, str | Path):
         return load_model(
-            str(model), labels=labels, seed=seed, revision=revision, trust_remote_code=trust_remote_code,
-            dropout=dropout, keep_head=keep_head,
+            str(model), labels=labels, outputs=outputs, seed=seed, revision=revision,
+            trust_remote_code=trust_remote_code, dropout=dropout, keep_head=keep_head,
         )  # fmt: skip
     if tokenizer is None:
         raise UserError("tokenizer: not given; a model in memory needs its tokenizer")
-    if model.config.num_labels != (len(labels) or 1):
-        raise UserError(f"model: it has {model.config.num_labels} outputs but the task needs {len(labels) or 1}")
+    count = len(outputs or labels) or 1
+    if model.config.num_labels != count:
+        raise UserError(f"model: it has {model.config.num_labels} outputs but the task needs {count}")
     notices: list[str] = []
     if keep_head:
-        match = match_labels("model in memory", model.config, labels)
+        match = match_labels("model in memory", model.config, labels, outputs)
         notices += match.notices
-        if match.order:
-            # the caller's model keeps its order
+        if match.order or match.classes:
+            # the caller's model keeps its outputs
             model = copy.deepcopy(model)
-            order_head(model, match.order, labels)
+            apply_match(model, match, labels)
     else:
         name_labels(model.config, labels)
         if dropout is not None:

@@ -123,7 +123,98 @@ def test_integers_and_two_classes_on_an_nli_checkpoint_by_hand(
     right = float(np.mean(np.asarray([2, 0, 1])[named.argmax(1)] == np.arange(24) % 3))
     assert scores["test", "named", "accuracy"] == (pytest.approx(right), 24)
     assert ("test", "hans", "macro_f1") in scores
-    assert "the likeliest output is taken" in done.stdout and "integer" not in done.stderr
+    assert "test hans: the model's classes taken as " in done.stdout and "the likeliest decides" in done.stdout
+
+
+HANS = ("0=entailment", "1=neutral|contradiction")
+
+
+def test_two_classes_of_three_in_evaluate_and_attack_by_hand(
+    nli_checkpoint: str, nli_files: dict[str, Path], tmp_path: Path, invoke: Callable[..., Any]
+) -> None:
+    entailed = plain_logits(nli_checkpoint, nli_files["hans"]).argmax(1) == 1
+    gold = np.arange(30) % 2 == 0
+    out = tmp_path / "out"
+    done = invoke(
+        "evaluate", nli_checkpoint, "--dev-file", str(nli_files["hans"]), *COLUMNS, "--max-length", "40", "--suites",
+        "clean,mask", "--sets", "1", "--device", "cpu", "--label-map", ",".join(HANS), "--out", str(out),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "CONTRADICTION = NEUTRAL|CONTRADICTION" in done.stdout and done.stdout.count("the likeliest decides") == 2
+    frame = pd.read_parquet(out / "predictions/clean.parquet")
+    assert len(frame["logits"][0]) == 2
+    # class 0 is what the first output answers: neutral or contradiction
+    assert frame["predicted"].tolist() == entailed.astype(int).tolist()
+    assert frame["gold"].tolist() == gold.astype(int).tolist()
+    (value,) = [
+        row["value"]
+        for row in map(json.loads, (out / "rows.jsonl").read_text().splitlines())
+        if row.get("suite") == "clean" and row["metric"] == "accuracy"
+    ]
+    assert value == pytest.approx(float(np.mean(entailed == gold)))
+    # attacked rows are those that are right by the same rule, in one process and in two
+    data = DataConfig(
+        dev_file=str(nli_files["hans"]), text_columns=("premise", "hypothesis"), label_column="gold", label_map=HANS
+    )
+    shared: dict[str, Any] = {"data": data, "device": "cpu", "max_length": 40, "examples": 6, "query_budget": 20}
+    plain = robusteval.attack(nli_checkpoint, "mine", "deepwordbug", **shared)
+    assert {line["gold"] for line in plain.lines} <= {"ENTAILMENT", "NEUTRAL|CONTRADICTION"}
+    for line in plain.lines:
+        row = int(line["id"])
+        assert (line["outcome"] == "skipped") == (entailed[row] != gold[row])
+    cached = robusteval.attack(nli_checkpoint, "mine", "deepwordbug", cache=tmp_path / "logits.sqlite", **shared)
+    assert [line["outcome"] for line in cached.lines] == [line["outcome"] for line in plain.lines]
+    # what the cache knows of one meaning of the outputs is not taken for another
+    other = DataConfig(**{**vars(data), "label_map": ("1=entailment", "0=neutral|contradiction")})
+    swapped = robusteval.attack(
+        nli_checkpoint, "mine", "deepwordbug", cache=tmp_path / "logits.sqlite", **{**shared, "data": other}
+    )
+    for line in swapped.lines:
+        assert (line["outcome"] == "skipped") == (entailed[int(line["id"])] == gold[int(line["id"])])
+
+
+def test_a_declared_task_on_a_checkpoint_with_other_classes(nli_checkpoint: str, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "glue" / "rte"
+    folder.mkdir(parents=True)
+    frame = pairs(20, [0, 1], 13).rename(columns={"premise": "sentence1", "hypothesis": "sentence2", "gold": "label"})
+    frame.to_parquet(folder / "validation.parquet")
+    pairs(20, [0, 1], 13).to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    entailed = plain_logits(nli_checkpoint, tmp_path / "rows.jsonl").argmax(1) == 1
+    shared: dict[str, Any] = {"suites": ("clean",), "device": "cpu", "max_length": 40}
+    data = DataConfig(data_dir=str(tmp_path / "data"), label_map=("not_entailment=neutral|contradiction",))
+    result = robusteval.evaluate(nli_checkpoint, "rte", data=data, **shared)
+    expected = float(np.mean(entailed == (np.arange(20) % 2 == 0)))
+    assert result.scores["clean", "", "accuracy"] == pytest.approx(expected)
+    model, tokenizer = tiny.model(num_labels=3, seed=4), tiny.tokenizer()
+    given = robusteval.evaluate(
+        model, "rte", tokenizer=tokenizer, dataset=frame, **shared,
+        data=DataConfig(
+            labels=("contradiction", "entailment", "neutral"), label_map=("not_entailment=neutral|contradiction",)
+        ),
+    )  # fmt: skip
+    assert given.scores == result.scores
+    assert model.config.num_labels == 3 and not model._forward_hooks, "the caller's model is left as it was"
+    for config, message in (
+        (DataConfig(data_dir=str(tmp_path / "data")), "3 labels but the task has 2"),
+        (DataConfig(**{**vars(data), "label_map": ("not_entailment=neutral",)}), "'CONTRADICTION' answers no class"),
+        (DataConfig(**{**vars(data), "labels": ("a", "b", "c")}), "names its labels itself"),
+    ):
+        with pytest.raises(UserError, match=message):
+            robusteval.evaluate(nli_checkpoint, "rte", data=config, **shared)
+
+
+def test_labels_name_the_outputs_of_a_checkpoint_that_names_none(tmp_path: Path) -> None:
+    tiny.save(tmp_path / "unnamed", num_labels=3, seed=4)
+    shared: dict[str, Any] = {"suites": ("clean",), "device": "cpu", "max_length": 40}
+    scores = []
+    for labels in (("contradiction", "entailment", "neutral"), ("neutral", "contradiction", "entailment")):
+        data = DataConfig(labels=labels, eval_limit=40)
+        scores.append(robusteval.evaluate(str(tmp_path / "unnamed"), "demo-nli", data=data, **shared))
+    model = tiny.model(num_labels=3, seed=4)
+    model.config.id2label = {0: "Contradiction", 1: "Entailment", 2: "Neutral"}
+    named = robusteval.evaluate(model, "demo-nli", tokenizer=tiny.tokenizer(), data=DataConfig(eval_limit=40), **shared)
+    assert scores[0].scores == named.scores != scores[1].scores
+    assert any("LABEL_0 = contradiction, LABEL_1 = entailment" in notice for notice in scores[0].notices)
 
 
 def test_train_and_attack_tests_on_files_and_knows_them_by_their_rows(

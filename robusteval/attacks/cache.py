@@ -35,13 +35,21 @@ CHECK_BYTES = 8
 
 
 def victim_name(
-    sha256: str, labels: Sequence[str], max_length: int, device: str, precision: str = "fp32", method: str = ""
+    sha256: str,
+    labels: Sequence[str],
+    max_length: int,
+    device: str,
+    precision: str = "fp32",
+    method: str = "",
+    outputs: Sequence[str] = (),
 ) -> str:
     """A model by all that decides its logits besides the text.
 
-    sha256: of the checkpoint (`hashes.checkpoint_sha256`); method: one that answers differently from its checkpoint.
+    sha256: of the checkpoint (`hashes.checkpoint_sha256`); method: one that answers differently from its checkpoint;
+    outputs: the class that each output answers, where its own names do not say it.
     """
-    return json.dumps([sha256, list(labels), max_length, device, precision, method])
+    told = [list(outputs)] if outputs else []
+    return json.dumps([sha256, list(labels), max_length, device, precision, method, *told])
 
 
 def _check(key: bytes, value: bytes) -> bytes:

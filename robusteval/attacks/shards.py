@@ -62,14 +62,17 @@ def checkpoint_victim(
     threads: int,
     precision: str = "fp32",
     trust_remote_code: bool = False,
+    outputs: tuple[str, ...] = (),
 ) -> Victim:
     """A fine-tuned checkpoint; `threads` CPU threads, 0 for torch's own choice."""
     if threads:
         torch.set_num_threads(threads)
-    loaded = open_classifier(folder, labels=tuple(labels), keep_head=True, trust_remote_code=trust_remote_code)
+    loaded = open_classifier(
+        folder, labels=tuple(labels), outputs=outputs, keep_head=True, trust_remote_code=trust_remote_code
+    )
     chosen = pick_device(device)
     predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
-    name = victim_name(loaded.sha256, labels, max_length, chosen.type, precision)
+    name = victim_name(loaded.sha256, labels, max_length, chosen.type, precision, outputs=outputs)
     return Victim(predictor.logits, name, token_ids(loaded.tokenizer, max_length))
 
 
@@ -86,6 +89,7 @@ def attack_checkpoint(
     precision: str = "fp32",
     threads: int = 0,
     trust_remote_code: bool = False,
+    outputs: tuple[str, ...] = (),
     cache: Path | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
@@ -96,8 +100,8 @@ def attack_checkpoint(
 
     precision: "bf16" runs the model in bfloat16 autocast: faster on an accelerator, other numbers than fp32.
     threads: CPU threads of each process, 0 for an equal share of the cores. cache: a file for `LogitsCache`.
-    settings: those of `make_plan`. The other arguments, the result and the errors are those of
-    `attack_examples`.
+    outputs: as in `models.load_model`. settings: those of `make_plan`. The other arguments, the result and the errors
+    are those of `attack_examples`.
 
     Where a worker ends early, however it ends, the others finish their shares and UserError says which
     file keeps the finished lines. With more than one worker the calling script needs the usual
@@ -107,11 +111,12 @@ def attack_checkpoint(
     plan = make_plan(examples, labels, recipe, **settings)
     # As `checkpoint_victim` names it, before anything is loaded.
     sha256 = checkpoint_sha256(locate(str(folder))[0])
-    model = victim_name(sha256, labels, max_length, pick_device(device).type, precision)
+    model = victim_name(sha256, labels, max_length, pick_device(device).type, precision, outputs=outputs)
     threads = threads or (max(1, (os.cpu_count() or 1) // workers) if workers > 1 else 0)
     load = functools.partial(
-        checkpoint_victim, folder, tuple(labels), max_length, device, threads, precision, trust_remote_code
-    )
+        checkpoint_victim, folder, tuple(labels), max_length, device, threads, precision, trust_remote_code,
+        outputs,
+    )  # fmt: skip
     return attack_in_workers(load, plan, workers, parallel, cache, out, progress, model, check)
 
 

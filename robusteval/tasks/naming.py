@@ -245,9 +245,7 @@ def _grouped(stands: Mapping[str, tuple[str, ...]], outputs: Sequence[str], noti
     values = {value: answers[targets[0]] for value, targets in stands.items() if answers[targets[0]] != value}
     if len(labels) == len(outputs):
         return Naming(tuple(outputs), values, (), notices)
-    told = "; ".join(f"{called} = {' or '.join(o for o in outputs if answers[o] == called)}" for called in labels)
-    merged = f"outputs that answer one class: the likeliest output is taken, then its class ({told})"
-    return Naming(labels, values, tuple(answers[output] for output in outputs), (*notices, merged))
+    return Naming(labels, values, tuple(answers[output] for output in outputs), notices)
 
 
 def task_outputs(

@@ -105,6 +105,9 @@ def load_test(test: OwnTest, task: Task, trained_on: str | None) -> tuple[TestSe
     config = dataclasses.replace(test.config, text_columns=columns, label_column=label_column)
     own, notices = speaking_task(table.frame, task.name, config, task.labels, field)
     examples = examples_from_frame(table.frame, own, field, source)
+    if own.outputs:
+        answers = ", ".join(f"{each} = {called}" for each, called in zip(task.labels, own.outputs, strict=True))
+        notices += (f"the model's classes taken as {answers}; where several answer one class, the likeliest decides",)
     return TestSet(test.name, own, examples), tuple(f"{field}: {notice}" for notice in notices)
 
 
