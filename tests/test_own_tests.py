@@ -75,7 +75,7 @@ def plain_logits(checkpoint: str, path: Path) -> np.ndarray:
     frame = pd.read_json(path, lines=True)
     with torch.no_grad():
         rows = [
-            model(**tokenizer(a, b, return_tensors="pt")).logits[0].numpy()
+            model(**tokenizer(a, b, truncation=True, return_tensors="pt")).logits[0].numpy()
             for a, b in zip(frame.premise, frame.hypothesis, strict=True)
         ]
     return np.stack(rows)
@@ -325,3 +325,34 @@ def test_a_declared_task_and_a_file_with_other_columns(tmp_path: Path) -> None:
     assert data.tests["anli"].examples.labels.tolist() == [(2, 1, 0)[row % 3] for row in range(20)]
     with pytest.raises(UserError, match="which of the model's classes"):
         load_evaluation("demo-nli", DataConfig(tests=(test,)))
+
+
+def test_real_rows_of_two_and_three_classes_by_hand(nli_checkpoint: str, data_dir: Path, tmp_path: Path) -> None:
+    """MoNLI has 0 = entailment and 1 = neutral, Breaking NLI the integers of SNLI; the checkpoint orders otherwise."""
+    monli, breaking = data_dir / "monli/nmonli/test.parquet", data_dir / "breaking_nli/breaking_nli/test.parquet"
+    if not (monli.is_file() and breaking.is_file()):
+        pytest.skip("no MoNLI or Breaking NLI beside the real data")
+    columns = "text_columns=premise,hypothesis:label_column=label"
+    result = robusteval.evaluate(
+        nli_checkpoint, "demo-nli", suites=("clean",), device="cpu", max_length=64, out=tmp_path / "out",
+        data=DataConfig(
+            eval_limit=150,
+            tests=(
+                f"monli={monli}:0=entailment,1=neutral|contradiction:{columns}",
+                f"breaking={breaking}:labels=entailment,neutral,contradiction:{columns}",
+            ),
+        ),
+    )  # fmt: skip
+    predicted = pd.read_parquet(tmp_path / "out/predictions/test.parquet")
+    for name, path in (("monli", monli), ("breaking", breaking)):
+        raw = pd.read_parquet(path)
+        raw.index = raw["idx"].astype(str) if raw["idx"].is_unique else raw.index.astype(str)
+        mine = predicted[predicted["value"] == name]
+        assert len(mine) == 150
+        own = raw.loc[mine["id"]].rename(columns={"label": "gold"})
+        own.to_json(tmp_path / "some.jsonl", orient="records", lines=True)
+        logits = plain_logits(nli_checkpoint, tmp_path / "some.jsonl")  # contradiction, entailment, neutral
+        answers = logits.argmax(1) != 1 if name == "monli" else np.asarray([2, 0, 1])[logits.argmax(1)]
+        expected = float(np.mean(answers == own["gold"].to_numpy()))
+        assert result.scores["test", name, "accuracy"] == pytest.approx(expected)
+        assert float(np.mean(mine["predicted"] == mine["gold"])) == pytest.approx(expected)
