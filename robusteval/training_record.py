@@ -12,14 +12,16 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from robusteval.checkpoint import DamagedState, generator_states, load_state, restore_generators, save_state
+from robusteval.config import convert
 from robusteval.errors import UserError
-from robusteval.files import append_lines, write_atomic
+from robusteval.files import append_lines, check_place, json_line, write_atomic
 from robusteval.methods.base import Method
-from robusteval.reading import read_lines
+from robusteval.reading import numbered_lines
 
 logger = logging.getLogger(__name__)
 
 FLUSH_EVERY = 20
+STATE = {"step", "identity", "seconds", "model", "optimizer", "scaler", "method", "notices", "generators", "best"}
 
 
 class TrainingRecord:
@@ -101,16 +103,23 @@ class TrainingRecord:
         self.saved_at = time.perf_counter()
 
     def restore(self, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> int:
-        """Load the saved state, if any, and cut the log back to it; returns the next step."""
+        """Load the saved state, if any, and cut the log back to it; returns the next step.
+
+        A damaged state is set aside, and training starts anew; UserError for a damaged log.
+        """
         if self.folder is None:
             return 0
         log = self.folder / "train.jsonl"
         path = self.folder / "state.safetensors"
+        for file in (log, path):
+            check_place(file, folder=False)
         if not path.exists():
             log.unlink(missing_ok=True)
             return 0
         try:
             state = load_state(path)
+            if not isinstance(state, dict) or not set(state) >= STATE:
+                raise DamagedState("it is no state of a training")
         except DamagedState as error:
             logger.warning("%s is damaged (%s); training starts anew", path, error)
             path.rename(path.with_suffix(".damaged"))
@@ -130,8 +139,7 @@ class TrainingRecord:
         best = state["best"]
         self.best_step, self.best_score, self._best = best["step"], best["score"], best["weights"]
         self.seconds = state["seconds"]
-        lines = [line for line in read_lines(log) if line["step"] < state["step"]]
-        write_atomic(log, "")
-        append_lines(log, lines)
+        steps = [(convert(int, line.get("step"), f"{log}: line {n}: step"), line) for n, line in numbered_lines(log)]
+        write_atomic(log, b"".join(json_line(line) for step, line in steps if step < state["step"]))
         restore_generators(state["generators"])
         return int(state["step"])

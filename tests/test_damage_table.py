@@ -20,6 +20,7 @@ from robusteval.experiments.session import finished_runs, run_title
 from robusteval.experiments.store import RunFolder, check_evaluation, check_output
 from robusteval.experiments.transfer import transfer
 from robusteval.reading import LARGEST, read_lines
+from robusteval.training_record import TrainingRecord
 
 Change = Callable[[Path], object]
 
@@ -40,12 +41,28 @@ class Runs:
         self.finished = place / "finished"
         assert done(self.plan, self.finished, keep_models=True)[0] == 0
         self.rows = timeless(self.plan, self.finished)
+        self.training = self.stopped_in_training(place / "training")
         self.unfinished = shutil.copytree(self.finished, place / "unfinished")
         folder = self.folder(self.unfinished).path
         for name, cut in (("rows.jsonl", b'{"stage": "calibration"'), ("attacks/deepwordbug.jsonl", b'"row-2"')):
             lines = (folder / name).read_bytes().splitlines(keepends=True)
             last = next((number for number, line in enumerate(lines) if cut in line), len(lines) - 1)
             (folder / name).write_bytes(b"".join(lines[: last + (name == "rows.jsonl")]))
+
+    def stopped_in_training(self, out: Path) -> Path:
+        save, saved = TrainingRecord.save, []
+
+        def stop(record: TrainingRecord, *arguments: Any) -> None:
+            save(record, *arguments)
+            saved.append(record)
+            if len(saved) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrainingRecord, "save", stop)
+            with pytest.raises(KeyboardInterrupt):
+                done(self.plan, out)
+        return out
 
     def folder(self, out: Path) -> RunFolder:
         return self.plan.folder(self.plan.runs[0], options(out).out)
@@ -229,6 +246,31 @@ def test_damage_is_named_or_without_effect(
         shutil.rmtree(folder)
         assert done(runs.plan, out, keep_models=True)[0] == 0
         assert timeless(runs.plan, out) == runs.rows
+
+
+IN_TRAINING: list[tuple[str, str, Change]] = [
+    *[(name, kind, change) for kind, change in ANY_FILE.items() for name in ("state.safetensors", "train.jsonl")],
+    *[("train.jsonl", kind, change) for kind, change in ANY_TEXT.items()],
+    ("train.jsonl", "no step", without("step")),
+    ("train.jsonl", "a word for a step", in_line(lambda line: line.update(step="two"), lambda line: True)),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "change"), IN_TRAINING, ids=[f"{each[0]}-{each[1]}" for each in IN_TRAINING])
+def test_damage_to_a_training_that_was_stopped(
+    name: str, kind: str, change: Change, runs: Runs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = shutil.copytree(runs.training, tmp_path / "out")
+    folder = runs.folder(out).path
+    assert (folder / "state.safetensors").exists()
+    change(folder / name)
+    code, said = done(runs.plan, out)
+    if code:
+        assert f"failed: {run_title(runs.plan.runs[0])}: " in said and name in said and "Traceback" not in said
+        return
+    assert timeless(runs.plan, out) == runs.rows
+    if name == "state.safetensors" and kind != "gone":
+        assert "state.safetensors is damaged" in caplog.text
 
 
 def test_a_finished_run_is_left_out_and_the_others_stay(
