@@ -40,7 +40,8 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
     console.print(f"{base.model} on {base.task}: {rows}", markup=False, soft_wrap=True)
     for split, examples in (("train", data.train), ("dev", data.dev)):
         console.print(f"{split}: {distribution(examples, data.task)}", markup=False, soft_wrap=True)
-    for split, examples in (("train", data.train), ("dev", data.dev), *data.adversarial.items()):
+    tests = {f"test {name}": test.examples for name, test in data.tests.items()}
+    for split, examples in {"train": data.train, "dev": data.dev, **data.adversarial, **tests}.items():
         if files := examples.source.get("files"):
             console.print(f"{split} from {files}", markup=False, soft_wrap=True)
     scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
