@@ -76,15 +76,27 @@ class Command:
         _, status = os.waitpid(self.pid, 0)
         return os.waitstatus_to_exitcode(status), time.monotonic() - self.began
 
-    def kill_after(self, seconds: float) -> bool:
-        """Whether it was killed, its workers alone left to end by themselves; else it had ended before."""
-        time.sleep(max(0.0, self.began + seconds - time.monotonic()))
+    def kill_after(self, out: Path, stages: float, seconds: float) -> bool:
+        """Whether it was killed, its workers left to end by themselves; else it had ended before.
+
+        Killed where so many stages are finished; the fraction of one is counted in its `seconds`.
+        """
+        while finished(out) < int(stages):
+            if os.waitpid(self.pid, os.WNOHANG)[0]:
+                return False
+            time.sleep(0.002)
+        time.sleep(seconds * (stages % 1))
         if os.waitpid(self.pid, os.WNOHANG)[0]:
             return False
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         time.sleep(0.5)
         return True
+
+
+def finished(out: Path) -> int:
+    """How many stages of all runs are finished."""
+    return sum(path.read_text().count('"seal"') for path in out.glob("runs/*/rows.jsonl"))
 
 
 def result(out: Path) -> dict[str, list[dict[str, Any]]]:
@@ -109,10 +121,8 @@ def left_behind(out: Path) -> list[str]:
 
 def where(out: Path) -> str:
     """How far the experiment had come when it was stopped."""
-    folders = sorted((out / "runs").glob("*")) if out.exists() else []
-    done = [folder for folder in folders if (folder / "rows.jsonl").exists()]
-    stages = sum((folder / "rows.jsonl").read_text().count('"seal"') for folder in done)
-    return f"{len(folders)} runs begun, {stages} stages finished, {len(left_behind(out))} temporary"
+    begun = len(list(out.glob("runs/*")))
+    return f"{begun} runs begun, {finished(out)} stages finished, {len(left_behind(out))} temporary"
 
 
 def kill(place: Path, moments: int, worker_moments: int) -> bool:
@@ -124,18 +134,19 @@ def kill(place: Path, moments: int, worker_moments: int) -> bool:
         code, seconds = Command(place / "log", arguments(place, whole, workers)).wait()
         assert code == 0, (place / "log").read_text()
         expected = result(whole)
-        print(f"workers {workers}: {len(expected)} runs in {seconds:.1f} s undisturbed", flush=True)
+        stages = finished(whole)
+        print(f"workers {workers}: {len(expected)} runs, {stages} stages in {seconds:.1f} s undisturbed", flush=True)
         for number in range(count):
             out = place / f"out-{workers}-{number}"
             given = arguments(place, out, workers)
-            moment = seconds * (number + 0.5) / count
-            killed = Command(place / "log", given).kill_after(moment)
+            moment = stages * (number + 0.5) / count
+            killed = Command(place / "log", given).kill_after(out, moment, seconds / stages)
             met = where(out) if killed else "it had ended before"
             code, _ = Command(place / "log", given).wait()
             same, left = code == 0 and result(out) == expected, left_behind(out)
             good &= same and not left
             rows_are = "identical" if same else f"DIFFERENT (exit code {code})"
-            print(f"{moment:5.1f} s  {met}: rows {rows_are}, left behind {left or 'nothing'}", flush=True)
+            print(f"after {moment:4.1f} stages  {met}: rows {rows_are}, left behind {left or 'nothing'}", flush=True)
             shutil.rmtree(out)
     return good
 
