@@ -36,6 +36,8 @@ _REMEDIES = {
     errno.EEXIST: "something else stands in its place; move that away",
     errno.EISDIR: "a folder stands in its place; move that away",
     errno.ENOTEMPTY: "a folder stands in its place; move that away",
+    errno.ENOLCK: "choose a folder on a disk that has locks",
+    errno.EOPNOTSUPP: "choose a folder on a disk that has locks",
 }
 
 
@@ -237,10 +239,11 @@ def locked(folder: Path, *inside: str, wait: bool = False) -> Iterator[None]:
         # a named pipe would be waited for otherwise
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise UserError(f"out: another process is working on {str(folder)!r}") from None
+        with writing(lock):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise UserError(f"out: another process is working on {str(folder)!r}") from None
         for place in (folder, *(folder / name for name in inside)):
             clear_leftovers(place)
         yield

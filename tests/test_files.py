@@ -89,6 +89,17 @@ def test_what_another_process_is_writing_is_not_cleared(tmp_path: Path) -> None:
     clear_leftovers(tmp_path / "not-there")
 
 
+def test_a_disk_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*arguments: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(UserError, match="No locks available; choose a folder on a disk that"), locked(tmp_path):
+        pass
+
+
 def test_errors_of_the_disk_are_told_from_others() -> None:
     full = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
     arrow = OSError("Error writing bytes to file. Detail: [errno 28] No space left on device")
