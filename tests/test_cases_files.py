@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
 import gzip
@@ -187,6 +188,7 @@ REFUSED: list[tuple[str, bytes | str, dict[str, Any], str]] = [
     ("a.tsv", 't\ty\n" a\t1\n', {"quote": "double"}, "is never closed; mend it there, or say --quote none"),
     ("a.txt", "a,b;c\n1,2;3\n", {}, "can be separated by commas and by semicolons: say which with --delimiter"),
     ("a.csv", "t,y\rab,1\rc\nd,0\r", {}, "lines end in carriage returns, and cells hold line feeds"),
+    ("a.csv", "\ufefft,y\na,1\n\ufefft,y\nb,0\n", {}, "rows that repeat the header: 1 of them (row 1)"),
     ("a.csv", "t,y\na,1\nt,y\nb,0\n", {}, "rows that repeat the header: 1 of them (row 1); take them out"),
     ("a.csv", "", {}, "is empty"),
     ("a.csv", "\n\n", {}, "is empty"),
@@ -349,6 +351,18 @@ def test_cells_of_parquet(tmp_path: Path) -> None:
         config = DataConfig(dev_file=str(tmp_path / "a.parquet"), text_columns=(column,), label_column="category")
         with pytest.raises(UserError, match=f"column '{column}': {message}"):
             load_evaluation("mine", config, ("x", "y"))
+
+
+def test_ids_are_places_whatever_the_index_and_whatever_is_left_out(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": ["a", "b", "c"], "label": [-1, 1, 0]}, index=[7, 7, 3])
+    for name in ("train", "odd"):
+        path = tmp_path / "some" / "pair" / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (frame if name == "odd" else frame.reset_index(drop=True)).to_parquet(path)
+    task = dataclasses.replace(PAIR, drop_unlabelled=True)
+    for name in ("train", "odd"):
+        rows = load_split(task, name, DataConfig(data_dir=str(tmp_path)))
+        assert rows.texts == (("b", "c"),) and rows.ids == ("1", "2")
 
 
 def test_what_datasets_saved(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def _check_joined(way: Way, where: str) -> None:
     """Raise UserError where rows repeat the header: files with a header each were joined."""
     raw = way.first[: len(way.names)]
     columns = list(way.columns().values())
-    again = [row for row, cell in enumerate(columns[0]) if cell == raw[0]]
-    again = [row for row in again if [column[row] for column in columns] == raw]
+    again = [row for row, cell in enumerate(columns[0]) if cell.removeprefix("\ufeff") == raw[0]]
+    again = [row for row in again if [column[row] for column in columns[1:]] == raw[1:]]
     if again:
         rows = faults(len(again), [f"row {row}" for row in again[:5]])
         raise UserError(f"{where}: rows that repeat the header: {rows}; take them out where files were joined")
