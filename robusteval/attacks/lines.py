@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -208,6 +209,8 @@ def begins_a_line(torn: bytes) -> bool:
             # The value is cut; of text, as the first one is, its quotation mark at least must be there.
             return place > 0 or rest == "" or rest.startswith('"')
         rest = rest[end:]
+        if re.fullmatch(r"\.|[eE][+-]?", rest):
+            return True  # a number that is cut where its first part is one, too
         if field == FIELDS[-1] and rest == "}":
             return True  # of an earlier version, without a seal
     return "}".startswith(rest)
