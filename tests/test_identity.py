@@ -211,7 +211,9 @@ def test_errors_of_a_moment_are_tried_again_and_the_model_stays(
     folder = plan.folder(run, options.out)
     real, asked = Predictor.logits, [0]
 
-    def failing(self: Predictor, texts: Any) -> Any:
+    def failing(self: Predictor, texts: Any, *rows: Any) -> Any:
+        if rows:  # the dev rows, before anything is attacked
+            return real(self, texts, *rows)
         asked[0] += 1
         if asked[0] == 2:
             raise torch.OutOfMemoryError("out of memory")
