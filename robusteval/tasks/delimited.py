@@ -36,9 +36,10 @@ def read_delimited(
     if said and dialect.delimiter is None:
         text, dialect = text[said.end() :], dataclasses.replace(dialect, delimiter=said[1])
     lines = Lines.of(text)
-    first = next((line for line in lines.plain() if line), "")
-    if not first:
+    filled = re.search(r"[^\r\n]+", lines.text)
+    if filled is None:
         raise UserError(f"{where} is empty")
+    first = filled[0]
     if dialect.header and lines.stray not in ("", "\n") and lines.stray in first:
         raise UserError(f"{where}: lines end in carriage returns, and cells hold line feeds; end lines in line feeds")
     way, decisions = _by_separator(lines, first, usual, dialect, where)
