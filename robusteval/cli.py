@@ -383,12 +383,13 @@ def _exit_code(errors: Screen) -> int:
         with explained():
             code = app(standalone_mode=False)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        if not stopping.asked():
+            return code if isinstance(code, int) else 0
     except UserError as error:
         errors.print(f"[red]error:[/] {escape(' '.join(str(error).split()))}")
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        pass
+        pass  # which of them, or the exit code alone, depends on typer's version
     except Exception as error:
         # C code in the midst of an import answers an interruption with errors of its own
         if not stopping.asked():
