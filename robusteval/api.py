@@ -56,6 +56,7 @@ from robusteval.tasks.load import (
     resolve,
     sample,
     trained,
+    unmet_limits,
     with_own_tests,
 )
 from robusteval.tasks.table import CLASSES
@@ -249,7 +250,7 @@ def _check_tests(
     by_default: nobody named them, so one of other text whose rows are nowhere is left out with a notice.
     """
     rows, tests = subject.data, build_suites(subject.config.suites)
-    notices = [*loaded.notices, *rows.notices]
+    notices = [*loaded.notices, *rows.notices, *unmet_limits(rows)]
     kept = kept_modules(loaded.folder)
     for suite in tests.values():
         suite.check_method(name, kept)
@@ -333,7 +334,7 @@ def attack(
     }
     selected = sample(rows.dev, examples)
     long = check_lengths(loaded.tokenizer, selected, max_length, truncate=truncate)
-    _tell([*loaded.notices, *rows.notices, *long], notify)
+    _tell([*loaded.notices, *rows.notices, *unmet_limits(rows), *long], notify)
     if notify is not None:
         notify(f"dev: {distribution(selected, rows.task)}")
     if (workers != 1 or cache is not None) and not isinstance(model, str | Path):

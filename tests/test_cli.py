@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -114,13 +115,20 @@ def test_a_checkpoint_with_other_labels(tiny_folder: Path, invoke: Callable[...,
     assert "has 2 labels but the task has 3 (entailment, neutral, contradiction)" in done.stderr
 
 
-def test_doctor_names_what_is_missing_and_how_to_get_it(invoke: Callable[..., Done]) -> None:
+def test_doctor_names_what_is_missing_and_how_to_get_it(
+    invoke: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = invoke("doctor")
     assert done.returncode == 0, done.stderr
     for name in ("torch", "device", "embedded model minilm", "disk", "attack deepwordbug: ready", "hub"):
         assert name in done.stdout
-    recipe = invoke("doctor", "--attack", "textfooler")
+    recipe = invoke("doctor", "--attack", "textfooler", "--resources", str(tmp_path))
     assert "counter-fitted vectors" in recipe.stdout
+    assert recipe.returncode == 1
+    assert invoke("doctor", "--attack", "deepwordbug").returncode == 0
+    monkeypatch.setattr("shutil.disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0))  # type: ignore[attr-defined]
+    full = invoke("doctor")
+    assert full.returncode == 1 and "free at least 2 GiB" in full.stdout
 
 
 @pytest.mark.parametrize(
@@ -233,3 +241,46 @@ def test_errors_beyond_the_allowed_number_are_an_exit_code(
     assert "3 of 3 examples ended in an error, 3 of them at the time limit" in " ".join(done.stdout.split())
     again = invoke(*arguments[arguments.index("train-and-attack") :], "--max-errors", "3")
     assert again.returncode == 0
+
+
+def test_an_attack_on_a_checkpoint_meets_the_rows_of_the_experiment(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path, invoke: Callable[..., Done]
+) -> None:
+    limits = ("--eval-limit", "12", "--attack-examples", "5")
+    arguments = command(
+        tiny_folder, csv_files, tmp_path / "out", *limits, "--max-steps", "2", "--methods", "vanilla", "--seeds", "1",
+        "--suites", "", "--keep-models",
+    )  # fmt: skip
+    done = invoke(*arguments[arguments.index("train-and-attack") :])
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "out" / "runs").iterdir()
+    shared = ("--dev-file", str(csv_files[1]), "--text-columns", "review", "--label-column", "verdict")
+    out = tmp_path / "lines.jsonl"
+    done = invoke(
+        "attack", str(run / "model"), *shared, *limits, "--max-length", "32", "--device", "cpu", "--out", str(out)
+    )
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (
+        [json.loads(line)["original"] for line in path.read_text().splitlines()]
+        for path in (out, run / "attacks" / "deepwordbug.jsonl")
+    )
+    assert len(ours) == 5 and sorted(ours) == sorted(theirs)
+
+
+def test_a_notice_where_an_option_has_no_effect(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path, invoke: Callable[..., Done]
+) -> None:
+    arguments = command(
+        tiny_folder, csv_files, tmp_path / "out", "--dry-run", "--attacks", "", "--attack-examples", "5", "--suites",
+        "clean", "--columns", "review", "--epochs", "2", "--max-steps", "3", "--train-limit", "5000",
+    )  # fmt: skip
+    done = invoke(*arguments[arguments.index("train-and-attack") :])
+    assert done.returncode == 0, done.stderr
+    for notice in (
+        "--attack-examples has no effect here: nothing is attacked",
+        "--rates has no effect here: no suite perturbs tokens",
+        "--columns has no effect here: no suite or attack changes text",
+        "--epochs has no effect here: --max-steps takes its place",
+        "train_limit: there are 96 rows, fewer than 5000",
+    ):
+        assert f"note: {notice}\n" in done.stdout

@@ -25,7 +25,7 @@ from robusteval.methods.compose import build_method
 from robusteval.models import LoadedModel
 from robusteval.opening import open_classifier, try_rows
 from robusteval.scenarios.base import build_scenarios, prepare
-from robusteval.tasks.load import TaskData, load_task, sample
+from robusteval.tasks.load import TaskData, load_task, sample, unmet_limits
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def make_plan(
     for run in runs:
         pick_precision(run.train.precision, device)
     data = data or load_task(spec.base.task, spec.base.data)
-    notices = list(data.notices)
+    notices = [*data.notices, *unmet_limits(data)]
     notices += _check_scenarios(spec, data)
     loaded, told = _check_model(spec, data)
     kind, tokenizer, model = loaded.model.config.model_type, loaded.tokenizer, loaded.sha256

@@ -233,6 +233,16 @@ def sample(examples: Examples, limit: int | None) -> Examples:
     return examples.take(np.sort(order[:limit]))
 
 
+def unmet_limits(data: TaskData) -> tuple[str, ...]:
+    """A notice where a limit on rows is more than there are."""
+    limits = (("train_limit", data.config.train_limit, data.train), ("eval_limit", data.config.eval_limit, data.dev))
+    return tuple(
+        f"{name}: there are {len(rows)} rows, fewer than {limit}"
+        for name, limit, rows in limits
+        if limit is not None and 0 < len(rows) < limit
+    )
+
+
 def check_own(name: str, config: DataConfig) -> None:
     """Raise UserError where a data set of the user's own has another one's name, or no usable columns."""
     if name in TASKS:
