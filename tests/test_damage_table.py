@@ -212,8 +212,10 @@ DAMAGE: list[tuple[str, str, Change]] = [
 
 
 # A run that goes on takes seconds where a finished one is only read: of these, some kinds stand for the others.
-SOME = {"config.json": {"gone", "half", "a pipe"},
-        "attacks/deepwordbug.jsonl": {"gone", "half", "a pipe", "not UTF-8", "an outcome", "a count of queries"}}  # fmt: skip
+SOME = {
+    "config.json": {"gone", "half", "a pipe"},
+    "attacks/deepwordbug.jsonl": {"gone", "half", "a pipe", "not UTF-8", "an outcome", "a count of queries"},
+}
 CASES = [
     (state, *each)
     for state in ("finished", "unfinished")
