@@ -180,7 +180,8 @@ def full(place: Path, megabytes: int) -> bool:
             filler = fill(disk, 4096 * pages) if ready is None else disk / "filler"
             command = Command(place / "log", arguments(place, out, 1))
             if ready is not None:
-                while not ready():
+                limit = time.monotonic() + 300
+                while not ready() and time.monotonic() < limit:
                     time.sleep(0.001)
                 fill(disk, 0)
             code, _ = command.wait()
@@ -218,7 +219,7 @@ def moments(out: Path) -> Iterator[tuple[str, int, Callable[[], bool] | None]]:
     yield "before the attack", 0, there("runs/*/rows.jsonl", '"stage": "mask"')
     yield "in the attack", 0, there("runs/*/attacks/*.jsonl")
     yield "after the first run", 0, there("runs/*/rows.jsonl", '"done": true')
-    yield "in the last attack", 0, there("runs/*/attacks/*.jsonl", '"row', 5)
+    yield "in the last attack", 0, there("runs/*/attacks/*.jsonl", "", 5)
     yield "before the table", 0, there("runs/*/rows.jsonl", '"done": true', 5)
     yield "in the table", 0, there("report/table.md")
 
