@@ -55,6 +55,7 @@ from robusteval.cli_options import (
     Truncate,
     TrustRemoteCode,
     chosen_suites,
+    chosen_task,
     data_config,
     existing_folder,
     noted,
@@ -62,7 +63,6 @@ from robusteval.cli_options import (
     parse_rates,
     parse_seeds,
 )
-from robusteval.combinations import DEFAULT_TASK
 from robusteval.errors import UserError, unknown_name
 from robusteval.files import disk_trouble, locked
 from robusteval.grammar import listed, pieces
@@ -82,7 +82,7 @@ app = typer.Typer(
 @app.command(cls=Checked)
 def train_and_attack(
     model: Annotated[str, option("--model", help="Registered name, folder or hub id.", panel=MODEL)] = "minilm",
-    task: TaskOption = "demo-sentiment",
+    task: TaskOption = None,
     methods: Annotated[
         str,
         option("--methods", help="Comma separated: vanilla, match:temperature=2, match+r3f.", panel=MODEL),
@@ -171,8 +171,7 @@ def train_and_attack(
     )  # fmt: skip
     existing_folder(resources)
     own = train_file is not None or dev_file is not None
-    if own and task == DEFAULT_TASK:
-        task = "my-data"
+    task = chosen_task(task, own=own)
     given = {
         "epochs": epochs, "max_steps": max_steps, "learning_rate": learning_rate, "batch_size": batch_size,
         "accumulation": accumulation, "optimizer": optimizer, "warmup": warmup, "weight_decay": weight_decay,
@@ -232,7 +231,7 @@ def train_and_attack(
 @app.command(cls=Checked)
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="Folder or hub id of a fine-tuned classifier.")],
-    task: TaskOption = "demo-sentiment",
+    task: TaskOption = None,
     model_revision: ModelRevision = "main",
     trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
@@ -262,8 +261,7 @@ def evaluate(
     """Test any fine-tuned checkpoint on clean, perturbed, out-of-domain and adversarial text."""
     from robusteval.precheck import check_checkpoint, check_evaluation_options
 
-    if dev_file and task == DEFAULT_TASK:
-        task = "my-data"
+    task = chosen_task(task, own=bool(dev_file))
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column, eval_limit=eval_limit, encoding=encoding, delimiter=delimiter, quote=quote,

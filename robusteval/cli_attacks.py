@@ -44,12 +44,12 @@ from robusteval.cli_options import (
     TimeLimit,
     Truncate,
     TrustRemoteCode,
+    chosen_task,
     data_config,
     existing_folder,
     noted,
     option,
 )
-from robusteval.combinations import DEFAULT_TASK
 from robusteval.errors import UserError
 from robusteval.grammar import listed, written
 from robusteval.logs import quiet_libraries
@@ -71,7 +71,7 @@ def attack(
     recipe: Annotated[
         str, option("--attack", help="Recipes (robusteval list attacks) or FILE.py:NAME, comma separated.", panel=TESTS)
     ] = "deepwordbug",
-    task: TaskOption = "demo-sentiment",
+    task: TaskOption = None,
     model_revision: ModelRevision = "main",
     trust_remote_code: TrustRemoteCode = False,
     examples: Annotated[int, option("--attack-examples", help="Rows attacked.", panel=TESTS)] = 50,
@@ -115,8 +115,7 @@ def attack(
         seed=seed,
     )  # fmt: skip
     EvalConfig(attack_precision=precision, query_budget=query_budget, time_limit=time_limit)
-    if dev_file and task == DEFAULT_TASK:
-        task = "my-data"
+    task = chosen_task(task, own=bool(dev_file))
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,
         label_column=label_column, eval_limit=eval_limit, encoding=encoding, delimiter=delimiter, quote=quote,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from robusteval.combinations import DEFAULT_TASK
 from robusteval.errors import UserError
 from robusteval.grammar import listed, pieces
 from robusteval.terminal import Screen
@@ -24,7 +25,9 @@ def option(*names: str, help: str, panel: str = WORK) -> Any:
     return typer.Option(*names, help=escape(help), rich_help_panel=panel)
 
 
-TaskOption = Annotated[str, option("--task", help="Registered task (robusteval list tasks).", panel=DATA)]
+TaskOption = Annotated[
+    str | None, option("--task", help=f"Registered task (robusteval list tasks) [{DEFAULT_TASK}].", panel=DATA)
+]
 DataDir = Annotated[str | None, option("--data-dir", help="Folder <family>/<task>/<split>.parquet.", panel=DATA)]
 Revision = Annotated[str, option("--revision", help="Revision of a hub data set.", panel=DATA)]
 TrainSplit = Annotated[str | None, option("--train-split", help="Split to train on.", panel=DATA)]
@@ -95,6 +98,11 @@ MaxErrors = Annotated[
 ]
 Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]
+
+
+def chosen_task(task: str | None, *, own: bool) -> str:
+    """The task that was named, else the built-in one; own: the rows come from the user's files."""
+    return task if task is not None else "my-data" if own else DEFAULT_TASK
 
 
 def chosen_suites(text: str | None, task: str, *, own: bool) -> tuple[str, ...]:

@@ -31,10 +31,16 @@ def own_files(values: Values) -> bool:
     return bool(values.get("train_file") or values.get("dev_file"))
 
 
+def _task(values: Values) -> str:
+    """The task that the rows come from where they come from no files; nothing for a command that has none."""
+    task: str | None = values.get("task", "")
+    return DEFAULT_TASK if task is None else task
+
+
 def _generated(values: Values) -> bool:
     from robusteval.tasks import TASKS
 
-    task = values.get("task", "")
+    task = _task(values)
     return not own_files(values) and task in TASKS and bool(TASKS[task].generator)
 
 
@@ -45,11 +51,11 @@ def _from_files(values: Values) -> str:
 def _declared(values: Values) -> str:
     if own_files(values) or "task" not in values:
         return ""
-    return f"the task {values['task']!r} declares it; it is for files of your own"
+    return f"the task {_task(values)!r} declares it; it is for files of your own"
 
 
 def _built_in(values: Values) -> str:
-    return f"the rows of {values['task']!r} are built in" if _generated(values) else ""
+    return f"the rows of {_task(values)!r} are built in" if _generated(values) else ""
 
 
 def _not_generated(values: Values) -> str:

@@ -7,6 +7,7 @@ doubled. A quotation mark anywhere but at the ends of a name is a letter.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -74,6 +75,15 @@ def written(plain: str) -> str:
     """
     marked = any(sign in plain for sign in SIGNS) or plain != plain.strip() or plain[:1] == '"' or not plain
     return '"' + plain.replace('"', '""') + '"' if marked else plain
+
+
+def mapping(pairs: Iterable[tuple[str, str]]) -> str:
+    """Values and their classes as a shell must be given them, in quotes of the shell's own where it needs them.
+
+    >>> print(mapping([("pos ", "pos"), ("neg", "neg")]))
+    '"pos "=pos,neg=neg'
+    """
+    return shlex.quote(",".join(f"{written(value)}={written(target)}" for value, target in pairs))
 
 
 def pieces(text: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from robusteval.anatomy import anatomy, check_architecture
 from robusteval.errors import UserError
-from robusteval.grammar import written
+from robusteval.grammar import mapping
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequenc
     if set(found) != set(asked) or len(set(asked)) < count:
         raise UserError(
             f"checkpoint: {name!r} names its labels {theirs} but the task names them {ours}; say which answers which "
-            f"with --label-map, as in --label-map {written(labels[0])}={written(own[0])}"
+            f"with --label-map, as in --label-map {mapping([(labels[0], own[0])])}"
         )
     _check_sortable(name, config, theirs, ours)
     notice = f"labels mapped by name: the checkpoint orders them {theirs}, the task {ours}"

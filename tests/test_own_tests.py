@@ -255,7 +255,7 @@ def test_train_and_attack_tests_on_files_and_knows_them_by_their_rows(
         ("hans={hans}:label_column=x", "there is no column 'x'"),
         ("hans={hans}:text_columns=premise", "reads 2 texts"),
         ("hans={hans}:text_columns=premise,nothing", "there is no column 'nothing'"),
-        ("hans={hans}", "--label-map 0=contradiction"),
+        ("hans={hans}", "as in --test hans=FILE:0=contradiction,1=entailment, or labels= with the names"),
         ("hans={hans}:0=entailment,1=neutral|contradicton", "did you mean 'contradiction'"),
         ("hans={hans}:0=entailment,1=entailment|neutral", "would answer"),
         ("hans={hans}:labels=entailment,neutral,neutral", "neutral is given twice"),

@@ -13,10 +13,12 @@ import pandas as pd
 
 from robusteval.config import DataConfig
 from robusteval.errors import UserError, nearest
-from robusteval.grammar import written
+from robusteval.grammar import mapping, written
 from robusteval.tasks.base import Examples, Task, fingerprint
 from robusteval.tasks.labels import (
     check_labelled,
+    decimal_comma,
+    is_number,
     label_cells,
     label_names,
     marked_classes,
@@ -27,6 +29,11 @@ from robusteval.tasks.labels import (
 )
 from robusteval.tasks.naming import file_classes, label_order, model_classes, read_label_map
 from robusteval.tasks.table import AS_WRITTEN, class_names
+
+# so many columns stand in an error
+MOST_COLUMNS = 20
+# more rows than this with a label of their own each are numbered, not classified
+MOST_SINGLE = 20
 
 
 def examples_from_frame(
@@ -60,6 +67,9 @@ def examples_from_frame(
     if own_names and task.family != "file" and tuple(own_names) != task.labels:
         record["classes"] = ", ".join(f"{index} = {name}" for index, name in enumerate(own_names))
     texts = tuple(_texts(frame[column], task.separator, f"{where}: column {column!r}") for column in task.text_columns)
+    for column, cells_of in zip(task.text_columns, texts, strict=True):
+        if all(map(is_number, cells_of)):
+            record["numbers"] = column
     labels: npt.NDArray[Any]
     if task.regression:
         labels = _scores(pd.Series(cells, frame.index, dtype=object), task, label_where)
@@ -83,7 +93,9 @@ def _columns(frame: pd.DataFrame, column: str) -> str:
     have = [str(name) for name in frame.columns]
     close = [name for name in have if name.startswith(f"{column} (column ")] or nearest(column, have, 1)
     quoted = f" (in an option: {written(close[0])})" if close and written(close[0]) != close[0] else ""
-    hint = f"did you mean {close[0]!r}?{quoted}" if close else f"it has {', '.join(have)}"
+    hint = f"did you mean {close[0]!r}?{quoted}" if close else f"it has {', '.join(have[:MOST_COLUMNS])}"
+    if not close and len(have) > MOST_COLUMNS:
+        hint += f" and {len(have) - MOST_COLUMNS} others"
     if frame.attrs.get(AS_WRITTEN) and have != [str(place) for place in range(len(have))]:
         by_place = "columns are named by their place, 0 for the first, only with --no-header"
         hint += f"; {by_place if column.isdecimal() else 'a file without a header is read with --no-header'}"
@@ -162,7 +174,7 @@ def _classes(
         name = names[bad[0]] or ""
         close = [] if numbers else nearest(name, task.labels, 1)
         hint = f"did you mean {close[0]!r}?" if close else valid
-        remedy = f" --label-map '{written(name)}={written(close[0])}' says so" if own and close else ""
+        remedy = f" --label-map {mapping([(name, close[0])])} says so" if own and close else ""
         first = ", ".join(f"row {rows[place]} holds the label {shown(cells[place])}" for place in bad[:5])
         more = f" ({len(bad)} such rows in all)" if len(bad) > 1 else ""
         raise UserError(f"{where}: {first}{more}; {hint}{remedy}")
@@ -201,6 +213,12 @@ def own_task(frame: pd.DataFrame, name: str, config: DataConfig) -> tuple[Task, 
         if config.labels or config.label_map:
             raise UserError("label_type: scores have no classes, so --labels and --label-map cannot name them")
         return base, ()
+    commas = [] if by_hand else [row for row, cell in enumerate(cells) if decimal_comma(cell)]
+    if len(commas) > len(cells) / 2:
+        raise UserError(
+            f"{where}: row {commas[0]} holds {cells[commas[0]]!r}, which looks like a score with a decimal comma; "
+            "write scores with a point, or say --label-type class where it is a class"
+        )
     names = label_names(cells, as_written=bool(frame.attrs.get(AS_WRITTEN)))
     label_map = read_label_map(config.label_map)
     marked = marked_classes(names, drop=config.drop_unlabelled)
@@ -209,9 +227,10 @@ def own_task(frame: pd.DataFrame, name: str, config: DataConfig) -> tuple[Task, 
         keep = "where it is a class, name all classes with --labels"
         check_labelled(missing, names, list(frame.index), where, keep)
     counts = Counter(each for each, gone in zip(names, missing, strict=True) if each is not None and not gone)
-    if len(counts) > max(200, len(names) // 2):
+    if len(counts) > max(200, len(names) // 2) or len(counts) == len(names) > MOST_SINGLE:
         raise UserError(
-            f"label_column: {label_column!r} holds {len(counts)} distinct values; for scores say --label-type score"
+            f"label_column: {label_column!r} holds {len(counts)} distinct values in {len(names)} rows, so it names no "
+            "classes; for scores say --label-type score"
         )
     in_file = dict.fromkeys(label_map.get(each, (each,))[0] for each in file_names if each in counts)
     named = file_classes(counts, config.labels or tuple(in_file), label_map, where)
@@ -224,11 +243,12 @@ def own_task(frame: pd.DataFrame, name: str, config: DataConfig) -> tuple[Task, 
 
 
 def speaking_task(
-    frame: pd.DataFrame, name: str, config: DataConfig, outputs: Sequence[str], split: str = "dev"
-) -> tuple[Task, tuple[str, ...]]:
+    frame: pd.DataFrame, name: str, config: DataConfig, outputs: Sequence[str], split: str = "dev",
+    how: str = "--label-map ",
+) -> tuple[Task, tuple[str, ...]]:  # fmt: skip
     """A task for a file of the user's own that a model with these outputs (none: a score) is tested on.
 
-    Its label values mean what `model_classes` finds. Second: what the user should know.
+    Its label values mean what `model_classes` finds; how: as there. Second: what the user should know.
     """
     base = Task(
         name, "file", config.text_columns, (), ("spearman", "pearson"), label_column=config.label_column, dev=split,
@@ -247,10 +267,10 @@ def speaking_task(
     label_map = read_label_map(config.label_map)
     missing = unlabelled(names, {*outputs, *config.labels, *label_map})
     if missing.all() or not config.drop_unlabelled:
-        keep = "where it is a class, say which with --label-map"
+        keep = f"where it is a class, say which, as in {how}{mapping([('-1', outputs[0])])}"
         check_labelled(missing, names, list(frame.index), where, keep)
     found = sorted({each for each, gone in zip(names, missing, strict=True) if each and not gone}, key=label_order)
-    named = model_classes(found, outputs, config.labels, label_map, where)
+    named = model_classes(found, outputs, config.labels, label_map, where, how)
     task = dataclasses.replace(base, labels=named.labels, values=named.values, outputs=named.outputs)
     return task, named.notices
 

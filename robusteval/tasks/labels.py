@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robusteval.errors import UserError
-from robusteval.grammar import written
+from robusteval.grammar import mapping
 from robusteval.tasks.base import Examples, Task
 
 # how the hub's versions and the raw files of inference sets mark a row on whose label the annotators did not agree
@@ -27,6 +27,7 @@ SHOWN = 8
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 # zeros in front make an identifier of a number, zeros behind the point do not
 _INTEGER = re.compile(r"\s*\+?(-?(?:0|[1-9][0-9]*))(?:\.0*)?\s*")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
 
@@ -134,6 +135,16 @@ def spellings(name: str) -> tuple[str, ...]:
     )
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number and nothing else."""
+    return bool(_NUMBER.fullmatch(text))
+
+
+def decimal_comma(cell: Any) -> bool:
+    """Whether a cell is a number as half of the world writes it: "3,5"."""
+    return isinstance(cell, str) and bool(_DECIMAL_COMMA.fullmatch(cell))
+
+
 def unlabelled(names: Sequence[str | None], classes: Collection[str]) -> npt.NDArray[np.bool_]:
     """True at rows without a gold label [n]: an empty cell, and "-" or -1 unless it is one of the known classes."""
     marks = [mark for mark in NO_GOLD if mark not in classes]
@@ -195,7 +206,7 @@ def check_distinct_names(counts: Mapping[str, int], known: Collection[str], wher
         rare = rare if rare != often else next(name for name in group if name != often)
         shown = " and ".join(f"{name!r} ({counts[name]} rows)" for name in group)
         raise UserError(
-            f"{where}: the labels {shown} look like one class; --label-map '{written(rare)}={written(often)}' merges "
+            f"{where}: the labels {shown} look like one class; --label-map {mapping([(rare, often)])} merges "
             f"them, --labels with the names of all classes keeps them apart"
         )
 

@@ -144,11 +144,14 @@ def how_read(*sets: Examples) -> tuple[str, ...]:
 
 
 def left_out(task: Task, examples: Examples) -> tuple[str, ...]:
-    """Notices where rows of a split have no gold label and were left out, and where its own label names were used."""
+    """Notices: rows without a gold label that were left out, a text column of numbers, the data's own label names."""
     where = f"{task.name} {examples.source.get('split', '')}"
     count, classes = examples.source.get("unlabelled"), examples.source.get("classes")
     marks = examples.source.get("unlabelled_marks")
+    notices: tuple[str, ...]
     notices = (f"{where}: rows left out because they have no gold label ({marks}): {count}",) if count else ()
+    if "numbers" in examples.source:
+        notices += (f"{where}: column {examples.source['numbers']!r} holds numbers only; is it the text?",)
     return (*notices, f"{where}: labels by the names that the data gives them: {classes}") if classes else notices
 
 

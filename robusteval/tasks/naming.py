@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from robusteval.config import check_distinct
 from robusteval.errors import UserError, nearest, unknown_name
-from robusteval.grammar import cut, cut_once, name, written
+from robusteval.grammar import cut, cut_once, mapping, name
 from robusteval.tasks.labels import check_distinct_names, joined_labels, shown
 
 # as many names stand in an error
@@ -64,10 +64,12 @@ def by_position(values: Iterable[str], labels: Sequence[str]) -> dict[str, str]:
     known = {str(index): label for index, label in enumerate(labels)}
     beyond = sorted(set(values) - set(known), key=int)
     if beyond:
-        shifted = ",".join(f"{index + 1}={written(label)}" for index, label in enumerate(labels))
+        in_order = sorted(set(values), key=int)
+        # as many integers as names, with one left out or counted from 1: what they seem to mean
+        meant = zip(in_order, labels, strict=True) if len(in_order) == len(labels) else [(beyond[0], labels[-1])]
         raise UserError(
             f"labels: {len(labels)} names stand for the integers 0 to {len(labels) - 1}, but a row has the label "
-            f"{beyond[0]}; --label-map {shifted} where the first is 1"
+            f"{beyond[0]}; say what each means with --label-map instead, as in --label-map {mapping(meant)}"
         )
     return known
 
@@ -131,13 +133,14 @@ def generic(outputs: Sequence[str]) -> bool:
 
 def model_classes(
     found: Sequence[str], outputs: Sequence[str], labels: Sequence[str], label_map: Mapping[str, Sequence[str]],
-    where: str,
+    where: str, how: str = "--label-map ",
 ) -> Naming:  # fmt: skip
     """How the label values of a file speak of what a model answers.
 
     found: the distinct label values; outputs: names of the model's outputs; labels: names of the outputs that the
     model does not name, and of the file's integers; label_map: value -> outputs that it stands for. Capitals do not
-    count. Where a value stands for several outputs, it is a class of its own, which all of them answer.
+    count. Where a value stands for several outputs, it is a class of its own, which all of them answer. how: the
+    words before a label map, for errors.
     Raises UserError where what a value means is not sure: no number is taken for an output that may be another.
     """
     notices: list[str] = []
@@ -154,7 +157,7 @@ def model_classes(
     folded = _folded(outputs)
     stands = {value: _outputs(value, targets, folded, outputs) for value, targets in label_map.items()}
     open_values = [value for value in found if value not in stands and value not in places]
-    guessed = {} if labels else _positions(open_values, outputs, unnamed, where)
+    guessed = {} if labels else _positions(open_values, outputs, unnamed, where, how)
     if guessed:
         why = "the model does not name its labels; " if unnamed else ""
         notices.append(why + _told("taken by position", guessed))
@@ -167,7 +170,7 @@ def model_classes(
         elif called in outputs or called.lower() in folded:
             stands[value] = (called if called in outputs else folded[called.lower()],)
         else:
-            raise _unknown(value, called, outputs, where)
+            raise _unknown(value, called, found, outputs, where, how)
     notices += [
         f"no row of {where} has the label {value!r} of --label-map"
         for value in label_map
@@ -193,7 +196,7 @@ def _outputs(value: str, targets: Sequence[str], folded: Mapping[str, str], outp
     return tuple(target if target in outputs else folded[target.lower()] for target in targets)
 
 
-def _positions(values: Sequence[str], outputs: Sequence[str], unnamed: bool, where: str) -> dict[str, str]:
+def _positions(values: Sequence[str], outputs: Sequence[str], unnamed: bool, where: str, how: str) -> dict[str, str]:
     """Integer value -> output, where it is sure which is meant: beside a 0, and where names do not say otherwise."""
     if not numbered(values, outputs):
         return {}
@@ -203,26 +206,33 @@ def _positions(values: Sequence[str], outputs: Sequence[str], unnamed: bool, whe
     if sure:
         return {str(number): outputs[number] for number in numbers}
     shift = 1 if numbers[0] > 0 and numbers[-1] <= len(outputs) else 0
-    example = ",".join(
-        f"{number}={written(outputs[number - shift])}" for number in numbers if 0 <= number - shift < len(outputs)
-    )
+    fitting = [number for number in numbers if 0 <= number - shift < len(outputs)]
+    if len(fitting) < len(numbers):  # the rest has to go somewhere: positions say nothing
+        pairs = [(str(numbers[0]), outputs[0]), (str(numbers[-1]), outputs[-1])]
+    else:
+        pairs = [(str(number), outputs[number - shift]) for number in numbers]
     told = f"{', '.join(outputs[:SHOWN])}{', ...' if len(outputs) > SHOWN else ''}"
     reason = "are integers" if numbers[0] == 0 else "are integers without a 0"
-    names = "" if numbers[0] else ", or --labels with the names in the order of the integers"
+    in_row = numbers[0] == 0 and numbers[-1] < len(outputs)
+    labels = "--labels" if how.startswith("--label-map") else "labels="
+    names = f", or {labels} with the names in the order of the integers" if in_row else ""
     raise UserError(
         f"{where}: the labels {', '.join(map(str, numbers[:SHOWN]))} {reason}, and which of the model's classes "
-        f"({told}) each means is not said; say it, as in --label-map {example}{names}"
+        f"({told}) each means is not said; say it, as in {how}{mapping(pairs)}{names}"
     )
 
 
-def _unknown(value: str, called: str, outputs: Sequence[str], where: str) -> UserError:
+def _unknown(
+    value: str, called: str, found: Sequence[str], outputs: Sequence[str], where: str, how: str
+) -> UserError:  # fmt: skip
     what = shown(value) if called == value else f"{shown(value)} ({called})"
     close = nearest(called, outputs, 1)
-    target = close[0] if close else outputs[0]
+    pairs = [(value, close[0] if close else outputs[0])]
+    if all(map(is_position, (*found, *outputs))) and len(found) == len(outputs):
+        pairs = list(zip(found, outputs, strict=True))  # both are counted, from another beginning
     told = f"{', '.join(outputs[:SHOWN])}{', ...' if len(outputs) > SHOWN else ''}"
     return UserError(
-        f"{where}: the label {what} is none of the model's ({told}); say which it means with --label-map, as in "
-        f"--label-map {written(value)}={written(target)}"
+        f"{where}: the label {what} is none of the model's ({told}); say which it means, as in {how}{mapping(pairs)}"
     )
 
 

@@ -103,7 +103,7 @@ def load_test(test: OwnTest, task: Task, trained_on: str | None) -> tuple[TestSe
             f"say which hold it with :text_columns="
         )
     config = dataclasses.replace(test.config, text_columns=columns, label_column=label_column)
-    own, notices = speaking_task(table.frame, task.name, config, task.labels, field)
+    own, notices = speaking_task(table.frame, task.name, config, task.labels, field, f"--test {test.name}=FILE:")
     examples = examples_from_frame(table.frame, own, field, source)
     if own.outputs:
         answers = ", ".join(f"{each} = {called}" for each, called in zip(task.labels, own.outputs, strict=True))
