@@ -29,7 +29,7 @@ from robusteval.config import (
     from_dict,
 )
 from robusteval.devices import pick_device
-from robusteval.encoding import encode
+from robusteval.encoding import encode, told_cut
 from robusteval.errors import UserError
 from robusteval.evaluation import default_suites
 from robusteval.evaluation.base import Measurement, Record, Subject, Suite
@@ -259,10 +259,11 @@ def _check_tests(
         optional=tests if by_default else (),
     )  # fmt: skip
     notices += told
-    cut = subject.dev.truncated
-    if cut:
-        length = subject.predictor.max_length
-        notices.append(f"{cut} of {len(rows.dev)} dev texts are cut to {length} tokens (max_length)")
+    length = subject.predictor.max_length
+    notices += told_cut(subject.dev.truncated, len(rows.dev), "dev", length)
+    for called, test in rows.tests.items():
+        cut = encode(loaded.tokenizer, test.examples.texts, max_length=length).truncated
+        notices += told_cut(cut, len(test.examples), f"test {called}", length)
     return tests, notices
 
 

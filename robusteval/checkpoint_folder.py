@@ -167,6 +167,11 @@ def _config(name: str, folder: Path) -> dict[str, Any]:
     """config.json, which must name a type of model."""
     inside = sorted(path.parent.name for path in folder.glob("*/config.json"))
     hint = f"; the checkpoints lie in its folders: {some(inside)}" if inside else ""
+    if (folder / "experiment.yaml").is_file():
+        kept = sorted(str(path.parent) for path in folder.glob("runs/*/model/config.json"))
+        hint = "; it is an experiment, " + (
+            f"whose checkpoints are {some(kept)}" if kept else "which kept no checkpoints (--keep-models keeps them)"
+        )
     if not (folder / "config.json").is_file():
         if not any(folder.iterdir()):
             raise UserError(f"model: the folder {name!r} is empty")

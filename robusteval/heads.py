@@ -59,6 +59,7 @@ def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequenc
         raise UserError(
             f"checkpoint: {name!r} has {config.num_labels} labels but the task has {count}"
             + (f" ({', '.join(labels)})" if labels else " (a score)")
+            + ("; --label-map says which of them answer one class together" if 1 < count < config.num_labels else "")
         )
     own = label_names(config)
     found, asked = list(own), list(labels)

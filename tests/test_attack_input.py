@@ -62,7 +62,7 @@ def attack(model: Any, frame: pd.DataFrame, recipe: str = "deepwordbug", **more:
     ("labels", "message"),
     [
         (("bad", "fine"), "names its labels bad, fine but the task names them bad, good"),
-        (("bad", "so", "good"), "has 3 labels but the task has 2 (bad, good)"),
+        (("bad", "so", "good"), "has 3 labels but the task has 2 (bad, good); --label-map says which"),
     ],
 )
 def test_a_checkpoint_with_other_labels(
@@ -85,7 +85,7 @@ def test_a_checkpoint_without_names_or_with_other_capitals_is_taken(tmp_path: Pa
 
 
 def test_a_model_in_memory_with_other_labels(queries: list[int]) -> None:
-    with pytest.raises(UserError, match="it has 3 outputs but the task 'tiny' needs 2"):
+    with pytest.raises(UserError, match="it has 3 outputs but the task needs 2"):
         attack(tiny.model(num_labels=3), rows("good film"), tokenizer=tiny.tokenizer())
     assert queries == []
 

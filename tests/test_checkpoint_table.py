@@ -318,7 +318,7 @@ def test_a_checkpoint_gives_the_right_number_or_one_sentence(
     assert (dry.returncode, dry.stderr) == (ran.returncode, ran.stderr)
     if answer is not None:
         assert accuracy(ran) == "100.00"
-    dev = ["--task", "demo-sentiment", *data[2:], "--max-length", "60", "--device", "cpu"]
+    dev = [*data[2:], "--max-length", "60", "--device", "cpu"]
     tested = invoke("evaluate", model, *dev, "--suites", "clean")
     check(tested, case.tested, "evaluate", case.told if case.test is None and answer is not None else "")
     if case.tested == RIGHT and answer is not None:

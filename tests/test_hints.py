@@ -100,3 +100,50 @@ def test_a_task_that_was_named_is_not_forgotten_beside_files(invoke: Any, tmp_pa
     for command in (("evaluate", "minilm"), ("attack", "minilm", "--attack", "deepwordbug")):
         said = invoke(*command, "--task", "demo-sentiment", "--dev-file", path, "--text-columns", "text").stderr
         assert "task: 'demo-sentiment' is a registered task" in said, command
+
+
+def test_the_folder_beside_the_one_that_was_meant_is_named(tmp_path: Path) -> None:
+    rows = tmp_path / "my data" / "glue" / "sst2" / "validation.jsonl"
+    rows.parent.mkdir(parents=True)
+    rows.write_text('{"sentence": "good", "label": 1}\n')
+    for given in (rows.parent, rows.parent.parent):
+        with pytest.raises(UserError, match="did you mean --data-dir ") as error:
+            load_evaluation("sst2", DataConfig(data_dir=str(given)))
+        (meant,) = shlex.split(str(error.value).partition("--data-dir ")[2].removesuffix("?"))
+        assert len(load_evaluation("sst2", DataConfig(data_dir=meant)).dev) == 1
+    with pytest.raises(UserError, match="has no glue/mrpc/validation.parquet$"):
+        load_evaluation("mrpc", DataConfig(data_dir=str(rows.parent)))
+
+
+def test_an_experiment_is_neither_a_checkpoint_nor_a_file_of_results(invoke: Any, tmp_path: Path) -> None:
+    (tmp_path / "experiment.yaml").write_text("{}")
+    run = tmp_path / "runs" / "one"
+    (run / "attacks").mkdir(parents=True)
+    asked = ("evaluate", str(tmp_path), "--task", "demo-sentiment")
+    assert "it is an experiment, which kept no checkpoints (--keep-models keeps them)" in invoke(*asked).stderr
+    (run / "model").mkdir()
+    (run / "model" / "config.json").write_text("{}")
+    assert f"it is an experiment, whose checkpoints are {run / 'model'}" in invoke(*asked).stderr
+    results = run / "attacks" / "deepwordbug.jsonl"
+    results.write_text("")
+    for folder in (tmp_path, run, run.parent, results.parent):
+        done = invoke("transcript", str(folder))
+        assert f"is a folder, not a file of attack results; it holds {results}" in done.stderr, folder
+        assert done.refused
+
+
+def test_texts_of_a_users_own_test_that_are_cut_are_counted(invoke: Any, tiny_folder: Path, tmp_path: Path) -> None:
+    train, long = tmp_path / "train.csv", tmp_path / "long.csv"
+    train.write_text("text,label\n" + "".join(f"good {row},{row % 2}\n" for row in range(20)))
+    long.write_text("text,label\n" + "".join(f"{'good ' * 40}{row},{row % 2}\n" for row in range(6)))
+    plan = invoke(
+        "train-and-attack", "--model", str(tiny_folder), "--train-file", str(train), "--dev-share", "0.2",
+        "--text-columns", "text", "--max-length", "32", "--suites", "clean", "--attacks", "", "--dry-run",
+        "--out", str(tmp_path / "out"), "--test", f"long={long}",
+    )  # fmt: skip
+    assert "note: 6 of 6 test long texts are cut to 32 tokens (max_length)" in plan.stdout, plan.stderr
+    tested = invoke(
+        "evaluate", str(tiny_folder), "--dev-file", str(train), "--text-columns", "text", "--max-length", "32",
+        "--suites", "clean", "--labels", "0,1", "--test", f"long={long}",
+    )  # fmt: skip
+    assert "note: 6 of 6 test long texts are cut to 32 tokens (max_length)" in tested.stdout, tested.stderr

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from robusteval.attacks.lines import AttackLine, first_of_each, read_attack_lines
+from robusteval.checkpoint_folder import some
 from robusteval.errors import UserError
 from robusteval.files import check_place, write_atomic
 from robusteval.reading import read_json
@@ -26,6 +27,8 @@ NEEDED = (
     "predicted_after", "scores_before", "scores_after", "queries", "model_rows", "words_changed", "words", "message",
 )  # fmt: skip
 
+# Where result files lie in a folder of results, of a run, of an experiment.
+RESULTS = ("*.jsonl", "attacks/*.jsonl", "*/attacks/*.jsonl", "runs/*/attacks/*.jsonl")
 
 # The columns of a frozen set beside its texts.
 FACTS = ("label", "id", "recipe", "source", "method", "checkpoint", "seed", "predicted")
@@ -49,6 +52,10 @@ def read_results(path: Path) -> list[AttackLine]:
 
     UserError where there is no such file, or it holds something else.
     """
+    if path.is_dir():
+        inside = sorted(str(found) for place in RESULTS for found in path.glob(place))
+        hint = f"; it holds {some(inside)}" if inside else ""
+        raise UserError(f"results: {str(path)!r} is a folder, not a file of attack results{hint}")
     if not path.is_file():
         raise UserError(f"results: there is no file {str(path)!r}")
     lines = read_attack_lines(path, NEEDED)

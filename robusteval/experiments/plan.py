@@ -14,7 +14,7 @@ from robusteval.attacks.plan import check_lengths, recipe_facts
 from robusteval.catalogue import recommended_learning_rate
 from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig, TrainConfig
 from robusteval.devices import check_tracker, pick_device, pick_precision
-from robusteval.encoding import encode
+from robusteval.encoding import encode, told_cut
 from robusteval.errors import UserError
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.run import Options, run_facts
@@ -177,10 +177,10 @@ def _check_model(spec: ExperimentSpec, data: TaskData) -> tuple[LoadedModel, lis
     longest = max(run.train.max_length for run in spec.runs())
     notices = [*loaded.notices, *try_rows(loaded, (data.train, data.dev), longest, finite=True)]
     length = base.train.max_length
-    for name, examples in (("training", data.train), ("dev", data.dev)):
+    own = ((f"test {name}", test.examples) for name, test in data.tests.items())
+    for name, examples in (("training", data.train), ("dev", data.dev), *own):
         cut = encode(loaded.tokenizer, examples.texts, max_length=length).truncated
-        if cut:
-            notices.append(f"{cut} of {len(examples)} {name} texts are cut to {length} tokens (max_length)")
+        notices += told_cut(cut, len(examples), name, length)
     return loaded, notices
 
 

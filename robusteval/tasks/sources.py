@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +50,7 @@ def from_folder(task: Task, split: str, data_dir: Path, dialect: Dialect, option
         if not data_dir.is_dir():
             raise UserError(f"data_dir: there is no folder {str(data_dir)!r}")
         splits = find_splits(task, data_dir)
+        above = [] if splits else [folder for folder in data_dir.resolve().parents[:2] if find_splits(task, folder)]
     except OSError as error:
         raise UserError(f"data_dir: {error.filename!r} cannot be read: {error.strerror}") from error
     paths = split_files(splits, split)
@@ -56,7 +58,8 @@ def from_folder(task: Task, split: str, data_dir: Path, dialect: Dialect, option
     if not paths:
         if not splits:
             file = (expected / f"{split}.parquet").relative_to(data_dir).as_posix()
-            raise RowsMissing(f"data_dir: {str(data_dir)!r} has no {file}")
+            meant = f"; did you mean --data-dir {shlex.quote(str(above[0]))}?" if above else ""
+            raise RowsMissing(f"data_dir: {str(data_dir)!r} has no {file}{meant}")
         close = nearest(split, splits, 1)
         hint = f" (say {option}{close[0]})" if option and close else ""
         have = ", ".join(sorted(splits))
