@@ -128,6 +128,8 @@ def account(
     if new := [*missing, *mismatched]:
         resized = f"; in the checkpoint {sizes[mismatched[0]]}" if mismatched else ""
         notices.append(f"new and drawn from the seed: {some(_modules(new))}{resized}")
+    elif not keep_head:
+        notices.append("training begins with the checkpoint's own classification head")
     if unexpected:
         dropped = Counter(_part(key, encoder.prefix) for key in unexpected)
         parts = [f"{part} ({count} {'tensor' if count == 1 else 'tensors'})" for part, count in dropped.items()]

@@ -53,6 +53,11 @@ def test_the_head_depends_on_the_seed_alone(tiny_folder: Path) -> None:
     assert not torch.equal(heads[0], heads[2])
     assert one.model.config.id2label == {0: "a", 1: "b", 2: "c"}
     assert load_model(str(tiny_folder), labels=(), seed=0).model.config.num_labels == 1
+    # a head of the right size is no new one, and that is said
+    kept = load_model(str(tiny_folder), labels=LABELS, seed=4)
+    own = "training begins with the checkpoint's own classification head"
+    assert own in kept.notices and own not in one.notices
+    assert own not in load_model(str(tiny_folder), labels=LABELS, seed=4, keep_head=True).notices
 
 
 @pytest.mark.parametrize(
