@@ -29,6 +29,18 @@ def test_help_imports_neither_torch_nor_textattack() -> None:
         assert done.stdout
 
 
+def test_what_is_checked_first_imports_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "import robusteval.precheck, robusteval.checkpoint_folder, robusteval.catalogue, robusteval.tasks.load\n"
+        "import robusteval.experiments.store, robusteval.scenarios.base, robusteval.attacks.frozen\n"
+        "heavy = {'torch', 'textattack', 'transformers', 'datasets', 'sklearn', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("kind", ["", "models", "tasks", "methods", "perturbations", "suites", "attacks"])
 def test_listing(kind: str, invoke: Callable[..., Done]) -> None:
     done = invoke("list", *([kind] if kind else []))
