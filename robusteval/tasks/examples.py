@@ -93,8 +93,10 @@ def _columns(frame: pd.DataFrame, column: str) -> str:
     have = [str(name) for name in frame.columns]
     close = [name for name in have if name.startswith(f"{column} (column ")] or nearest(column, have, 1)
     quoted = f" (in an option: {written(close[0])})" if close and written(close[0]) != close[0] else ""
-    hint = f"did you mean {close[0]!r}?{quoted}" if close else f"it has {', '.join(have[:MOST_COLUMNS])}"
-    if not close and len(have) > MOST_COLUMNS:
+    if close:
+        return f"did you mean {close[0]!r}?{quoted}"
+    hint = f"it has {', '.join(have[:MOST_COLUMNS])}"
+    if len(have) > MOST_COLUMNS:
         hint += f" and {len(have) - MOST_COLUMNS} others"
     if frame.attrs.get(AS_WRITTEN) and have != [str(place) for place in range(len(have))]:
         by_place = "columns are named by their place, 0 for the first, only with --no-header"
