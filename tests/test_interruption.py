@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,19 +22,21 @@ MESSAGE = "interrupted: the same command continues where this one stopped"
 def interrupt(arguments: list[str], ready: Callable[[], bool], *, number: int, group: bool) -> tuple[float, str]:
     """Start, wait until `ready()`, send the signal to the command or its group; seconds to the end, standard error."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    process = subprocess.Popen(
-        arguments, env=env, cwd=ROOT, text=True, start_new_session=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
-    last = time.monotonic() + 200
-    while not ready():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < last, "the run never got there"
-        time.sleep(0.005)
-    began = time.monotonic()
-    (os.killpg if group else os.kill)(process.pid, number)
-    _, errors = process.communicate(timeout=60)
-    seconds = time.monotonic() - began
+    # a pipe that nobody reads meanwhile would hold the process back once it is full
+    with tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(
+            arguments, env=env, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=told
+        )
+        last = time.monotonic() + 200
+        while not ready():
+            assert process.poll() is None and time.monotonic() < last, "the run never got there"
+            time.sleep(0.005)
+        began = time.monotonic()
+        (os.killpg if group else os.kill)(process.pid, number)
+        process.wait(timeout=60)
+        seconds = time.monotonic() - began
+        told.seek(0)
+        errors = told.read()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors, errors
     assert errors.strip().splitlines()[-1] == MESSAGE
