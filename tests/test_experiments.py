@@ -114,12 +114,12 @@ def test_a_whole_experiment_and_the_same_again(tiny_folder: Path, csv_files: tup
     again = {(row.suite, row.metric): row for row in read_rows(tmp_path / "e" / "rows.jsonl")}
     assert {suite for suite, _ in again} == {"clean", "mask", "replace"}
     for key, row in again.items():
-        assert (row.value, row.spread, row.n, row.notes) == (
-            rows[key].value, rows[key].spread, rows[key].n, rows[key].notes,
-        )  # fmt: skip
+        # what a training that collapsed might try next is its own affair
+        of_test = tuple(note for note in rows[key].notes if note.kind != "run")
+        assert (row.value, row.spread, row.n, row.notes) == (rows[key].value, rows[key].spread, rows[key].n, of_test)
     attacked = run([*base, "attack", checkpoint, *shared, "--attack-examples", "4", "--out", str(tmp_path / "a.jsonl")])
     assert attacked.returncode == 0, attacked.stderr
-    strip = lambda lines: [{k: v for k, v in line.items() if k != "seconds"} for line in lines]  # noqa: E731
+    strip = lambda lines: [{k: v for k, v in line.items() if k not in ("seconds", "seal")} for line in lines]  # noqa: E731
     assert strip(read_lines(tmp_path / "a.jsonl")) == strip(read_lines(folder / "attacks" / "deepwordbug.jsonl"))
 
 
