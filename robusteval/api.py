@@ -60,6 +60,7 @@ from robusteval.tasks.load import (
     with_own_tests,
 )
 from robusteval.tasks.table import CLASSES
+from robusteval.texts_read import other_texts
 from robusteval.trainer import TrainResult
 from robusteval.trainer import train as fit
 
@@ -384,8 +385,10 @@ def _evaluation(
         model, tokenizer, labels=rows.task.labels, outputs=rows.task.outputs, keep_head=True, revision=revision,
         trust_remote_code=trust_remote_code,
     )  # fmt: skip
+    texts = other_texts(loaded.model.config, len(rows.task.text_columns), rows.task.labels)
     told = try_rows(loaded, (rows.dev,), max_length, finite=False)
-    return rows, dataclasses.replace(loaded, notices=(*loaded.notices, *told, *measured_plain(loaded.model.config)))
+    plain = measured_plain(loaded.model.config)
+    return rows, dataclasses.replace(loaded, notices=(*loaded.notices, *texts, *told, *plain))
 
 
 def _training_rows(task: str | Task, data: DataConfig, train_dataset: Any, dev_dataset: Any) -> TaskData:

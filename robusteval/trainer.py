@@ -28,6 +28,7 @@ from robusteval.models import LoadedModel
 from robusteval.optimization import learning_rate_at, make_optimizer, parameter_groups, set_learning_rate
 from robusteval.progress import ProgressBar
 from robusteval.seeds import derive
+from robusteval.texts_read import remember_texts
 from robusteval.training_record import TrainingRecord
 
 logger = logging.getLogger(__name__)
@@ -182,6 +183,7 @@ def train(
         method.finish(loaded.model)
         run.load_selected(loaded.model, method)
         remember(method, loaded.model.config)
+        remember_texts(loaded.model.config, int(data.column.max()) + 1)
         peak = memory.peak_bytes(device)
     return TrainResult(
         total, run.seconds, peak, str(device), precision, list(method.notices), run.best_step, run.best_score

@@ -41,7 +41,9 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
     for split, examples in (("train", data.train), ("dev", data.dev)):
         console.print(f"{split}: {distribution(examples, data.task)}", markup=False, soft_wrap=True)
     tests = {f"test {name}": test.examples for name, test in data.tests.items()}
-    for split, examples in {"train": data.train, "dev": data.dev, **data.adversarial, **tests}.items():
+    suites = [text.partition(":")[0] for text in base.evaluation.suites]
+    adversarial = data.adversarial if "advglue" in suites else {}
+    for split, examples in {"train": data.train, "dev": data.dev, **adversarial, **tests}.items():
         if files := examples.source.get("files"):
             console.print(f"{split} from {files}", markup=False, soft_wrap=True)
     scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
