@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,14 +158,17 @@ def small_disk(place: Path, megabytes: int) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        # lazily: where something went wrong, a command may still be at work there
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def fill(disk: Path, free: int) -> Path:
     """A file that leaves `free` bytes, in whole pages."""
     filler = disk / "filler"
     with open(filler, "wb") as handle:
-        os.posix_fallocate(handle.fileno(), 0, max(4096, shutil.disk_usage(disk).free - free))
+        while (room := shutil.disk_usage(disk).free - free) >= 4096:
+            with suppress(OSError):  # a command at work took some of the room meanwhile
+                os.posix_fallocate(handle.fileno(), 0, room)
     return filler
 
 
