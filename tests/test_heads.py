@@ -22,12 +22,12 @@ from robusteval.saving import save_checkpoint
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 
-LABELS = ("entailment", "neutral", "contradiction")
-THEIRS = ("CONTRADICTION", "entailment", "neutral")
+LABELS = ("agreement", "neutral", "contradiction")
+THEIRS = ("CONTRADICTION", "agreement", "neutral")
 TASK = Task("tiny-nli", "test", ("text",), LABELS, ("accuracy",))
 MAPPED = (
-    "labels mapped by name: the checkpoint orders them CONTRADICTION, entailment, neutral, "
-    "the task entailment, neutral, contradiction"
+    "labels mapped by name: the checkpoint orders them CONTRADICTION, agreement, neutral, "
+    "the task agreement, neutral, contradiction"
 )
 SHARED: dict[str, Any] = {"max_length": 32, "device": "cpu"}
 
@@ -140,7 +140,7 @@ def test_a_checkpoint_without_names_is_taken_by_position_with_a_notice(tmp_path:
     folder = str(tiny.save(tmp_path, num_labels=3))
     loaded = load_model(folder, labels=LABELS, seed=0, keep_head=True)
     assert loaded.notices == (
-        "the checkpoint does not name its labels; taken by position: 0 = entailment, 1 = neutral, 2 = contradiction",
+        "the checkpoint does not name its labels; taken by position: 0 = agreement, 1 = neutral, 2 = contradiction",
     )
     # of a file of one's own the checkpoint's names are the classes: nothing is assumed
     own = ("LABEL_0", "LABEL_1", "LABEL_2")
@@ -150,7 +150,7 @@ def test_a_checkpoint_without_names_is_taken_by_position_with_a_notice(tmp_path:
 def test_what_cannot_be_mapped_is_refused(tmp_path: Path) -> None:
     folder = save(tmp_path, labels=THEIRS)
     with pytest.raises(
-        UserError, match="names its labels CONTRADICTION, entailment, neutral but the task names them a"
+        UserError, match="names its labels CONTRADICTION, agreement, neutral but the task names them a"
     ):
         load_model(folder, labels=("a", "b", "neutral"), seed=0, keep_head=True)
     config = AutoConfig.from_pretrained(folder)
@@ -158,7 +158,7 @@ def test_what_cannot_be_mapped_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be put in order: where the last layer of the architecture 'bart' lies"):
         match_labels("some", config, LABELS)
     with pytest.raises(UserError, match="names its labels"):
-        match_labels("twice", config, ("entailment", "neutral", "NEUTRAL"))
+        match_labels("twice", config, ("agreement", "neutral", "NEUTRAL"))
     wrapped = named(labels=THEIRS)
     wrapped.classifier = torch.nn.Sequential(wrapped.classifier)
     with pytest.raises(UserError, match="the last layer of 'BertForSequenceClassification' is not where it usually"):

@@ -71,7 +71,7 @@ def test_two_workers_end_within_seconds_and_go_on_from_their_step(
     arguments = command(tiny_folder, csv_files, out, *long)
     # as a terminal does it: the whole group
     seconds, _ = interrupt(arguments, lambda: any(out.glob("runs/*/train.jsonl")), number=signal.SIGINT, group=True)
-    assert seconds < 5
+    assert seconds < 20  # benchmarks/interrupt.py measures the seconds; here nobody may wait for the work to end
     # the one that was training kept its step, though no state was due for two minutes
     steps = {path: len(read_lines(path.with_name("train.jsonl"))) for path in out.glob("runs/*/state.safetensors")}
     assert steps and all(0 < step <= 200 for step in steps.values())
@@ -91,7 +91,7 @@ def test_one_process_ends_at_a_step_and_imported_nothing_for_attacks(
     seconds, errors = interrupt(
         arguments, lambda: any(out.glob("runs/*/train.jsonl")), number=signal.SIGTERM, group=False
     )
-    assert seconds < 5
+    assert seconds < 20  # benchmarks/interrupt.py measures the seconds; here nobody may wait for the work to end
     # what only attacks need is not waited for, nor the hub's client for rows
     assert "robusteval.trainer" in errors and "| textattack" not in errors and "| datasets\n" not in errors
     (state,) = out.glob("runs/*/state.safetensors")
