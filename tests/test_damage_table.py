@@ -233,7 +233,7 @@ def test_damage_is_named_or_without_effect(
     change(folder / name)
     began = time.monotonic()
     code, said = done(runs.plan, out, keep_models=True)
-    assert time.monotonic() - began < 20  # most take 0.1 s, a run that goes on takes a second
+    assert time.monotonic() - began < 60  # none hangs: most take 0.1 s, a run that goes on takes a second
     title = run_title(runs.plan.runs[0])
     failures = [line for line in said.splitlines() if line.startswith("failed:")]
     if code == 0:
@@ -393,7 +393,7 @@ def test_an_experiment_file_that_is_none(change: Change, message: str, runs: Run
     began = time.monotonic()
     with pytest.raises(UserError) as error:
         check_output(out, runs.plan.spec)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert str(error.value).startswith("out: ") and message in str(error.value)
     assert "\n" not in str(error.value) and len(str(error.value)) < 1000
 
