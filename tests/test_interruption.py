@@ -100,6 +100,7 @@ def test_one_process_ends_at_a_step_and_imported_nothing_for_attacks(
 
 def test_within_boundaries_a_signal_only_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where work asks at its boundaries it is not torn; elsewhere it is, and handlers are put back afterwards."""
+    assert stopping.WORKERS_GRACE < stopping.GRACE < 5  # what has not ended by then is killed
     monkeypatch.setattr(stopping, "_watch", lambda signals: signals.close())
     before = signal.getsignal(signal.SIGINT)
     with stopping.handled(), stopping.boundaries():
