@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import NoReturn
@@ -124,9 +125,27 @@ def _watch(signals: socket.socket) -> None:
     os._exit(EXIT_CODE)
 
 
+def start_tracker() -> None:
+    """Start Python's own helper, which removes the semaphores of a process that was ended, before it is first needed.
+
+    It would report them after our last words, though nothing is left of them; and it starts with signals unblocked,
+    which inside `shielded` would let a Ctrl-C through to the worker that starts next.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker")))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
+
+
 @contextmanager
 def shielded() -> Iterator[None]:
     """Inside, processes are started that a terminal's Ctrl-C does not reach: their parent tells them."""
+    start_tracker()
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -56,6 +56,7 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     threads = max(1, (os.cpu_count() or 1) // workers)
     quiet = dataclasses.replace(options, quiet=True, threads=options.threads or threads)
     context = multiprocessing.get_context("spawn")
+    stopping.start_tracker()
     with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context, initializer=begin_worker) as pool:
         try:
             with stopping.shielded():
