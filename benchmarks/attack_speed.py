@@ -29,7 +29,7 @@ from robusteval.attacks.randomness import seeded
 from robusteval.attacks.resources import require
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.wrapper import token_ids
-from robusteval.seeds import derive
+from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 
 T = TypeVar("T")

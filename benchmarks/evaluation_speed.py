@@ -15,13 +15,14 @@ import numpy as np
 import torch
 import transformers
 
-from robusteval.config import DataConfig, EvalConfig
-from robusteval.devices import pick_device
-from robusteval.encoding import Collator
 from robusteval.evaluation.base import Subject
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
-from robusteval.models import load_model
+from robusteval.models.encoding import Collator
+from robusteval.models.loading import load_model
+from robusteval.runtime.devices import pick_device
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks.load import load_evaluation
 
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5)

@@ -31,10 +31,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import pandas as pd
 import tiny
 
-from robusteval import attacks, cli, rows
+from robusteval import attacks
 from robusteval.attacks.importing import load_textattack
-from robusteval.experiments import run, session, transfer
-from robusteval.files import is_leftover
+from robusteval.cli import app as cli
+from robusteval.cli import session
+from robusteval.experiments import run
+from robusteval.pipeline import transfer
+from robusteval.results import rows
+from robusteval.storage.files import is_leftover
 
 LOADED = (attacks, run, session, transfer, rows)  # what a child need not import
 METHODS = "vanilla,match,bidrop,pats,tdt"

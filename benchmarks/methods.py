@@ -16,14 +16,15 @@ import numpy as np
 import torch
 import transformers
 
-from robusteval.config import MethodConfig, TrainConfig, override
-from robusteval.devices import pick_device
-from robusteval.encoding import Encoded
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
-from robusteval.models import LoadedModel, load_model
-from robusteval.reading import read_lines
-from robusteval.trainer import train
+from robusteval.models.encoding import Encoded
+from robusteval.models.loading import LoadedModel, load_model
+from robusteval.runtime.devices import pick_device
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig, override
+from robusteval.storage.reading import read_lines
+from robusteval.training.trainer import train
 
 # Forward passes per step in units of F, the cost of one; a vanilla step is 3F. Where settings decide, the defaults do.
 PASSES = {

@@ -16,15 +16,17 @@ import numpy as np
 import torch
 import transformers
 
-from robusteval.batching import BatchOrder
-from robusteval.config import DataConfig, MethodConfig, TrainConfig
-from robusteval.devices import pick_device
-from robusteval.encoding import Collator, Encoded, encode
 from robusteval.methods.compose import build_method
-from robusteval.models import LoadedModel, load_model
-from robusteval.reading import read_lines
+from robusteval.models.encoding import Collator, Encoded, encode
+from robusteval.models.loading import LoadedModel, load_model
+from robusteval.runtime.devices import pick_device
+from robusteval.settings.data import DataConfig
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.storage.reading import read_lines
 from robusteval.tasks.load import load_task
-from robusteval.trainer import train
+from robusteval.training.order import BatchOrder
+from robusteval.training.trainer import train
 
 BATCH, SEED = 16, 0
 

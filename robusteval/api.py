@@ -19,31 +19,30 @@ from robusteval.attacks.plan import check_lengths, check_predictions
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.attacks.wrapper import token_ids
-from robusteval.catalogue import locate, recommended_learning_rate
-from robusteval.config import (
-    DataConfig,
-    EvalConfig,
-    MethodConfig,
-    TrainConfig,
-    check_range,
-    from_dict,
-)
-from robusteval.devices import pick_device
-from robusteval.encoding import encode, told_cut
 from robusteval.errors import UserError
 from robusteval.evaluation import default_suites
 from robusteval.evaluation.base import Measurement, Record, Subject, Suite
-from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
-from robusteval.experiments.store import RunFolder, check_evaluation
-from robusteval.experiments.testing import run_tests
-from robusteval.files import locked
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method, measured_plain
-from robusteval.models import LoadedModel, checkpoint_labels
-from robusteval.opening import open_classifier, try_rows
-from robusteval.saving import kept_modules, save_checkpoint
+from robusteval.models.catalogue import locate, recommended_learning_rate
+from robusteval.models.encoding import encode, told_cut
+from robusteval.models.loading import LoadedModel, checkpoint_labels
+from robusteval.models.opening import open_classifier, try_rows
+from robusteval.models.saving import kept_modules, save_checkpoint
+from robusteval.models.texts_read import other_texts
+from robusteval.pipeline.testing import run_tests
+from robusteval.results.metrics import score
+from robusteval.results.store import RunFolder, check_evaluation
+from robusteval.runtime.devices import pick_device
+from robusteval.settings.checks import check_range
+from robusteval.settings.codec import from_dict
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.storage.files import locked
 from robusteval.tasks.arrow import dataset_frame
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame
@@ -60,9 +59,8 @@ from robusteval.tasks.load import (
     with_own_tests,
 )
 from robusteval.tasks.table import CLASSES
-from robusteval.texts_read import other_texts
-from robusteval.trainer import TrainResult
-from robusteval.trainer import train as fit
+from robusteval.training.trainer import TrainResult
+from robusteval.training.trainer import train as fit
 
 logger = logging.getLogger(__name__)
 
@@ -351,9 +349,7 @@ def attack(
             cache=Path(cache) if cache is not None else None, **settings,
         )  # fmt: skip
     sees = token_ids(loaded.tokenizer, max_length)
-    name = victim_name(
-        loaded.sha256, rows.task.labels, max_length, chosen.type, precision, outputs=rows.task.outputs
-    )
+    name = victim_name(loaded.sha256, rows.task.labels, max_length, chosen.type, precision, outputs=rows.task.outputs)
     return attack_examples(predictor.logits, selected, rows.task.labels, recipe, sees=sees, model=name, **settings)
 
 

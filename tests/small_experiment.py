@@ -10,10 +10,12 @@ from typing import Any
 
 from rich.console import Console
 
-from robusteval.config import DataConfig, EvalConfig, RunSpec
+from robusteval.cli.session import finished_rows, finished_runs, run_session
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options
-from robusteval.experiments.session import finished_rows, finished_runs, run_session
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.runs import RunSpec
 
 CLOCKS = ("seconds_per_step", "peak_memory_mb")
 

@@ -14,20 +14,21 @@ from scipy.special import softmax
 from sklearn import metrics as sk
 from torch import nn
 
-from robusteval.config import DataConfig, EvalConfig
-from robusteval.encoding import Collator
+from robusteval.components.parameters import block_parameters
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Predictions, Subject, Suite
 from robusteval.evaluation.calibration import Calibration
-from robusteval.evaluation.finite import NotFinite
 from robusteval.evaluation.flatness import Flatness, filter_normalised, hessian_vector, line, top_eigenvalue
 from robusteval.evaluation.generalisation import Generalisation, features, fit_linear, linear_logits
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.sensitivity import Distribution, Sensitivity, average_sensitivity, gini
 from robusteval.methods.base import task_loss
-from robusteval.methods.parts import block_parameters
 from robusteval.methods.pats import update_sensitivity
-from robusteval.rows import Note
+from robusteval.models.encoding import Collator
+from robusteval.results.finite import NotFinite
+from robusteval.results.rows import Note
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData, load_split

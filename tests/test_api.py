@@ -14,11 +14,11 @@ import tiny
 import torch
 
 import robusteval.api
-from robusteval.config import DataConfig
 from robusteval.errors import UserError
-from robusteval.experiments.store import RunFolder
-from robusteval.hashes import checkpoint_sha256
-from robusteval.saving import kept_modules
+from robusteval.models.hashes import checkpoint_sha256
+from robusteval.models.saving import kept_modules
+from robusteval.results.store import RunFolder
+from robusteval.settings.data import DataConfig
 from robusteval.tasks.base import Task
 from robusteval.tasks.load import TaskData
 

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 from transformers import DebertaConfig
 
-from robusteval.anatomy import OutputHook, anatomy
-from robusteval.config import MethodConfig, TrainConfig
-from robusteval.encoding import Batch, Collator
 from robusteval.methods.base import Context, TrainingData
 from robusteval.methods.compose import attach, build_method
 from robusteval.methods.match import composite
-from robusteval.models import LoadedModel
+from robusteval.models.architectures import OutputHook, anatomy
+from robusteval.models.encoding import Batch, Collator
+from robusteval.models.loading import LoadedModel
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
 
 CPU = torch.device("cpu")
 KINDS = [*tiny.CONFIGS, "deberta"]

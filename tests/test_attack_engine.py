@@ -43,7 +43,7 @@ from robusteval.attacks.summary import ProgressNote
 from robusteval.attacks.wrapper import PredictWrapper, token_ids
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.seeds import derive
+from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 
 TESTS = Path(__file__).resolve().parent

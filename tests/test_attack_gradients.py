@@ -16,9 +16,9 @@ from robusteval.attacks.gradients import ModelGradient, WordGradient, gradient_o
 from robusteval.attacks.importing import load_textattack
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.wrapper import MOST_WORDS, PredictWrapper, token_ids
-from robusteval.encoding import Collator, encode
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
+from robusteval.models.encoding import Collator, encode
 from robusteval.tasks.base import Examples
 
 LABELS = ("negative", "positive")

@@ -13,9 +13,9 @@ import torch
 
 import robusteval
 from robusteval.attacks.runner import attack_examples
-from robusteval.config import DataConfig
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
+from robusteval.settings.data import DataConfig
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 
@@ -195,9 +195,10 @@ def test_texts_over_the_limit_are_counted_before_an_attack(caplog: pytest.LogCap
 
 
 def test_the_plan_of_an_experiment_counts_texts_over_the_limit(tmp_path: Path, tiny_folder: Path) -> None:
-    from robusteval.config import EvalConfig, RunSpec
     from robusteval.experiments.plan import make_plan, make_spec
     from robusteval.experiments.run import Options
+    from robusteval.settings.evaluation import EvalConfig
+    from robusteval.settings.runs import RunSpec
 
     for name, texts in (("train", ["good film", "bad film"]), ("dev", [LONG, "bad plot", LONG])):
         pd.DataFrame({"text": texts, "label": (["good", "bad", "good"])[: len(texts)]}).to_csv(tmp_path / f"{name}.csv")

@@ -27,7 +27,7 @@ from robusteval.attacks.randomness import seeded
 from robusteval.attacks.resources import RESOURCES, Found, Resource, check_recipe, require
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.wrapper import PredictWrapper
-from robusteval.doctor import diagnose
+from robusteval.cli.doctor import diagnose
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.tasks.base import Examples

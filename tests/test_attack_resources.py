@@ -20,7 +20,7 @@ from robusteval.attacks.importing import offline
 from robusteval.attacks.lines import finished
 from robusteval.attacks.plan import make_plan
 from robusteval.attacks.resources import RESOURCES, check_recipe, needs, require
-from robusteval.doctor import diagnose
+from robusteval.cli.doctor import diagnose
 from robusteval.errors import UserError
 from robusteval.tasks.base import Examples
 

@@ -31,7 +31,7 @@ from robusteval.attacks.summary import summarise
 from robusteval.attacks.wrapper import PredictWrapper, not_mistaken_for_probabilities
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.seeds import derive
+from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 from sklearn import metrics as sk
 
-from robusteval.evaluation.metrics import brier, ece, reliability
+from robusteval.results.metrics import brier, ece, reliability
 
 
 def case(classes: int, seed: int) -> tuple[Any, Any]:

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from robusteval.config import DataConfig
 from robusteval.errors import UserError
+from robusteval.settings.data import DataConfig
 from robusteval.tasks.base import Task
 from robusteval.tasks.files import read_table
 from robusteval.tasks.load import load_evaluation, load_split, load_task

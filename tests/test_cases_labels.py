@@ -16,11 +16,13 @@ import pytest
 import tiny
 
 import robusteval
-from robusteval.config import DataConfig, MethodConfig, RunSpec, from_dict, to_dict
 from robusteval.errors import UserError
 from robusteval.experiments.run import _remedies
-from robusteval.heads import match_labels, name_labels
 from robusteval.methods.compose import build_method
+from robusteval.models.label_order import match_labels, name_labels
+from robusteval.settings.codec import from_dict, to_dict
+from robusteval.settings.data import DataConfig
+from robusteval.settings.runs import MethodConfig, RunSpec
 from robusteval.tasks.base import Task
 from robusteval.tasks.labels import distribution
 from robusteval.tasks.load import load_evaluation, load_task

@@ -20,10 +20,10 @@ from robusteval.attacks.fused import FusedPredict, GradientOf
 from robusteval.attacks.gradients import WordGradient
 from robusteval.attacks.runner import attack_examples
 from robusteval.errors import UserError
-from robusteval.evaluation.finite import NotFinite
-from robusteval.evaluation.metrics import METRICS, predictions
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.transfer import transfer_matrix
+from robusteval.results.finite import NotFinite
+from robusteval.results.metrics import METRICS, predictions
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 

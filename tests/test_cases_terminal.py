@@ -15,7 +15,7 @@ from field_cases import command_lines
 from test_experiments import command
 from test_transcripts import line
 
-from robusteval.terminal import shown
+from robusteval.runtime.terminal import shown
 
 ENCODINGS = ("ascii", "latin-1", "cp1252", "koi8-r", "gbk", "utf-8")
 Printed = tuple[int, str, str]

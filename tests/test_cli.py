@@ -32,8 +32,9 @@ def test_help_imports_neither_torch_nor_textattack() -> None:
 def test_what_is_checked_first_imports_no_torch() -> None:
     code = (
         "import sys\n"
-        "import robusteval.precheck, robusteval.checkpoint_folder, robusteval.catalogue, robusteval.tasks.load\n"
-        "import robusteval.experiments.store, robusteval.scenarios.base, robusteval.attacks.frozen\n"
+        "import robusteval.cli.precheck, robusteval.models.checkpoint_folder\n"
+        "import robusteval.models.catalogue, robusteval.tasks.load\n"
+        "import robusteval.results.store, robusteval.scenarios.base, robusteval.attacks.frozen\n"
         "heavy = {'torch', 'textattack', 'transformers', 'datasets', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

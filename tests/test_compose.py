@@ -8,11 +8,12 @@ import pytest
 import tiny
 import torch
 
-from robusteval.config import MethodConfig, TrainConfig
 from robusteval.errors import UserError
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
-from robusteval.trainer import train
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.training.trainer import train
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,15 @@ import pytest
 import tiny
 import torch
 
-from robusteval.config import ExperimentSpec, MethodConfig, TrainConfig, to_yaml
 from robusteval.errors import UserError
-from robusteval.experiments.store import RunFolder, check_output, claim_output
-from robusteval.files import append_lines
 from robusteval.methods.compose import build_method
-from robusteval.reading import read_lines
-from robusteval.trainer import train
+from robusteval.results.store import RunFolder, check_output, claim_output
+from robusteval.settings.codec import to_yaml
+from robusteval.settings.runs import ExperimentSpec, MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.storage.files import append_lines
+from robusteval.storage.reading import read_lines
+from robusteval.training.trainer import train
 
 
 def fit(folder: Path, *, seed: int = 0, stop_at: int | None = None, method: str = "vanilla") -> Any:

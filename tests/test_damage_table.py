@@ -14,13 +14,13 @@ import pytest
 import tiny
 from small_experiment import done, options, small_plan, timeless
 
+from robusteval.cli.session import finished_runs, run_title
 from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
-from robusteval.experiments.session import finished_runs, run_title
-from robusteval.experiments.store import RunFolder, check_evaluation, check_output
-from robusteval.experiments.transfer import transfer
-from robusteval.reading import LARGEST, read_lines
-from robusteval.training_record import TrainingRecord
+from robusteval.pipeline.transfer import transfer
+from robusteval.results.store import RunFolder, check_evaluation, check_output
+from robusteval.storage.reading import LARGEST, read_lines
+from robusteval.training.record import TrainingRecord
 
 Change = Callable[[Path], object]
 

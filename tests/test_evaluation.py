@@ -13,15 +13,15 @@ import torch
 from scipy import stats
 from sklearn import metrics as sk
 
-from robusteval.config import EvalConfig
-from robusteval.encoding import Encoded, encode
 from robusteval.errors import UserError
 from robusteval.evaluation import default_suites
 from robusteval.evaluation.base import Measurement, Predictions, Subject
-from robusteval.evaluation.metrics import METRICS, score
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
-from robusteval.rows import Note
+from robusteval.models.encoding import Encoded, encode
+from robusteval.results.metrics import METRICS, score
+from robusteval.results.rows import Note
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame

@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from robusteval.config import from_yaml
 from robusteval.errors import UserError
-from robusteval.experiments.store import RunFolder
-from robusteval.reading import read_lines
-from robusteval.rows import read_rows
+from robusteval.results.rows import read_rows
+from robusteval.results.store import RunFolder
+from robusteval.settings.codec import from_yaml
+from robusteval.storage.reading import read_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -236,7 +236,7 @@ def test_workers_end_with_their_parent_and_the_loss_of_one_is_told(
 
 
 def test_the_spec_is_kept_and_readable(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
-    from robusteval.config import ExperimentSpec
+    from robusteval.settings.runs import ExperimentSpec
 
     dry = run(command(tiny_folder, csv_files, tmp_path / "out", *SHORT, "--dry-run"))
     assert dry.returncode == 0, dry.stderr

@@ -16,13 +16,21 @@ import tiny
 from safetensors import SafetensorError
 from small_experiment import done, left_behind, small_plan, timeless
 
-from robusteval import checkpoint
 from robusteval.attacks.cache import LogitsCache
-from robusteval.checkpoint import DamagedState, load_state, save_state
 from robusteval.errors import UserError
 from robusteval.experiments import engine
-from robusteval.files import clear_leftovers, disk_trouble, errno_of, is_leftover, locked, replacing, write_atomic
-from robusteval.saving import save_checkpoint
+from robusteval.models.saving import save_checkpoint
+from robusteval.storage.files import (
+    clear_leftovers,
+    disk_trouble,
+    errno_of,
+    is_leftover,
+    locked,
+    replacing,
+    write_atomic,
+)
+from robusteval.training import state as checkpoint
+from robusteval.training.state import DamagedState, load_state, save_state
 
 
 @pytest.fixture

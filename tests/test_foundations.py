@@ -11,24 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from robusteval import memory
-from robusteval.config import (
-    DataConfig,
-    EvalConfig,
-    ExperimentSpec,
-    MethodConfig,
-    RunSpec,
-    TrainConfig,
-    from_dict,
-    from_yaml,
-    to_dict,
-    to_yaml,
-)
 from robusteval.errors import UserError, unknown_name
-from robusteval.files import append_lines, write_atomic
-from robusteval.reading import read_lines
 from robusteval.registry import Registry
-from robusteval.seeds import derive
+from robusteval.runtime import memory
+from robusteval.runtime.seeds import derive
+from robusteval.settings.codec import from_dict, from_yaml, to_dict, to_yaml
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.runs import ExperimentSpec, MethodConfig, RunSpec
+from robusteval.settings.train import TrainConfig
+from robusteval.storage.files import append_lines, write_atomic
+from robusteval.storage.reading import read_lines
 
 
 def test_unknown_names_offer_the_nearest() -> None:
@@ -141,7 +134,10 @@ def test_method_text_must_be_key_value() -> None:
 
 
 def test_importing_the_package_imports_no_heavy_library() -> None:
-    code = "import robusteval, robusteval.config, sys; print([m for m in ('torch','textattack') if m in sys.modules])"
+    code = (
+        "import robusteval, robusteval.settings.runs, sys\n"
+        "print([m for m in ('torch', 'textattack') if m in sys.modules])"
+    )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
 

@@ -23,7 +23,7 @@ from robusteval.attacks.frozen import Source, freeze, frozen_frame, read_results
 from robusteval.cli import main
 from robusteval.errors import UserError
 from robusteval.evaluation.transfer import caption, grids, markdown, over_seeds, transfer_matrix
-from robusteval.reading import read_lines
+from robusteval.storage.reading import read_lines
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 

@@ -13,9 +13,11 @@ import pytest
 from safetensors import SafetensorError
 from small_experiment import done, left_behind, small_plan, timeless
 
-from robusteval import checkpoint, files, saving
 from robusteval.errors import UserError
-from robusteval.experiments.store import check_output
+from robusteval.models import saving
+from robusteval.results.store import check_output
+from robusteval.storage import files
+from robusteval.training import state as checkpoint
 
 
 class FullDisk:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robusteval.config import DataConfig
-from robusteval.dialect import Dialect
 from robusteval.errors import UserError
+from robusteval.settings.data import DataConfig
+from robusteval.settings.dialect import Dialect
 from robusteval.tasks import TASKS
 from robusteval.tasks.delimited import read_delimited
 from robusteval.tasks.examples import examples_from_frame

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from robusteval.config import MethodConfig, ScenarioConfig
 from robusteval.errors import UserError
-from robusteval.grammar import cut, cut_once, listed, name, parse_part, parse_parts, pieces, scalar, written
 from robusteval.scenarios.base import class_index
+from robusteval.settings.grammar import cut, cut_once, listed, name, parse_part, parse_parts, pieces, scalar, written
+from robusteval.settings.runs import MethodConfig, ScenarioConfig
 from robusteval.tasks.base import Task
 
 ODD = [

@@ -13,12 +13,12 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 import robusteval
-from robusteval.anatomy import anatomy
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.errors import UserError
-from robusteval.heads import match_labels
-from robusteval.models import load_model
-from robusteval.saving import save_checkpoint
+from robusteval.models.architectures import anatomy
+from robusteval.models.label_order import match_labels
+from robusteval.models.loading import load_model
+from robusteval.models.saving import save_checkpoint
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 
@@ -149,9 +149,7 @@ def test_a_checkpoint_without_names_is_taken_by_position_with_a_notice(tmp_path:
 
 def test_what_cannot_be_mapped_is_refused(tmp_path: Path) -> None:
     folder = save(tmp_path, labels=THEIRS)
-    with pytest.raises(
-        UserError, match="names its labels CONTRADICTION, agreement, neutral but the task names them a"
-    ):
+    with pytest.raises(UserError, match="names its labels CONTRADICTION, agreement, neutral but the task names them a"):
         load_model(folder, labels=("a", "b", "neutral"), seed=0, keep_head=True)
     config = AutoConfig.from_pretrained(folder)
     config.model_type = "bart"

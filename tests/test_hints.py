@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from robusteval.config import DataConfig
 from robusteval.errors import UserError
-from robusteval.grammar import pieces
+from robusteval.settings.data import DataConfig
+from robusteval.settings.grammar import pieces
 from robusteval.tasks.load import load_evaluation, load_task
-from robusteval.tasks.own_tests import read_tests
+from robusteval.tasks.user_tests import read_tests
 
 # label values of a file, in turn; outputs of a model; options beside; label value -> class by the hint
 HINTS: list[tuple[list[str], tuple[str, ...], dict[str, Any], dict[str, str]]] = [

@@ -18,20 +18,23 @@ import robusteval
 from robusteval.api import Trained
 from robusteval.attacks.lines import finished, forget_errors
 from robusteval.attacks.shards import attack_checkpoint
-from robusteval.config import DataConfig, EvalConfig, MethodConfig, RunSpec, TrainConfig
+from robusteval.cli.session import experiment_table, finished_rows, finished_runs
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.experiments.environment import differences, git_commit, measured_with
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options, execute
-from robusteval.experiments.session import experiment_table, finished_rows, finished_runs
-from robusteval.experiments.store import RunFolder
 from robusteval.methods.compose import build_method
-from robusteval.reading import read_lines
-from robusteval.saving import save_checkpoint
+from robusteval.models.saving import save_checkpoint
+from robusteval.results.store import RunFolder
+from robusteval.runtime.environment import differences, git_commit, measured_with
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.runs import MethodConfig, RunSpec
+from robusteval.settings.train import TrainConfig
+from robusteval.storage.reading import read_lines
 from robusteval.tasks.base import Task
-from robusteval.trainer import train
-from robusteval.training_record import TrainingRecord
+from robusteval.training.record import TrainingRecord
+from robusteval.training.trainer import train
 
 TASK = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
 FRAME = pd.DataFrame({"text": ["the good film was quite good", "the plot was very dull and cold"], "label": [1, 0]})

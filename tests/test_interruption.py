@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from test_experiments import ROOT, command, run, timeless
 
-from robusteval import stopping
-from robusteval.reading import read_lines
+from robusteval.runtime import stopping
+from robusteval.storage.reading import read_lines
 
 MESSAGE = "interrupted: the same command continues where this one stopped"
 
@@ -94,7 +94,7 @@ def test_one_process_ends_at_a_step_and_imported_nothing_for_attacks(
     )
     assert seconds < 20  # benchmarks/interrupt.py measures the seconds; here nobody may wait for the work to end
     # what only attacks need is not waited for, nor the hub's client for rows
-    assert "robusteval.trainer" in errors and "| textattack" not in errors and "| datasets\n" not in errors
+    assert "robusteval.training.trainer" in errors and "| textattack" not in errors and "| datasets\n" not in errors
     (state,) = out.glob("runs/*/state.safetensors")
     assert len(read_lines(state.with_name("train.jsonl"))) >= 20
 

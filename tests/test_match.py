@@ -6,11 +6,12 @@ import pytest
 import tiny
 import torch
 
-from robusteval.config import MethodConfig, TrainConfig
 from robusteval.errors import UserError
 from robusteval.methods.compose import build_method
 from robusteval.methods.match import composite, mass_warning, matching_matrix, neighbour_mask
-from robusteval.trainer import train
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.training.trainer import train
 
 
 def test_the_matrix_is_fp32_under_mixed_precision() -> None:

@@ -17,16 +17,18 @@ from method_case import Case
 from test_methods import differing, fit, weights, with_mlm_head
 from torch import Tensor
 
-from robusteval.config import MethodConfig, TrainConfig, from_dict
-from robusteval.encoding import Batch, Collator
+from robusteval.components.optimizers import adamax_direction, with_rule
 from robusteval.errors import UserError
 from robusteval.methods import METHODS, cutoff, post_training
 from robusteval.methods.base import Context, Method, TrainingData
 from robusteval.methods.childtuning import ChildD
 from robusteval.methods.compose import attach, build_method
 from robusteval.methods.mixout import Mixout
-from robusteval.methods.optimizers import adamax_direction, with_rule
-from robusteval.models import LoadedModel
+from robusteval.models.encoding import Batch, Collator
+from robusteval.models.loading import LoadedModel
+from robusteval.settings.codec import from_dict
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
 
 CPU = torch.device("cpu")
 

@@ -15,16 +15,18 @@ from method_case import Case
 from method_table import CASES
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from robusteval.config import MethodConfig, TrainConfig, from_dict
-from robusteval.encoding import Collator
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.methods.base import Context, Method, TrainingData
 from robusteval.methods.compose import attach, build_method
-from robusteval.models import LoadedModel, load_model
-from robusteval.reading import read_lines
-from robusteval.saving import save_checkpoint
-from robusteval.trainer import train
+from robusteval.models.encoding import Collator
+from robusteval.models.loading import LoadedModel, load_model
+from robusteval.models.saving import save_checkpoint
+from robusteval.settings.codec import from_dict
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.storage.reading import read_lines
+from robusteval.training.trainer import train
 
 CPU = torch.device("cpu")
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

@@ -9,13 +9,13 @@ import pytest
 import tiny
 import torch
 
-from robusteval.anatomy import OutputHook, PooledHook, anatomy
-from robusteval.catalogue import MINILM, locate
 from robusteval.errors import UserError
-from robusteval.fitting import check_max_length
-from robusteval.hashes import checkpoint_sha256, weights_sha256
-from robusteval.models import load_model
-from robusteval.saving import save_checkpoint
+from robusteval.models.architectures import OutputHook, PooledHook, anatomy
+from robusteval.models.catalogue import MINILM, locate
+from robusteval.models.hashes import checkpoint_sha256, weights_sha256
+from robusteval.models.loading import load_model
+from robusteval.models.saving import save_checkpoint
+from robusteval.models.tokenizers import check_max_length
 
 LABELS = ("bad", "good")
 

@@ -15,15 +15,16 @@ import torch
 from test_methods import differing, fit, weights
 from torch import Tensor
 
-from robusteval.config import MethodConfig, TrainConfig
-from robusteval.encoding import Batch, Collator
+from robusteval.components.divergence import jensen_shannon, kl, log_odds_distance
+from robusteval.components.embeddings import per_token
 from robusteval.errors import UserError
 from robusteval.methods import METHODS, cutoff, freelb, groupdro, match, r3f, rdrop, smart, tdt
 from robusteval.methods.base import Context, Method, TrainingData, task_loss
 from robusteval.methods.compose import attach, build_method
-from robusteval.methods.divergence import jensen_shannon, kl, log_odds_distance
-from robusteval.methods.embeddings import per_token
-from robusteval.models import LoadedModel
+from robusteval.models.encoding import Batch, Collator
+from robusteval.models.loading import LoadedModel
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
 
 CPU = torch.device("cpu")
 

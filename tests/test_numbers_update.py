@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from test_methods import differing, fit, weights
 from torch import Tensor, nn
 
-from robusteval.config import MethodConfig
+from robusteval.components.masks import Keeper, byte_rate, random_mask, sparse_normals
+from robusteval.components.optimizers import adam_moments, adamax_direction, with_rule
+from robusteval.components.threshold import percentile_count
 from robusteval.errors import UserError
 from robusteval.methods import METHODS, bidrop, childtuning, dps, noisytune, pats, post_training, recadam, sage
 from robusteval.methods import mixout as mixout_module
 from robusteval.methods import weight_decay as prior
 from robusteval.methods.compose import build_method
-from robusteval.methods.masks import Keeper, byte_rate, random_mask, sparse_normals
-from robusteval.methods.optimizers import adam_moments, adamax_direction, with_rule
-from robusteval.methods.threshold import percentile_count
+from robusteval.settings.runs import MethodConfig
 
 YES, NO = True, False
 

@@ -18,12 +18,12 @@ from field_cases import Done
 
 import robusteval
 from robusteval.attacks.shards import checkpoint_victim
-from robusteval.encoding import encode
 from robusteval.errors import UserError
-from robusteval.fitting import check_max_length, fit_tokenizer
-from robusteval.hashes import checkpoint_sha256
-from robusteval.models import checkpoint_labels, load_model
-from robusteval.opening import open_classifier, try_rows
+from robusteval.models.encoding import encode
+from robusteval.models.hashes import checkpoint_sha256
+from robusteval.models.loading import checkpoint_labels, load_model
+from robusteval.models.opening import open_classifier, try_rows
+from robusteval.models.tokenizers import check_max_length, fit_tokenizer
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 
@@ -164,7 +164,7 @@ def test_what_does_not_answer_a_row_is_one_sentence(tmp_path: Path) -> None:
 def test_a_folder_is_looked_at_without_torch(tmp_path: Path) -> None:
     made.adapter(tmp_path / "adapter")
     code = (
-        "import sys; from robusteval.catalogue import check_name; from robusteval.errors import UserError\n"
+        "import sys; from robusteval.models.catalogue import check_name; from robusteval.errors import UserError\n"
         f"try: check_name({str(tmp_path / 'adapter')!r})\n"
         "except UserError as error: print('merge_and_unload' in str(error), 'torch' in sys.modules)"
     )

@@ -15,12 +15,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from robusteval.anatomy import anatomy
-from robusteval.config import EvalConfig, MethodConfig, TrainConfig
-from robusteval.encoding import Collator
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject
-from robusteval.evaluation.ordered import (
+from robusteval.evaluation.predict import Predictor
+from robusteval.evaluation.token_drop import (
     OrderedDrop,
     drop,
     drop_order,
@@ -28,15 +26,19 @@ from robusteval.evaluation.ordered import (
     load_confidence_layer,
     token_scores,
 )
-from robusteval.evaluation.predict import Predictor
 from robusteval.methods.compose import build_method
 from robusteval.methods.tdt import confidence_scores
+from robusteval.models.architectures import anatomy
+from robusteval.models.encoding import Collator
 from robusteval.perturbations.base import Source
-from robusteval.rows import Note
+from robusteval.results.rows import Note
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData
-from robusteval.trainer import train
+from robusteval.training.trainer import train
 
 RATES = st.floats(0, 1)
 

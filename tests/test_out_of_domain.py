@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 import tiny
 
-from robusteval.config import DataConfig, EvalConfig, RunSpec
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject
 from robusteval.evaluation.ood import AdvGlue, OutOfDomain, advglue_average, class_map, relabel
 from robusteval.evaluation.predict import Predictor
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options
-from robusteval.grammar import parse_parts
-from robusteval.rows import Note
+from robusteval.results.rows import Note
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.grammar import parse_parts
+from robusteval.settings.runs import RunSpec
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task, Transfer
 from robusteval.tasks.examples import examples_from_frame

@@ -14,10 +14,10 @@ import pytest
 import tiny
 
 import robusteval
-from robusteval.config import DataConfig
 from robusteval.errors import UserError
+from robusteval.settings.data import DataConfig
 from robusteval.tasks.load import load_evaluation, load_task
-from robusteval.tasks.own_tests import read_tests
+from robusteval.tasks.user_tests import read_tests
 
 NLI = ("entailment", "neutral", "contradiction")
 

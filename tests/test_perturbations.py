@@ -18,8 +18,8 @@ from scipy import stats
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from robusteval.encoding import Collator, Encoded, encode
 from robusteval.errors import UserError
+from robusteval.models.encoding import Collator, Encoded, encode
 from robusteval.perturbations import PERTURBATIONS
 from robusteval.perturbations.base import Source
 from robusteval.perturbations.typos import NEIGHBOURS, misspell, slip

@@ -14,9 +14,7 @@ import transformers
 from torch import nn
 
 import robusteval
-from robusteval.config import MethodConfig, TrainConfig
-from robusteval.dropout import has_dropout, set_dropout
-from robusteval.encoding import Collator, encode
+from robusteval.components.optimization import make_optimizer, parameter_groups
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.methods import cutoff
@@ -24,8 +22,11 @@ from robusteval.methods.base import Context, TrainingData, task_loss
 from robusteval.methods.compose import attach, build_method
 from robusteval.methods.match import composite
 from robusteval.methods.smart import divergence
-from robusteval.models import load_model
-from robusteval.optimization import make_optimizer, parameter_groups
+from robusteval.models.dropout import has_dropout, set_dropout
+from robusteval.models.encoding import Collator, encode
+from robusteval.models.loading import load_model
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
 from robusteval.tasks.base import Task
 
 CPU = torch.device("cpu")

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from robusteval.evaluation.metrics import METRICS
 from robusteval.report.render import csv, latex, markdown, print_table, write_table
 from robusteval.report.table import TIMES_100, Cell, Table, build_table, cell_text, number, verdict
-from robusteval.rows import Note, Row, joined_notes, line_row, read_rows, row_line
+from robusteval.results.metrics import METRICS
+from robusteval.results.rows import Note, Row, joined_notes, line_row, read_rows, row_line
 
 
 def row(

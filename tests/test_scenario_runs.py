@@ -14,13 +14,15 @@ import pytest
 import tiny
 from safetensors import safe_open
 
-from robusteval.config import DataConfig, EvalConfig, RunSpec
+from robusteval.cli.session import experiment_table, finished_rows, finished_runs
 from robusteval.errors import UserError
 from robusteval.experiments.plan import make_plan, make_spec
 from robusteval.experiments.run import Options, execute
-from robusteval.experiments.session import experiment_table, finished_rows, finished_runs
 from robusteval.report.render import markdown
-from robusteval.rows import Row
+from robusteval.results.rows import Row
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.runs import RunSpec
 
 SUITES = ("clean", "delete", "swap", "typos", "ordered-drop", "calibration", "sensitivity:rows=12",
           "flatness:directions=1:points=3:rows=8:power_iterations=2")  # fmt: skip

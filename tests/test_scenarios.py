@@ -14,20 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from robusteval.batching import BatchOrder
-from robusteval.config import DataConfig, EvalConfig, MethodConfig, RunSpec, ScenarioConfig
-from robusteval.encoding import Encoded
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
-from robusteval.evaluation.classes import Classes, Groups
 from robusteval.evaluation.predict import Predictor
+from robusteval.evaluation.subgroups import Classes, Groups
+from robusteval.models.encoding import Encoded
 from robusteval.scenarios import SCENARIOS
 from robusteval.scenarios.base import Prepared, build_scenarios, prepare
 from robusteval.scenarios.groups import WORDS, negation_groups, parse_words
 from robusteval.scenarios.label_noise import confusion_odds, flip
 from robusteval.scenarios.low_resource import stratified
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig
 from robusteval.tasks.base import Examples, Task, fingerprint
 from robusteval.tasks.load import TaskData, load_split, resolve
+from robusteval.training.order import BatchOrder
 
 NLI = Task("nli", "test", ("premise", "hypothesis"), ("entailment", "neutral", "contradiction"), ("accuracy",))
 PAIR = Task("pair", "test", ("left", "right"), ("no", "yes"), ("accuracy",))

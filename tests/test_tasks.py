@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robusteval.config import DataConfig
 from robusteval.errors import UserError
+from robusteval.settings.data import DataConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame, own_task

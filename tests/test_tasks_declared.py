@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robusteval.config import DataConfig
 from robusteval.errors import UserError
 from robusteval.evaluation.ood import class_map
-from robusteval.files import append_lines
-from robusteval.rows import Row, row_line
+from robusteval.results.rows import Row, row_line
+from robusteval.settings.data import DataConfig
+from robusteval.storage.files import append_lines
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task, Transfer
 from robusteval.tasks.examples import examples_from_frame

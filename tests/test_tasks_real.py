@@ -21,8 +21,8 @@ from transformers import (
 )
 
 import robusteval
-from robusteval.config import DataConfig
 from robusteval.errors import UserError
+from robusteval.settings.data import DataConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples
 from robusteval.tasks.load import load_split, load_task

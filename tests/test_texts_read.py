@@ -10,12 +10,13 @@ import torch
 from field_cases import Done
 from transformers import AutoConfig
 
-from robusteval.config import MethodConfig, TrainConfig
-from robusteval.heads import name_labels
 from robusteval.methods.compose import build_method
-from robusteval.saving import save_checkpoint
-from robusteval.texts_read import other_texts
-from robusteval.trainer import train
+from robusteval.models.label_order import name_labels
+from robusteval.models.saving import save_checkpoint
+from robusteval.models.texts_read import other_texts
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.training.trainer import train
 
 INFERENCE = ("entailment", "neutral", "contradiction")
 

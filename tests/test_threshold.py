@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_methods import differing, fit, weights
 
-from robusteval.methods.threshold import _by_candidates, _by_digits, pieces, top_threshold
+from robusteval.components.threshold import _by_candidates, _by_digits, pieces, top_threshold
 
 
 def test_threshold_is_the_kth_largest() -> None:
@@ -50,5 +50,5 @@ def test_pieces_are_views_of_the_same_rows() -> None:
 @pytest.mark.parametrize("text", ["bidrop", "bidrop:k=3", "bidrop:mask_scope=update", "bidrop-random"])
 def test_bidrop_does_not_depend_on_the_pieces(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = weights(fit(text, max_steps=3))
-    monkeypatch.setattr("robusteval.methods.threshold._PIECE_CPU", 100)
+    monkeypatch.setattr("robusteval.components.threshold._PIECE_CPU", 100)
     assert differing(whole, weights(fit(text, max_steps=3))) == []

@@ -12,17 +12,18 @@ import tiny
 import torch
 import transformers
 
-from robusteval.batching import BatchOrder
-from robusteval.checkpoint import load_state, save_state
-from robusteval.config import MethodConfig, TrainConfig
-from robusteval.devices import pick_device, pick_precision
-from robusteval.encoding import Collator
+from robusteval.components.optimization import learning_rate_at, make_optimizer, set_learning_rate
 from robusteval.errors import UserError
 from robusteval.methods.base import task_loss
 from robusteval.methods.compose import build_method
-from robusteval.optimization import learning_rate_at, make_optimizer, set_learning_rate
-from robusteval.reading import read_lines
-from robusteval.trainer import train
+from robusteval.models.encoding import Collator
+from robusteval.runtime.devices import pick_device, pick_precision
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.storage.reading import read_lines
+from robusteval.training.order import BatchOrder
+from robusteval.training.state import load_state, save_state
+from robusteval.training.trainer import train
 
 CPU = torch.device("cpu")
 

@@ -20,8 +20,8 @@ from transformers import (
     XLNetConfig,
 )
 
-from robusteval.encoding import Encoded, encode
-from robusteval.models import LoadedModel
+from robusteval.models.encoding import Encoded, encode
+from robusteval.models.loading import LoadedModel
 
 GOOD = ["good", "great", "fine", "lovely", "warm"]
 BAD = ["bad", "awful", "poor", "dull", "cold"]
@@ -81,7 +81,7 @@ def model(kind: str = "bert", num_labels: int = 2, *, seed: int = 0, dropout: fl
     config.num_labels = num_labels
     config.problem_type = "regression" if num_labels == 1 else "single_label_classification"
     if dropout is not None:
-        from robusteval.dropout import configure_dropout
+        from robusteval.models.dropout import configure_dropout
 
         configure_dropout(config, dropout)
     with torch.random.fork_rng(devices=[]):

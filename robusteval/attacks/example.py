@@ -16,7 +16,7 @@ from robusteval.attacks.lockstep import Routine
 from robusteval.attacks.plan import AttackPlan, Target
 from robusteval.attacks.randomness import seed_all
 from robusteval.attacks.wrapper import PredictWrapper, Sees
-from robusteval.seeds import derive
+from robusteval.runtime.seeds import derive
 
 BUDGET_REACHED = "query budget reached"
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from robusteval.attacks.lines import AttackLine, first_of_each, read_attack_lines
-from robusteval.checkpoint_folder import some
 from robusteval.errors import UserError
-from robusteval.files import check_place, write_atomic
-from robusteval.reading import read_json
+from robusteval.models.checkpoint_folder import some
+from robusteval.storage.files import check_place, write_atomic
+from robusteval.storage.reading import read_json
 
 logger = logging.getLogger(__name__)
 

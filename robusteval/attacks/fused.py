@@ -12,7 +12,7 @@ import numpy.typing as npt
 from robusteval.attacks.cache import LogitsCache, Text
 from robusteval.attacks.gradients import WordGradient, gradient_of
 from robusteval.errors import UserError
-from robusteval.evaluation.finite import NotFinite, check_finite
+from robusteval.results.finite import NotFinite, check_finite
 
 Logits = npt.NDArray[np.float32]
 Predict = Callable[[Sequence[Text]], Logits]

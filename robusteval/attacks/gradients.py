@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from robusteval.attacks.cache import Text
-from robusteval.encoding import Collator, encode
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
+from robusteval.models.encoding import Collator, encode
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
-from robusteval.config import content_hash, convert
 from robusteval.errors import UserError
-from robusteval.files import append_lines, json_line, write_atomic, writing
-from robusteval.reading import complete_lines, parse_json
+from robusteval.settings.codec import content_hash, convert
+from robusteval.storage.files import append_lines, json_line, write_atomic, writing
+from robusteval.storage.reading import complete_lines, parse_json
 
 Outcome = Literal["succeeded", "failed", "skipped", "error"]
 

@@ -14,9 +14,9 @@ from robusteval.attacks import recipe_entry
 from robusteval.attacks.contents import described
 from robusteval.attacks.importing import nltk_stopwords_present
 from robusteval.attacks.resources import require
-from robusteval.encoding import encode
 from robusteval.errors import UserError, unknown_name
 from robusteval.evaluation.predict import Predictor
+from robusteval.models.encoding import encode
 from robusteval.tasks.base import Examples
 from robusteval.tasks.load import sample
 

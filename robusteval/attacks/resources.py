@@ -169,8 +169,8 @@ def _minilm(resources_dir: Path | None) -> Found:
 
 @functools.cache
 def _published(folder: Path) -> bool:
-    from robusteval.catalogue import MINILM
-    from robusteval.hashes import weights_sha256
+    from robusteval.models.catalogue import MINILM
+    from robusteval.models.hashes import weights_sha256
 
     return weights_sha256(folder) == MINILM.sha256
 

@@ -21,7 +21,7 @@ from robusteval.attacks.similarity import Similarity
 from robusteval.attacks.summary import AttackSummary, summarise
 from robusteval.attacks.wrapper import Sees
 from robusteval.errors import UserError
-from robusteval.memory import release_freed
+from robusteval.runtime.memory import release_freed
 from robusteval.tasks.base import Examples
 
 # Examples between two returns of freed memory.

@@ -20,21 +20,21 @@ from typing import Any
 
 import torch
 
-from robusteval import stopping
 from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.fused import Predict
 from robusteval.attacks.lines import AttackLine, append
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
 from robusteval.attacks.runner import AttackResult, Check, Progress, attack_targets, carry_out, check_parallel
 from robusteval.attacks.wrapper import Sees, token_ids
-from robusteval.catalogue import locate
-from robusteval.devices import pick_device
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.hashes import checkpoint_sha256
-from robusteval.logs import quiet_libraries
-from robusteval.opening import open_classifier
-from robusteval.processes import begin_worker
+from robusteval.models.catalogue import locate
+from robusteval.models.hashes import checkpoint_sha256
+from robusteval.models.opening import open_classifier
+from robusteval.runtime import stopping
+from robusteval.runtime.devices import pick_device
+from robusteval.runtime.logs import quiet_libraries
+from robusteval.runtime.processes import begin_worker
 from robusteval.tasks.base import Examples
 
 

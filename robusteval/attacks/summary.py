@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from robusteval.attacks.lines import timed_out
-from robusteval.progress import duration
+from robusteval.runtime.progress import duration
 
 
 @dataclass(frozen=True)

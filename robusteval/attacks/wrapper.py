@@ -12,7 +12,7 @@ import torch
 from robusteval.attacks.cache import Text
 from robusteval.attacks.fused import GradientOf, Logits, Question
 from robusteval.attacks.gradients import WordGradient
-from robusteval.encoding import encode
+from robusteval.models.encoding import encode
 
 Ask = Callable[[Question], Any]
 """Texts -> their `Answer`; a `GradientOf` -> its `WordGradient`."""

@@ -20,17 +20,17 @@ for _name, _target, _summary in (
     ("typos", "suites:Perturbed", "dev with typing errors, per rate"),
     (
         "ordered-drop",
-        "ordered:OrderedDrop",
+        "token_drop:OrderedDrop",
         "dev without its highest or lowest scored tokens (TDT, Figure 6)",
     ),
-    ("classes", "classes:Classes", "accuracy on each class of the dev split"),
-    ("groups", "classes:Groups", "accuracy on each group of class x negation, their average and the worst"),
+    ("classes", "subgroups:Classes", "accuracy on each class of the dev split"),
+    ("groups", "subgroups:Groups", "accuracy on each group of class x negation, their average and the worst"),
     ("calibration", "calibration:Calibration", "confidence against accuracy: ECE, Brier score, likelihood"),
     ("generalisation", "generalisation:Generalisation", "frozen encoder, new linear classifier for other tasks"),
     ("sensitivity", "sensitivity:Sensitivity", "spread of |theta dL/dtheta| over the parameters (PATS)"),
     ("flatness", "flatness:Flatness", "loss around the weights, top Hessian eigenvalue"),
     ("ood", "ood:OutOfDomain", "the task's out-of-domain split and the other tasks' rows it transfers to"),
-    ("test", "own:Own", "files of the user's own (--test NAME=FILE)"),
+    ("test", "user_tests:Own", "files of the user's own (--test NAME=FILE)"),
     ("advglue", "ood:AdvGlue", "the AdvGLUE dev sets made from the task"),
 ):
     SUITES.add(_name, f"robusteval.evaluation.{_target}", _summary)

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from robusteval.config import EvalConfig
-from robusteval.config import settings as make_settings
-from robusteval.encoding import Encoded, encode
 from robusteval.errors import UserError
-from robusteval.evaluation.metrics import predictions, score
 from robusteval.evaluation.predict import Predictor
+from robusteval.models.encoding import Encoded, encode
 from robusteval.perturbations.base import Source
-from robusteval.rows import Note
+from robusteval.results.metrics import predictions, score
+from robusteval.results.rows import Note
+from robusteval.settings.codec import settings as make_settings
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.load import TaskData
 

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
-from robusteval.config import EvalConfig, check_range
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
-from robusteval.evaluation.metrics import brier, ece, reliability
+from robusteval.results.metrics import brier, ece, reliability
+from robusteval.settings.checks import check_range
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks.load import TaskData
 
 

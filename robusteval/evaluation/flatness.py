@@ -18,14 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from robusteval.config import EvalConfig, check_choice, check_range
-from robusteval.encoding import Batch
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.gradients import batches, differentiable
 from robusteval.methods.base import task_loss
-from robusteval.rows import Note
-from robusteval.seeds import derive
+from robusteval.models.encoding import Batch
+from robusteval.results.rows import Note
+from robusteval.runtime.seeds import derive
+from robusteval.settings.checks import check_choice, check_range
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks.base import Examples
 from robusteval.tasks.load import TaskData, sample
 

@@ -20,18 +20,19 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from robusteval.anatomy import anatomy
-from robusteval.batching import BatchOrder
-from robusteval.config import EvalConfig, check_choice, check_distinct, check_range
-from robusteval.encoding import Collator, Encoded
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
-from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor, groups
-from robusteval.rows import Note
+from robusteval.models.architectures import anatomy
+from robusteval.models.encoding import Collator, Encoded
+from robusteval.results.metrics import score
+from robusteval.results.rows import Note
+from robusteval.settings.checks import check_choice, check_distinct, check_range
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.load import TaskData, load_other, resolve
+from robusteval.training.order import BatchOrder
 
 FloatArray = npt.NDArray[np.float64]
 

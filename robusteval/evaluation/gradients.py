@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from robusteval.batching import BatchOrder
-from robusteval.encoding import Batch, Collator, Encoded
 from robusteval.evaluation.predict import Predictor
-from robusteval.seeds import derive
+from robusteval.models.encoding import Batch, Collator, Encoded
+from robusteval.runtime.seeds import derive
+from robusteval.training.order import BatchOrder
 
 
 @contextmanager

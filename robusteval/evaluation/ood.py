@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from robusteval.config import EvalConfig, check_choice
 from robusteval.errors import UserError, unknown_name
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
-from robusteval.rows import Note
+from robusteval.results.rows import Note
+from robusteval.settings.checks import check_choice
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task, Transfer
 from robusteval.tasks.load import TaskData, check_untrained, left_out, load_transfer, overlap

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robusteval.config import check_choice
-from robusteval.encoding import Collator, Encoded, encode, join
 from robusteval.errors import UserError
-from robusteval.evaluation.finite import check_finite
+from robusteval.models.encoding import Collator, Encoded, encode, join
+from robusteval.results.finite import check_finite
+from robusteval.settings.checks import check_choice
 
 # Padded tokens per batch: on a CPU larger batches leave the cache, on an accelerator smaller ones leave it idle.
 TOKENS_CPU = 4096

@@ -19,13 +19,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from robusteval.anatomy import anatomy
-from robusteval.config import EvalConfig, check_choice, check_range
+from robusteval.components.parameters import block_parameters
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.gradients import batches, differentiable
 from robusteval.methods.base import task_loss
-from robusteval.methods.parts import block_parameters
-from robusteval.rows import Note
+from robusteval.models.architectures import anatomy
+from robusteval.results.rows import Note
+from robusteval.settings.checks import check_choice, check_range
+from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks.load import TaskData, sample
 
 METRICS = ("insensitive", "mean", "std", "gini")

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from robusteval.anatomy import check_architecture
-from robusteval.config import DataConfig, EvalConfig
-from robusteval.encoding import Encoded
 from robusteval.evaluation import SUITES
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite, random_sets
-from robusteval.evaluation.metrics import predictions
-from robusteval.grammar import parse_part
+from robusteval.models.architectures import check_architecture
+from robusteval.models.encoding import Encoded
 from robusteval.perturbations import PERTURBATIONS
 from robusteval.perturbations.base import Source
-from robusteval.rows import Note
-from robusteval.seeds import derive
+from robusteval.results.metrics import predictions
+from robusteval.results.rows import Note
+from robusteval.runtime.seeds import derive
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.grammar import parse_part
 from robusteval.tasks.load import TaskData
 from robusteval.tasks.sources import RowsMissing
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from robusteval.errors import UserError
-from robusteval.evaluation.finite import check_finite
-from robusteval.files import write_atomic
+from robusteval.results.finite import check_finite
+from robusteval.storage.files import write_atomic
 
 Predict = Callable[[Sequence[tuple[str, ...]]], npt.NDArray[np.float32]]
 """n texts (each a tuple of one string per text column) -> logits [n, K]."""

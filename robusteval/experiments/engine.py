@@ -12,14 +12,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from robusteval import memory, stopping
-from robusteval.config import RunSpec
 from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
 from robusteval.experiments.run import Options, execute
-from robusteval.files import disk_trouble, write_atomic
-from robusteval.logs import quiet_libraries
-from robusteval.processes import begin_worker
+from robusteval.runtime import memory, stopping
+from robusteval.runtime.logs import quiet_libraries
+from robusteval.runtime.processes import begin_worker
+from robusteval.settings.runs import RunSpec
+from robusteval.storage.files import disk_trouble, write_atomic
 from robusteval.tasks.load import TaskData
 
 FINISHED_BEFORE = "finished before"

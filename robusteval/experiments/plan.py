@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robusteval.anatomy import check_architecture
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.plan import check_lengths, recipe_facts
-from robusteval.catalogue import recommended_learning_rate
-from robusteval.config import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig, TrainConfig
-from robusteval.devices import check_tracker, pick_device, pick_precision
-from robusteval.encoding import encode, told_cut
 from robusteval.errors import UserError
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.run import Options, run_facts
-from robusteval.experiments.store import RunFolder, check_output, claim_output
-from robusteval.fitting import check_max_length
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
-from robusteval.models import LoadedModel
-from robusteval.opening import open_classifier, try_rows
+from robusteval.models.architectures import check_architecture
+from robusteval.models.catalogue import recommended_learning_rate
+from robusteval.models.encoding import encode, told_cut
+from robusteval.models.loading import LoadedModel
+from robusteval.models.opening import open_classifier, try_rows
+from robusteval.models.tokenizers import check_max_length
+from robusteval.results.store import RunFolder, check_output, claim_output
+from robusteval.runtime.devices import check_tracker, pick_device, pick_precision
 from robusteval.scenarios.base import build_scenarios, prepare
+from robusteval.settings.runs import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig
+from robusteval.settings.train import TrainConfig
 from robusteval.tasks.load import TaskData, load_task, sample, unmet_limits
 
 

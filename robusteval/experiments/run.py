@@ -22,29 +22,31 @@ from robusteval.attacks.plan import check_predictions
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.summary import AttackSummary, ProgressNote
 from robusteval.attacks.wrapper import token_ids
-from robusteval.config import RunSpec, TrainConfig, to_dict
-from robusteval.devices import pick_device
-from robusteval.encoding import encode
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Subject, Suite
-from robusteval.evaluation.metrics import score
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
-from robusteval.experiments.environment import measured_with
-from robusteval.experiments.store import RunFolder
-from robusteval.experiments.testing import measurement_rows, run_suite
-from robusteval.fitting import check_max_length
-from robusteval.hashes import checkpoint_sha256
 from robusteval.methods.base import Method
 from robusteval.methods.compose import attach, build_method
-from robusteval.models import LoadedModel
-from robusteval.opening import open_classifier
-from robusteval.progress import ProgressBar
-from robusteval.rows import Note, Row
-from robusteval.saving import save_checkpoint
+from robusteval.models.encoding import encode
+from robusteval.models.hashes import checkpoint_sha256
+from robusteval.models.loading import LoadedModel
+from robusteval.models.opening import open_classifier
+from robusteval.models.saving import save_checkpoint
+from robusteval.models.tokenizers import check_max_length
+from robusteval.pipeline.testing import measurement_rows, run_suite
+from robusteval.results.metrics import score
+from robusteval.results.rows import Note, Row
+from robusteval.results.store import RunFolder
+from robusteval.runtime.devices import pick_device
+from robusteval.runtime.environment import measured_with
+from robusteval.runtime.progress import ProgressBar
 from robusteval.scenarios.base import Prepared, Scenario, build_scenarios, prepare
+from robusteval.settings.codec import to_dict
+from robusteval.settings.runs import RunSpec
+from robusteval.settings.train import TrainConfig
 from robusteval.tasks.load import TaskData, load_task, sample
-from robusteval.trainer import TrainResult, train
+from robusteval.training.trainer import TrainResult, train
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robusteval.config import TrainConfig
-from robusteval.config import settings as make_settings
-from robusteval.encoding import Batch, Encoded
-from robusteval.seeds import derive
+from robusteval.models.encoding import Batch, Encoded
+from robusteval.runtime.seeds import derive
+from robusteval.settings.codec import settings as make_settings
+from robusteval.settings.train import TrainConfig
 
 S = TypeVar("S")
 

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from robusteval.config import check_choice, check_range
-from robusteval.dropout import has_dropout
-from robusteval.encoding import Batch
+from robusteval.components.dropout import late_notice
+from robusteval.components.masks import Keeper
+from robusteval.components.parameters import block_parameters
+from robusteval.components.threshold import pieces, top_threshold
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.dropout import late_notice
-from robusteval.methods.masks import Keeper
-from robusteval.methods.parts import block_parameters
-from robusteval.methods.threshold import pieces, top_threshold
+from robusteval.models.dropout import has_dropout
+from robusteval.models.encoding import Batch
+from robusteval.settings.checks import check_choice, check_range
 
 Variant = Literal["ess", "perturbation", "scaling", "random", "gavg"]
 VARIANTS = ("ess", "perturbation", "scaling", "random", "gavg")

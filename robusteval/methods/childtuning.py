@@ -10,15 +10,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from robusteval.config import TrainConfig, check_choice, check_range
-from robusteval.encoding import Batch
+from robusteval.components.masks import Keeper, byte_rate, random_mask
+from robusteval.components.optimization import make_optimizer
+from robusteval.components.optimizers import overflowed
+from robusteval.components.parameters import block_parameters
+from robusteval.components.threshold import percentile_count, top_threshold
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.masks import Keeper, byte_rate, random_mask
-from robusteval.methods.optimizers import overflowed
-from robusteval.methods.parts import block_parameters
-from robusteval.methods.threshold import percentile_count, top_threshold
-from robusteval.optimization import make_optimizer
-from robusteval.seeds import derive
+from robusteval.models.encoding import Batch
+from robusteval.runtime.seeds import derive
+from robusteval.settings.checks import check_choice, check_range
+from robusteval.settings.train import TrainConfig
 
 
 def drop_gradient(gradient: Tensor, p: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robusteval.anatomy import PooledHook
-from robusteval.config import MethodConfig, TrainConfig
-from robusteval.encoding import Batch
 from robusteval.errors import UserError
 from robusteval.methods import METHODS
 from robusteval.methods.base import Context, Method, TrainingData
 from robusteval.methods.vanilla import VanillaSettings
+from robusteval.models.architectures import PooledHook
+from robusteval.models.encoding import Batch
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.train import TrainConfig
 
 # Field of a model's configuration.
 TRAINED_WITH = "robusteval_trained_with"

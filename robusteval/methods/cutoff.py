@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from robusteval.config import check_choice, check_range
-from robusteval.encoding import Batch
+from robusteval.components.divergence import jensen_shannon
+from robusteval.components.embeddings import edit_embeddings, repeated, token_rank
 from robusteval.methods.base import Method, TrainingData, task_loss
-from robusteval.methods.divergence import jensen_shannon
-from robusteval.methods.embeddings import edit_embeddings, repeated, token_rank
+from robusteval.models.encoding import Batch
+from robusteval.settings.checks import check_choice, check_range
 
 
 def cut_count(lengths: Tensor, ratio: float, *, at_least_one: bool = True) -> Tensor:

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from robusteval.config import check_choice, check_range
+from robusteval.components.masks import Keeper
+from robusteval.components.parameters import linear_modules
+from robusteval.components.threshold import top_threshold
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.masks import Keeper
 from robusteval.methods.mixout import LinearView, column_mask, mix, scale_gradient
-from robusteval.methods.parts import linear_modules
-from robusteval.methods.threshold import top_threshold
+from robusteval.settings.checks import check_choice, check_range
 
 
 def scoring(step: int, span: int) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robusteval.config import check_range
-from robusteval.encoding import Batch
+from robusteval.components.embeddings import edit_embeddings, per_token
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.embeddings import edit_embeddings, per_token
+from robusteval.models.encoding import Batch
+from robusteval.settings.checks import check_range
 
 
 def project(delta: Tensor, max_norm: float) -> Tensor:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robusteval.config import check_choice, check_range
-from robusteval.encoding import Batch
 from robusteval.methods.base import Method, TrainingData, task_loss
+from robusteval.models.encoding import Batch
+from robusteval.settings.checks import check_choice, check_range
 
 
 def group_losses(losses: Tensor, groups: Tensor, count: int) -> Tensor:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from robusteval.config import check_choice, check_range
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
+from robusteval.settings.checks import check_choice, check_range
 
 
 def matching_matrix(

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robusteval.anatomy import anatomy
-from robusteval.config import check_choice, check_range
+from robusteval.components.masks import byte_rate, random_mask
+from robusteval.components.parameters import linear_modules
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.masks import byte_rate, random_mask
-from robusteval.methods.parts import linear_modules
+from robusteval.models.architectures import anatomy
+from robusteval.settings.checks import check_choice, check_range
 
 
 def mix(w: Tensor, u: Tensor, mask: Tensor, p: float) -> Tensor:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robusteval.config import check_range
+from robusteval.components.parameters import pretrained_parameters
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.parts import pretrained_parameters
+from robusteval.settings.checks import check_range
 
 
 def tensor_noise(weight: Tensor, lam: float, generator: torch.Generator) -> Tensor:

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from robusteval.config import TrainConfig, check_choice, check_range
+from robusteval.components.masks import random_mask, sparse_normals
+from robusteval.components.optimization import make_optimizer
+from robusteval.components.optimizers import mtdnn_step, overflowed, with_rule
+from robusteval.components.parameters import block_parameters
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.masks import random_mask, sparse_normals
-from robusteval.methods.optimizers import mtdnn_step, overflowed, with_rule
-from robusteval.methods.parts import block_parameters
-from robusteval.optimization import make_optimizer
+from robusteval.settings.checks import check_choice, check_range
+from robusteval.settings.train import TrainConfig
 
 _PROBE = 1 << 20
 

@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robusteval.anatomy import anatomy
-from robusteval.config import check_range
-from robusteval.encoding import Batch
+from robusteval.components.optimization import learning_rate_at, make_optimizer, set_learning_rate
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
-from robusteval.optimization import learning_rate_at, make_optimizer, set_learning_rate
-from robusteval.seeds import derive
+from robusteval.models.architectures import anatomy
+from robusteval.models.encoding import Batch
+from robusteval.runtime.seeds import derive
+from robusteval.settings.checks import check_range
 
 IGNORED = -100
 

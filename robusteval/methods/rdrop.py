@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from robusteval.config import check_choice, check_range
-from robusteval.dropout import has_dropout
-from robusteval.encoding import Batch
+from robusteval.components.divergence import symmetric_kl
+from robusteval.components.dropout import late_notice
+from robusteval.components.embeddings import repeated
 from robusteval.methods.base import Method, TrainingData, task_loss
-from robusteval.methods.divergence import symmetric_kl
-from robusteval.methods.dropout import late_notice
-from robusteval.methods.embeddings import repeated
+from robusteval.models.dropout import has_dropout
+from robusteval.models.encoding import Batch
+from robusteval.settings.checks import check_choice, check_range
 
 
 def r_drop_loss(

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from robusteval.config import TrainConfig, check_choice, check_range
+from robusteval.components.optimization import is_adamax, make_optimizer
+from robusteval.components.optimizers import adam_moments, adamax_direction, with_rule
+from robusteval.components.parameters import pretrained_parameters, snapshot
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.optimizers import adam_moments, adamax_direction, with_rule
-from robusteval.methods.parts import pretrained_parameters, snapshot
-from robusteval.optimization import is_adamax, make_optimizer
+from robusteval.settings.checks import check_choice, check_range
+from robusteval.settings.train import TrainConfig
 
 
 def anneal(step: Tensor, fun: str = "sigmoid", k: float = 0.5, t0: float = 250.0, w: float = 1.0) -> Tensor:

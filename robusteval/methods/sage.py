@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from robusteval.config import TrainConfig, check_choice, check_range
+from robusteval.components.optimization import is_adamax, make_optimizer
+from robusteval.components.optimizers import adam_moments, adamax_direction, mtdnn_step, with_rule
+from robusteval.components.parameters import block_parameters
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.optimizers import adam_moments, adamax_direction, mtdnn_step, with_rule
-from robusteval.methods.parts import block_parameters
-from robusteval.optimization import is_adamax, make_optimizer
+from robusteval.settings.checks import check_choice, check_range
+from robusteval.settings.train import TrainConfig
 
 
 def factor(sensitivity: Tensor, average: Tensor, eps: float = 1e-8, *, code: bool = False) -> Tensor:

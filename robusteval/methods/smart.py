@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from robusteval.config import check_choice, check_range
-from robusteval.encoding import Batch
+from robusteval.components.divergence import detached_symmetric_kl, log_odds_distance, symmetric_kl
+from robusteval.components.embeddings import edit_embeddings, per_token
 from robusteval.methods.base import Method, TrainingData, task_loss
-from robusteval.methods.divergence import detached_symmetric_kl, log_odds_distance, symmetric_kl
-from robusteval.methods.embeddings import edit_embeddings, per_token
+from robusteval.models.encoding import Batch
+from robusteval.settings.checks import check_choice, check_range
 
 
 def divergence(first: Tensor, second: Tensor, regression: bool = False, *, detach: bool = False) -> Tensor:

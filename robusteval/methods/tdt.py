@@ -13,13 +13,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from robusteval.anatomy import anatomy
-from robusteval.config import check_choice, check_range
-from robusteval.encoding import Batch
+from robusteval.components.divergence import kl
+from robusteval.components.embeddings import edit_embeddings, per_token, repeated
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData, task_loss
-from robusteval.methods.divergence import kl
-from robusteval.methods.embeddings import edit_embeddings, per_token, repeated
+from robusteval.models.architectures import anatomy
+from robusteval.models.encoding import Batch
+from robusteval.settings.checks import check_choice, check_range
 
 
 def distilled(e: Tensor, c: Tensor, mu0: Tensor) -> Tensor:

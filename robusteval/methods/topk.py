@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from robusteval.anatomy import Anatomy, anatomy
-from robusteval.config import check_range
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
+from robusteval.models.architectures import Anatomy, anatomy
+from robusteval.settings.checks import check_range
 
 
 def frozen_parameters(parts: Anatomy, layers: int, *, freeze_embeddings: bool = True) -> list[nn.Parameter]:

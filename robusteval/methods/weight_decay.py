@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from robusteval.config import check_choice, check_range
+from robusteval.components.parameters import pretrained_parameters, snapshot
 from robusteval.methods.base import Method, TrainingData
-from robusteval.methods.parts import pretrained_parameters, snapshot
+from robusteval.settings.checks import check_choice, check_range
 
 
 def penalty_gradient(parameter: Tensor, anchor: Tensor, lam: float) -> Tensor:

@@ -14,7 +14,7 @@ from robusteval.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
 
-    from robusteval.encoding import Encoded
+    from robusteval.models.encoding import Encoded
     from robusteval.perturbations.base import Source
 
 Perturbation: TypeAlias = "Callable[[Source, float, np.random.Generator], Encoded]"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.encoding import Encoded, IntArray, encode
 from robusteval.errors import UserError
+from robusteval.models.encoding import Encoded, IntArray, encode
 from robusteval.tasks.base import Examples, Task
 
 

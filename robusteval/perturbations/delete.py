@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.encoding import Encoded
+from robusteval.models.encoding import Encoded
 from robusteval.perturbations.base import Source
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.encoding import Encoded
 from robusteval.errors import UserError
+from robusteval.models.encoding import Encoded
 from robusteval.perturbations.base import Source
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from robusteval.encoding import Encoded
+from robusteval.models.encoding import Encoded
 from robusteval.perturbations.base import Source
 
 

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from robusteval.encoding import Encoded
+from robusteval.models.encoding import Encoded
 from robusteval.perturbations.base import Source
 
 _WORD = re.compile("[A-Za-z]+")

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from robusteval.files import write_atomic
 from robusteval.report.table import SECONDARY, Cell, Table, cell_text, count_text, line_name, verdict
+from robusteval.storage.files import write_atomic
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

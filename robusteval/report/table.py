@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robusteval.rows import Note, Row
+from robusteval.results.rows import Note, Row
 
 # Shares and correlations, shown times 100 as the papers do.
 TIMES_100 = {

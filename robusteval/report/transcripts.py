@@ -15,9 +15,9 @@ from rich.text import Text
 
 from robusteval.attacks.lines import Outcome
 from robusteval.attacks.summary import AttackSummary, summarise
-from robusteval.config import check_choice, check_range
 from robusteval.errors import UserError
-from robusteval.files import check_place
+from robusteval.settings.checks import check_choice, check_range
+from robusteval.storage.files import check_place
 
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _OUTCOME_STYLE = {"succeeded": "red", "failed": "green", "skipped": "yellow", "error": "magenta"}

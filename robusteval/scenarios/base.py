@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.config import ScenarioConfig, check_distinct
-from robusteval.config import settings as make_settings
 from robusteval.errors import UserError, unknown_name
-from robusteval.grammar import QUOTING, missing_name
+from robusteval.runtime.seeds import derive
 from robusteval.scenarios import SCENARIOS
-from robusteval.seeds import derive
+from robusteval.settings.checks import check_distinct
+from robusteval.settings.codec import settings as make_settings
+from robusteval.settings.grammar import QUOTING, missing_name
+from robusteval.settings.runs import ScenarioConfig
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.labels import label_name
 

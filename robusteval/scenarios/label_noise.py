@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.config import check_range
 from robusteval.errors import UserError
-from robusteval.grammar import cut, name
 from robusteval.scenarios.base import (
     Prepared,
     Scenario,
@@ -20,6 +18,8 @@ from robusteval.scenarios.base import (
     class_index,
     count_classes,
 )
+from robusteval.settings.checks import check_range
+from robusteval.settings.grammar import cut, name
 from robusteval.tasks.base import Task, fingerprint
 
 IntArray = npt.NDArray[np.int64]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.config import check_range
 from robusteval.errors import UserError
 from robusteval.scenarios.base import Prepared, Scenario, check_classes_left, count_classes
+from robusteval.settings.checks import check_range
 from robusteval.tasks.base import Task
 
 

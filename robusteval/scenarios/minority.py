@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from robusteval.config import check_range
 from robusteval.errors import UserError
 from robusteval.scenarios.base import Prepared, Scenario, check_classes_left, check_classification, class_index
+from robusteval.settings.checks import check_range
 from robusteval.tasks.base import Task
 
 

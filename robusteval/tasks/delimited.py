@@ -11,8 +11,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from robusteval.dialect import Dialect, named
 from robusteval.errors import UserError
+from robusteval.settings.dialect import Dialect, named
 from robusteval.tasks.records import Lines, Way, by_lines, by_quotes, opens
 from robusteval.tasks.table import faults
 

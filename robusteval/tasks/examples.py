@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from robusteval.config import DataConfig
 from robusteval.errors import UserError, nearest
-from robusteval.grammar import mapping, written
+from robusteval.settings.data import DataConfig
+from robusteval.settings.grammar import mapping, written
 from robusteval.tasks.base import Examples, Task, fingerprint
 from robusteval.tasks.labels import (
     check_labelled,

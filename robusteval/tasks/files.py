@@ -7,8 +7,8 @@ import gzip
 import zlib
 from pathlib import Path
 
-from robusteval.dialect import Dialect
 from robusteval.errors import UserError
+from robusteval.settings.dialect import Dialect
 from robusteval.tasks.arrow import parquet_frame, saved_frame
 from robusteval.tasks.decoding import decode
 from robusteval.tasks.delimited import read_delimited

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from robusteval.errors import UserError
-from robusteval.grammar import mapping
+from robusteval.settings.grammar import mapping
 from robusteval.tasks.base import Examples, Task
 
 # how the hub's versions and the raw files of inference sets mark a row on whose label the annotators did not agree

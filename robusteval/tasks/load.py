@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from robusteval.config import DataConfig
 from robusteval.errors import UserError, unknown_name
-from robusteval.seeds import derive
+from robusteval.runtime.seeds import derive
+from robusteval.settings.data import DataConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task, Transfer
 from robusteval.tasks.examples import check_columns, examples_from_frame, own_task, speaking_task
 from robusteval.tasks.labels import rare_classes
 from robusteval.tasks.naming import read_label_map, task_outputs
-from robusteval.tasks.own_tests import TestSet, load_test, read_tests
 from robusteval.tasks.sources import RowsMissing, from_file, from_folder, from_hub, generated
 from robusteval.tasks.split import split_off
+from robusteval.tasks.user_tests import TestSet, load_test, read_tests
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from robusteval.config import check_distinct
 from robusteval.errors import UserError, nearest, unknown_name
-from robusteval.grammar import cut, cut_once, mapping, name
+from robusteval.settings.checks import check_distinct
+from robusteval.settings.grammar import cut, cut_once, mapping, name
 from robusteval.tasks.labels import check_distinct_names, joined_labels, shown
 
 # as many names stand in an error

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from robusteval.dialect import Dialect
 from robusteval.errors import UserError, nearest
+from robusteval.settings.dialect import Dialect
 from robusteval.tasks.arrow import DAMAGED, concatenated, dataset_frame, first_line
 from robusteval.tasks.base import Task
 from robusteval.tasks.files import read_table

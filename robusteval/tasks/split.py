@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robusteval.errors import UserError
-from robusteval.seeds import derive
+from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples, Task
 
 IntArray = npt.NDArray[np.int64]

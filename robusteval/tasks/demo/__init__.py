@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from robusteval.errors import UserError, unknown_name
-from robusteval.seeds import derive
+from robusteval.runtime.seeds import derive
 from robusteval.tasks.demo import nli, sentiment, similarity
 
 SIZES = {"train": 1500, "validation": 800, "ood": 800}

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from robusteval.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,153 @@
+"""One sitting with an experiment: show the plan, do what is left of it, print and write the table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from robusteval.errors import UserError
+from robusteval.experiments.engine import run_plan
+from robusteval.experiments.plan import Plan, start
+from robusteval.experiments.run import Options, run_title
+from robusteval.pipeline.testing import checkpoint_rows
+from robusteval.report.render import print_table, write_table
+from robusteval.report.table import Table, build_table
+from robusteval.results.rows import Row
+from robusteval.results.store import RunFolder
+from robusteval.runtime.environment import differences
+from robusteval.runtime.progress import duration
+from robusteval.settings.runs import RunSpec
+from robusteval.storage.files import locked
+from robusteval.tasks.labels import distribution
+
+if TYPE_CHECKING:
+    from robusteval.api import Evaluation
+
+
+def show_plan(plan: Plan, options: Options, console: Console) -> None:
+    """Model, rows, runs and what is already finished, and what each run is tested on."""
+    base, data = plan.spec.base, plan.data
+    done = [run for run in plan.runs if plan.folder(run, options.out).done]
+    damaged = {run_title(run): damage for run in done if (damage := plan.folder(run, options.out).damage())}
+    columns = ", ".join(method.label for method in plan.spec.methods)
+    seeds = ", ".join(map(str, plan.spec.seeds))
+    rows = f"train {len(data.train)}, dev {len(data.dev)} rows"
+    console.print(f"{base.model} on {base.task}: {rows}", markup=False, soft_wrap=True)
+    for split, examples in (("train", data.train), ("dev", data.dev)):
+        console.print(f"{split}: {distribution(examples, data.task)}", markup=False, soft_wrap=True)
+    tests = {f"test {name}": test.examples for name, test in data.tests.items()}
+    suites = [text.partition(":")[0] for text in base.evaluation.suites]
+    adversarial = data.adversarial if "advglue" in suites else {}
+    for split, examples in {"train": data.train, "dev": data.dev, **adversarial, **tests}.items():
+        if files := examples.source.get("files"):
+            console.print(f"{split} from {files}", markup=False, soft_wrap=True)
+    scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
+    under = "" if scenarios == "none" else f"; scenarios {scenarios}"
+    console.print(
+        f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}{under}; {len(done) - len(damaged)} finished before",
+        markup=False,
+    )
+    for test in plan.tests:
+        console.print(f"test {test}", markup=False, soft_wrap=True)
+    recipes = base.evaluation.attacks
+    if recipes and not data.task.regression:
+        count = min(base.evaluation.attack_examples, len(data.dev))
+        console.print(f"attack {', '.join(recipes)}: {count} rows", markup=False, soft_wrap=True)
+    console.print(f"results in {options.out}", markup=False, soft_wrap=True)
+    for notice in (*plan.notices, *(f"{title} is damaged: {damage}" for title, damage in damaged.items())):
+        console.print(f"note: {notice}", markup=False, soft_wrap=True)
+
+
+def run_session(plan: Plan, options: Options, console: Console, workers: int = 1) -> int:
+    """Do the open runs, then print and write the table; returns the exit code.
+
+    It is 2 where a run failed, and 1 where more than `options.max_errors` examples of one attack ended in an error.
+    """
+    start(plan, options)
+    opened = {run_title(run) for run in plan.runs if not plan.folder(run, options.out).done}
+    left, finished = len(opened), 0
+    before = len(plan.runs) - left
+    began = time.perf_counter()
+
+    def report(run: RunSpec, outcome: str) -> None:
+        nonlocal finished
+        passed, note = time.perf_counter() - began, ""
+        if run_title(run) in opened:
+            finished += 1
+            note = f" ({before + finished} of {len(plan.runs)}"
+            rest = passed / finished * (left - finished)
+            note += f", the rest in about {duration(rest)})" if rest else ")"
+        seconds = f"{passed:.0f} s"
+        console.print(f"{seconds:>7}  {run_title(run)}: {outcome}{note}", markup=False, soft_wrap=True)
+
+    failed = run_plan(plan, options, report, workers)
+    folders = finished_runs(plan, options, failed)
+    rows = finished_rows(folders)
+    environments = {title: folder.environments() for title, folder in folders.items()}
+    unsealed = [title for title, folder in folders.items() if not folder.journal().sealed]
+    table = experiment_table(plan, rows, failed, environments, unsealed)
+    unwritten = None
+    if table.lines:
+        print_table(table, console)
+        try:
+            with locked(options.out, "report", wait=True):
+                write_table(table, options.out / "report")
+            console.print(f"table.md, table.csv, table.tex in {options.out / 'report'}", markup=False, soft_wrap=True)
+        except UserError as error:
+            unwritten = error
+    for run, message in failed:
+        console.print(f"[red]failed:[/] {escape(f'{run_title(run)}: {message}')}", soft_wrap=True)
+    errors = [row for row in rows if row.metric == "errors" and row.value > options.max_errors]
+    for row in errors:
+        what = f"{row.run}: {row.value:.0f} of {row.n} examples under {row.suite_value}, more than {options.max_errors}"
+        console.print(f"[red]errors:[/] {escape(what)}; the messages are in its attacks/", soft_wrap=True)
+    if unwritten is not None:
+        raise unwritten
+    return 2 if failed else 1 if errors else 0
+
+
+def finished_runs(plan: Plan, options: Options, failed: Sequence[tuple[RunSpec, str]] = ()) -> dict[str, RunFolder]:
+    """The runs that are done, by title, without those that `failed`, as a damaged one does."""
+    out = {run_title(run) for run, _ in failed}
+    folders = {run_title(run): plan.folder(run, options.out) for run in plan.runs}
+    return {title: folder for title, folder in folders.items() if title not in out and folder.done}
+
+
+def finished_rows(folders: Mapping[str, RunFolder]) -> list[Row]:
+    """Every number of the runs that `finished_runs` gives."""
+    return [row for folder in folders.values() for row in folder.rows()]
+
+
+def experiment_table(
+    plan: Plan,
+    rows: Sequence[Row],
+    failed: Sequence[tuple[RunSpec, str]],
+    environments: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+    unsealed: Sequence[str] = (),
+) -> Table:
+    """The table of the finished runs' rows; its notes name what failed, and what was not measured with the same.
+
+    environments: `RunFolder.environments` of each finished run, by its title; unsealed: those without a seal.
+    """
+    selected = {run.method.label: run.train.select == "best" for run in plan.runs}
+    best = [label for label, on_dev in selected.items() if on_dev]
+    last = [label for label, on_dev in selected.items() if not on_dev]
+    notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []
+    notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
+    notes += plan.notices
+    notes += differences(environments)
+    if unsealed:
+        notes.append(f"no seal, so that a change of the files would not be noticed: {', '.join(unsealed)}")
+    notes += [f"no result for {run_title(run)}: {message}" for run, message in failed]
+    return build_table(rows, [method.label for method in plan.spec.methods], notes)
+
+
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """What one checkpoint measured, and under it what the user should know."""
+    rows = checkpoint_rows(evaluation.measurements, evaluation.task.name, evaluation.name)
+    return build_table(rows, [evaluation.name], evaluation.notices)

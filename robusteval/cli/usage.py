@@ -1,0 +1,103 @@
+"""The form of a command line: what is wrong with it is a UserError like any other, told before the command begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand
+
+from robusteval.cli.combinations import idle
+from robusteval.errors import UserError, unknown_name
+from robusteval.runtime.terminal import Screen
+from robusteval.storage.paths import check_text, user_path
+
+# Options whose text is a place on the disk.
+PLACES = ("data_dir", "train_file", "dev_file")
+
+
+class Checked(TyperCommand):
+    """A command whose values are looked at one by one, and all together, before it begins."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for param in self.params:
+            if param.name in ctx.params:
+                ctx.params[param.name] = _checked(_field(param), param.name, ctx.params[param.name])
+        # of typer's own click or the real one: the place where a value came from
+        given = {name for name in ctx.params if ctx.get_parameter_source(name).name == "COMMANDLINE"}
+        for notice in idle(given, ctx.params):
+            Screen().print(f"note: {notice}", markup=False, soft_wrap=True)
+        return super().invoke(ctx)
+
+
+def _checked(field: str, name: str, value: Any) -> Any:
+    """A value as the command may have it; UserError where it may not."""
+    if isinstance(value, list | tuple):
+        return [_checked(field, name, each) for each in value]
+    if isinstance(value, Path):
+        return user_path(str(value), field)
+    if isinstance(value, str) and name in PLACES:
+        return str(user_path(value, field))
+    if isinstance(value, str):
+        check_text(value, field)
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise UserError(f"{field}: {value!r} is not a finite number")
+    return value
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn a usage error of click's, whose classes typer may carry under a name of its own, into a UserError."""
+    try:
+        yield
+    except Exception as error:
+        if not (hasattr(error, "show") and hasattr(error, "format_message")):
+            raise
+        raise _sentence(error) from error
+
+
+def _sentence(error: Any) -> UserError:
+    options = sorted({name for param in _params(error) for name in param.opts if name.startswith("--")})
+    kind, param = type(error).__name__, getattr(error, "param", None)
+    if kind == "NoSuchOption":
+        return unknown_name("option", error.option_name, [*options, "--help"])
+    if kind == "MissingParameter":
+        return UserError(f"{_field(param)}: not given, and it is needed; robusteval {_command(error)} --help says more")
+    message = error.message.rstrip(".")
+    if kind == "BadParameter" and param is not None:
+        return UserError(f"{_field(param)}: {_refused(error) or message}")
+    if message.startswith("No such command"):
+        name = message.removeprefix("No such command").strip().split("'")[1]
+        return unknown_name("command", name, error.ctx.command.commands)
+    if kind == "BadOptionUsage":
+        name = str(error.option_name)
+        return UserError(f"{_spelled(name)}: {message.removeprefix(f'Option {name!r} ')}")
+    command, said = _command(error), message[:1].lower() + message[1:]
+    return UserError(f"{command}: {said}; robusteval {command} --help says more")
+
+
+def _refused(error: Any) -> str:
+    """The value and what it is not, where the message of a number's reader leaves the value out."""
+    details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    kinds = {"int": "a whole number", "float": "a number"}
+    kind = kinds.get(details[0]["type"].partition("_")[0]) if details else None
+    return f"{details[0]['input']!r} is not {kind}" if kind else ""
+
+
+def _params(error: Any) -> list[Any]:
+    return list(error.ctx.command.params) if error.ctx is not None else []
+
+
+def _command(error: Any) -> str:
+    return str(error.ctx.info_name) if error.ctx is not None and error.ctx.parent is not None else ""
+
+
+def _field(param: Any) -> str:
+    """A parameter as other sentences name it: learning_rate for --learning-rate."""
+    return _spelled(max(param.opts, key=len)) if param is not None else ""
+
+
+def _spelled(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")

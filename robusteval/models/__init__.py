@@ -1,0 +1,1 @@
+"""Classifiers and their tokenizers: found, opened, checked against a task, saved."""

@@ -1,0 +1,1 @@
+"""The one road of a classifier: opened, trained, evaluated, attacked."""

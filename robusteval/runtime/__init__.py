@@ -1,0 +1,1 @@
+"""This machine and this process: devices, memory, signals, workers, progress, generators of random numbers."""

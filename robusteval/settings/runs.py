@@ -1,0 +1,137 @@
+"""What a run is, and an experiment of many: the one source of run names."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from robusteval.errors import UserError
+from robusteval.settings.checks import check_distinct, check_range
+from robusteval.settings.codec import content_hash, to_dict
+from robusteval.settings.data import PLACES, DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.grammar import Part, compact, ladder, parse_parts
+from robusteval.settings.train import TrainConfig, override
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """One column of a table: one method or several composed, their settings, and training overrides.
+
+    label: what the user wrote, the column's name; parts: (registered name, its settings) in the order given;
+    train: TrainConfig fields that hold for this column only.
+    """
+
+    label: str = "vanilla"
+    parts: tuple[tuple[str, dict[str, Any]], ...] = (("vanilla", {}),)
+    train: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> MethodConfig:
+        """Read `name[:key=value...][+name...]`; a key of TrainConfig overrides training for this column.
+
+        >>> MethodConfig.parse("match:temperature=2:learning_rate=5e-5").train
+        {'learning_rate': 5e-05}
+        """
+        train_fields = {item.name for item in fields(TrainConfig)}
+        parsed = parse_parts(text, "methods")
+        train = {key: value for _, given in parsed for key, value in given.items() if key in train_fields}
+        parts = tuple(
+            (name, {key: value for key, value in given.items() if key not in train_fields}) for name, given in parsed
+        )
+        return cls("".join(text.split()), parts, train)
+
+
+@dataclass(frozen=True)
+class ScenarioConfig:
+    """What is done to the training set before training: one scenario, or several applied in turn.
+
+    label: what the user wrote, without the spaces around : = + / | >; parts: (registered name, its settings).
+    """
+
+    label: str = "none"
+    parts: tuple[Part, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[ScenarioConfig, ...]:
+        """Read `name[:key=value...][+name...]`; "a/b/c" for a value makes one scenario of each.
+
+        A name that holds a sign stands in double quotes (`robusteval.settings.grammar`).
+
+        >>> [each.label for each in ScenarioConfig.parse("label-noise:rate=0.05/0.1")]
+        ['label-noise:rate=0.05', 'label-noise:rate=0.1']
+        """
+        return tuple(
+            cls(each, () if each == "none" else parse_parts(each, "scenario")) for each in ladder(compact(text))
+        )
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: train one model with one method and one seed, then evaluate it."""
+
+    model: str = "minilm"
+    model_revision: str = "main"
+    trust_remote_code: bool = False
+    task: str = "demo-sentiment"
+    method: MethodConfig = field(default_factory=MethodConfig)
+    seed: int = 0
+    scenario: ScenarioConfig = field(default_factory=ScenarioConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluation: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, 2**63 - 1)
+
+    def name(self, **facts: str) -> str:
+        """The folder name of the run; its hash covers every field and the given facts.
+
+        Where the rows lie (PLACES) is not part of it, but what they are is: `facts` carries the fingerprint of
+        the data, the hash of the starting checkpoint and the version of the code.
+        """
+        spec = to_dict(self)
+        for place in PLACES:
+            spec["data"].pop(place, None)
+        hash8 = content_hash({"spec": spec, "facts": facts})[:8]
+        method, scenario = (
+            "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]
+            for label in (self.method.label, self.scenario.label)
+        )
+        return f"{self.task}.{method}.{scenario}.s{self.seed}.{hash8}"
+
+
+@dataclass(frozen=True)
+class ExperimentSpec:
+    """A plan of runs: every method with every seed in every scenario, all else equal."""
+
+    base: RunSpec = field(default_factory=RunSpec)
+    methods: tuple[MethodConfig, ...] = (MethodConfig(),)
+    seeds: tuple[int, ...] = (0, 1)
+    scenarios: tuple[ScenarioConfig, ...] = (ScenarioConfig(),)
+
+    def __post_init__(self) -> None:
+        for name, values in (
+            ("methods", [method.label for method in self.methods]),
+            ("seeds", [str(seed) for seed in self.seeds]),
+            ("scenario", [scenario.label for scenario in self.scenarios]),
+        ):
+            if not values:
+                raise UserError(f"{name}: none given; at least one is needed")
+            check_distinct(name, values)
+
+    def runs(self) -> list[RunSpec]:
+        """One RunSpec per seed, scenario and method; seeds vary slowest, so that early results cover everything."""
+        return [
+            dataclasses.replace(
+                self.base,
+                method=method,
+                scenario=scenario,
+                seed=seed,
+                train=override(self.base.train, method.train),
+            )
+            for seed in self.seeds
+            for scenario in self.scenarios
+            for method in self.methods
+        ]

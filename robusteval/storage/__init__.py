@@ -1,0 +1,1 @@
+"""Files: written so that nothing finished is lost, read so that nothing wrong goes unsaid."""

@@ -1,0 +1,145 @@
+"""The record of a training run: its step log, its resumable state, its best weights."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from robusteval.errors import UserError
+from robusteval.methods.base import Method
+from robusteval.settings.codec import convert
+from robusteval.storage.files import append_lines, check_place, json_line, write_atomic
+from robusteval.storage.reading import numbered_lines
+from robusteval.training.state import DamagedState, generator_states, load_state, restore_generators, save_state
+
+logger = logging.getLogger(__name__)
+
+FLUSH_EVERY = 20
+STATE = {"step", "identity", "seconds", "model", "optimizer", "scaler", "method", "notices", "generators", "best"}
+
+
+class TrainingRecord:
+    """What a training run accumulates: the step log, the resumable state, the best weights so far."""
+
+    def __init__(self, folder: Path | None, total: int, identity: str, tracker: Any) -> None:
+        self.folder, self.total, self._identity, self._tracker = folder, total, identity, tracker
+        self.seconds = 0.0
+        self.saved_at = time.perf_counter()
+        self.note = ""
+        self.best_step: int | None = None
+        self.best_score: float | None = None
+        self._best: dict[str, dict[str, Tensor]] = {}
+        self._pending: list[dict[str, Any]] = []
+
+    def log(
+        self, step: int, loss: Tensor, rate: float, norm: Tensor, seconds: float, logged: dict[str, Tensor]
+    ) -> None:
+        """Keep a step's numbers as tensors; reading them each step would make an accelerator wait."""
+        record = {"step": step, "loss": loss, "lr": rate, "grad_norm": norm, "seconds": round(seconds, 5)}
+        self._pending.append({**record, **logged})
+        if len(self._pending) >= FLUSH_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the pending step records; raises UserError where the loss is no longer finite."""
+        lines = [
+            {key: float(value) if isinstance(value, Tensor) else value for key, value in record.items()}
+            for record in self._pending
+        ]
+        self._pending = []
+        if self.folder is not None:
+            finite = [{k: v if math.isfinite(v) else None for k, v in line.items()} for line in lines]
+            append_lines(self.folder / "train.jsonl", finite)
+        for line in lines:
+            if self._tracker is not None:
+                values = {key: value for key, value in line.items() if key != "step"}
+                self._tracker.log(values, step=int(line["step"]))
+            if not math.isfinite(line["loss"]):
+                raise UserError(
+                    f"learning_rate: the loss is {line['loss']} at step {line['step']} of {self.total}; "
+                    "training diverged (try a lower rate)"
+                )
+        if lines:
+            self.note = f"loss {lines[-1]['loss']:.3f}"
+
+    def consider(self, step: int, score: float, model: Any, method: Method[Any]) -> None:
+        """Keep the weights if their dev score is the best so far; NaN never is."""
+        if not math.isnan(score) and (self.best_score is None or score > self.best_score):
+            self.best_step, self.best_score = step, score
+            self._best = {
+                part: {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+                for part, module in (("model", model), ("method", method.modules))
+            }
+
+    def load_selected(self, model: Any, method: Method[Any]) -> None:
+        """Put the best weights back, the method's own modules with them."""
+        if self._best:
+            model.load_state_dict(self._best["model"])
+            method.modules.load_state_dict(self._best["method"])
+
+    def save(self, step: int, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> None:
+        """Write all that the steps from `step` on depend on."""
+        assert self.folder is not None
+        self.flush()
+        state = {
+            "step": step,
+            "identity": self._identity,
+            "seconds": self.seconds,
+            "model": dict(model.state_dict()),
+            "optimizer": optimizer.state_dict(),
+            "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
+            "method": method.whole_state(),
+            "notices": list(method.notices),
+            "generators": generator_states(),
+            "best": {"step": self.best_step, "score": self.best_score, "weights": self._best},
+        }
+        save_state(self.folder / "state.safetensors", state)
+        self.saved_at = time.perf_counter()
+
+    def restore(self, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> int:
+        """Load the saved state, if any, and cut the log back to it; returns the next step.
+
+        A damaged state is set aside, and training starts anew; UserError for a damaged log.
+        """
+        if self.folder is None:
+            return 0
+        log = self.folder / "train.jsonl"
+        path = self.folder / "state.safetensors"
+        for file in (log, path):
+            check_place(file, folder=False)
+        if not path.exists():
+            log.unlink(missing_ok=True)
+            return 0
+        try:
+            state = load_state(path)
+            if not isinstance(state, dict) or not set(state) >= STATE:
+                raise DamagedState("it is no state of a training")
+        except DamagedState as error:
+            logger.warning("%s is damaged (%s); training starts anew", path, error)
+            path.rename(path.with_suffix(".damaged"))
+            log.unlink(missing_ok=True)
+            return 0
+        if state.get("identity") != self._identity:
+            raise UserError(
+                f"out: {str(path)!r} belongs to a training with another model, data, settings, method or seed; "
+                "choose another folder or delete the file"
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        method.load_whole_state(state["method"])
+        method.notices[:] = state["notices"]
+        best = state["best"]
+        self.best_step, self.best_score, self._best = best["step"], best["score"], best["weights"]
+        self.seconds = state["seconds"]
+        steps = [(convert(int, line.get("step"), f"{log}: line {n}: step"), line) for n, line in numbered_lines(log)]
+        write_atomic(log, b"".join(json_line(line) for step, line in steps if step < state["step"]))
+        restore_generators(state["generators"])
+        return int(state["step"])
