@@ -19,6 +19,7 @@ demo: install
 lint: install
 	$(BIN)/ruff check robusteval tests benchmarks
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile

@@ -10,7 +10,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from robusteval import __version__
 from robusteval.cli.attacks import attacks_app
 from robusteval.cli.options import (
     DATA,
@@ -70,6 +69,7 @@ from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.terminal import Screen, loading, printable
 from robusteval.settings.grammar import listed, pieces
 from robusteval.storage.files import disk_trouble, locked
+from robusteval.version import VERSION
 
 app = typer.Typer(
     name="robusteval",
@@ -363,7 +363,7 @@ def root(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
 ) -> None:
     if version:
-        typer.echo(__version__)
+        typer.echo(VERSION)
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

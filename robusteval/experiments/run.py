@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-import robusteval
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.lines import forget_errors, timed_out
@@ -47,6 +46,7 @@ from robusteval.settings.runs import RunSpec
 from robusteval.settings.train import TrainConfig
 from robusteval.tasks.load import TaskData, load_task, sample
 from robusteval.training.trainer import TrainResult, train
+from robusteval.version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Options:
 def run_facts(data: TaskData, model_sha256: str, suites: Iterable[Suite[Any]]) -> dict[str, str]:
     """What besides the spec decides a run's numbers; part of its name, so a change of any is a new run."""
     own = {name: value for suite in suites for name, value in suite.facts(data).items()}
-    return {"data": data.fingerprint, "model": model_sha256, "code": robusteval.__version__, **own}
+    return {"data": data.fingerprint, "model": model_sha256, "code": VERSION, **own}
 
 
 def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskData | None = None) -> RunFolder:

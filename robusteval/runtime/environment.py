@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import robusteval
 from robusteval.errors import UserError
+from robusteval.version import VERSION
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ PACKAGES = ("torch", "transformers", "datasets", "accelerate", "textattack", "nu
 
 def versions() -> dict[str, str]:
     """Installed versions of what results depend on; "absent" where something is not installed."""
-    found = {"python": platform.python_version(), "robusteval": robusteval.__version__}
+    found = {"python": platform.python_version(), "robusteval": VERSION}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 def git_commit() -> str:
     """The commit of the checkout the package runs from, "+changes" where the package differs from it; else empty."""
-    package = Path(robusteval.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(package), *arguments]
