@@ -23,7 +23,7 @@ from typing import Any
 
 CLOCKS = {"seconds", "seconds_per_step", "step_seconds", "peak_memory_mb", "peak_mb", "time", "elapsed"}
 METHODS = "vanilla,tdt,match,pats,bidrop,child-d,match+r3f,match:eval=batch"
-RUN_SUITES = "clean,mask,replace,delete,swap,typos,classes,calibration,sensitivity,flatness:directions=1"
+RUN_SUITES = "clean,mask,replace,delete,swap,typos,classes,calibration,sensitivity"
 
 
 def commands(folder: Path, data: Path) -> list[list[str]]:
@@ -33,8 +33,8 @@ def commands(folder: Path, data: Path) -> list[list[str]]:
     experiment = folder / "experiment"
     return [
         ["train-and-attack", "--task", "demo-sentiment", "--methods", METHODS, "--seeds", "0,1", "--scenario",
-         "label-noise:rate=0.3,minority:keep=0.5", "--train-limit", "96", "--eval-limit", "24", "--max-steps", "6",
-         "--batch-size", "8", "--max-length", "32", "--learning-rate", "1e-3", "--suites", RUN_SUITES, "--rates", "0.2",
+         "label-noise:rate=0.3,minority:keep=0.5", "--train-limit", "96", "--eval-limit", "24", "--max-steps", "12",
+         "--batch-size", "8", "--max-length", "32", "--learning-rate", "3e-4", "--suites", RUN_SUITES, "--rates", "0.2",
          "--sets", "2", "--attacks", "deepwordbug", "--attack-examples", "3", "--keep-models", "--out",
          str(experiment)],
         ["evaluate", foreign, *mnli, "--rates", "0.1,0.3", "--sets", "2", "--max-length", "64", "--suites",
