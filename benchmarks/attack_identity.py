@@ -29,9 +29,9 @@ from attack_speed import COLUMN, LABELS, load, sst2, stock
 
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.importing import load_textattack
-from robusteval.attacks.lines import AttackLine
 from robusteval.attacks.randomness import seeded
 from robusteval.attacks.shards import attack_checkpoint
+from robusteval.results.attack_lines import AttackLine
 
 PARALLEL, WORKERS, HASH_SEEDS = (1, 4, 16), (1, 2), (1, 77)
 SEED = 3

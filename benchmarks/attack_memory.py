@@ -19,10 +19,10 @@ import torch
 from attack_speed import COLUMN, LABELS, load, sst2
 
 from robusteval.attacks.cache import LogitsCache
-from robusteval.attacks.lines import AttackLine
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.wrapper import token_ids
 from robusteval.evaluation.predict import Predictor
+from robusteval.results.attack_lines import AttackLine
 
 EARLY, LATE = 100, 1000
 ALLOWED = 0.05

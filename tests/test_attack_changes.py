@@ -27,7 +27,7 @@ from robusteval.attacks.plan import make_plan
 from robusteval.attacks.resources import RESOURCES, Found, Resource
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.shards import attack_in_workers
-from robusteval.attacks.summary import summarise
+from robusteval.results.attack_summary import summarise
 from robusteval.tasks.base import Examples
 
 TEXTS = ["a good film with good actors", "nothing but good", "the dullest plot", "so good that I left early , really"]

@@ -33,16 +33,16 @@ from robusteval.attacks.cache import LogitsCache
 from robusteval.attacks.fused import Answer, FusedPredict, Predict
 from robusteval.attacks.gradients import gradient_of
 from robusteval.attacks.importing import load_textattack, offline
-from robusteval.attacks.lines import AttackLine
 from robusteval.attacks.lockstep import Routine, lock_step
 from robusteval.attacks.plan import make_plan
 from robusteval.attacks.randomness import seeded
 from robusteval.attacks.runner import attack_examples
 from robusteval.attacks.shards import Victim, attack_checkpoint, attack_in_workers, checkpoint_victim
-from robusteval.attacks.summary import ProgressNote
 from robusteval.attacks.wrapper import PredictWrapper, token_ids
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
+from robusteval.results.attack_lines import AttackLine
+from robusteval.results.attack_summary import ProgressNote
 from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 

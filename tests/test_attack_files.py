@@ -23,11 +23,11 @@ from test_attack_engine import LABELS, TESTS, examples_of, facts, keyword, slow_
 from test_transcripts import line
 
 from robusteval.attacks.frozen import read_results
-from robusteval.attacks.lines import FIELDS, SEAL, AttackLine, begins_a_line, claimed
 from robusteval.attacks.plan import make_plan
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.shards import attack_checkpoint, attack_in_workers
 from robusteval.errors import UserError
+from robusteval.results.attack_lines import FIELDS, SEAL, AttackLine, begins_a_line, claimed
 
 ROWS = examples_of(["a good film", "so good a story", "really good actors"], [1] * 3)
 

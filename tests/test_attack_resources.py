@@ -17,11 +17,11 @@ from test_transcripts import line
 from robusteval.attacks import ATTACKS, LEFT_OUT, recipe_entry, stopwords
 from robusteval.attacks.contents import described
 from robusteval.attacks.importing import offline
-from robusteval.attacks.lines import finished
 from robusteval.attacks.plan import make_plan
 from robusteval.attacks.resources import RESOURCES, check_recipe, needs, require
 from robusteval.cli.doctor import diagnose
 from robusteval.errors import UserError
+from robusteval.results.attack_lines import finished
 from robusteval.tasks.base import Examples
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -221,7 +221,7 @@ def test_the_built_in_stop_words_are_distinct_lower_case_words() -> None:
 def test_naming_recipes_imports_neither_torch_nor_textattack(tmp_path: Path) -> None:
     code = """
 import sys
-import robusteval.attacks, robusteval.attacks.resources, robusteval.attacks.summary
+import robusteval.attacks, robusteval.attacks.resources, robusteval.results.attack_summary
 assert not {"torch", "textattack", "nltk", "transformers", "flair"} & set(sys.modules)
 """
     done = python(code, tmp_path)

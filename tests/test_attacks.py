@@ -24,13 +24,13 @@ import torch
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.fused import FusedPredict, Predict
 from robusteval.attacks.importing import load_textattack, offline
-from robusteval.attacks.lines import AttackLine
 from robusteval.attacks.randomness import seeded
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.summary import summarise
 from robusteval.attacks.wrapper import PredictWrapper, not_mistaken_for_probabilities
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
+from robusteval.results.attack_lines import AttackLine
+from robusteval.results.attack_summary import summarise
 from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 

@@ -16,7 +16,6 @@ import torch
 
 import robusteval
 from robusteval.api import Trained
-from robusteval.attacks.lines import finished, forget_errors
 from robusteval.attacks.shards import attack_checkpoint
 from robusteval.cli.session import experiment_table, finished_rows, finished_runs
 from robusteval.errors import UserError
@@ -25,6 +24,7 @@ from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import Options, execute
 from robusteval.methods.compose import build_method
 from robusteval.models.saving import save_checkpoint
+from robusteval.results.attack_lines import finished, forget_errors
 from robusteval.results.store import RunFolder
 from robusteval.runtime.environment import differences, git_commit, measured_with
 from robusteval.settings.data import DataConfig

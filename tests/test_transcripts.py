@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from robusteval.attacks.lines import AttackLine
 from robusteval.errors import UserError
 from robusteval.report.transcripts import html_page, print_transcripts, transcripts, visible, word_differences
+from robusteval.results.attack_lines import AttackLine
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 INJECTED = "<script>document.title = 'taken over'</script>"

@@ -2,7 +2,7 @@
 
 Recipes of your own are named "path/to/file.py:OBJECT", or by an entry point (see `custom`). Importing this package
 imports neither torch nor textattack; `attack_examples` lives in `robusteval.attacks.runner`, the numbers in
-`robusteval.attacks.summary`.
+`robusteval.results.attack_summary`.
 """
 
 from __future__ import annotations

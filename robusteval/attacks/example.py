@@ -11,11 +11,11 @@ import torch
 from robusteval.attacks.building import build_attack, twin
 from robusteval.attacks.edits import changed_spans, count_edits
 from robusteval.attacks.importing import load_textattack
-from robusteval.attacks.lines import FIELDS, TIME_LIMIT, AttackLine, Outcome
 from robusteval.attacks.lockstep import Routine
 from robusteval.attacks.plan import AttackPlan, Target
 from robusteval.attacks.randomness import seed_all
 from robusteval.attacks.wrapper import PredictWrapper, Sees
+from robusteval.results.attack_lines import FIELDS, TIME_LIMIT, AttackLine, Outcome
 from robusteval.runtime.seeds import derive
 
 BUDGET_REACHED = "query budget reached"

@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from robusteval.attacks.lines import AttackLine, first_of_each, read_attack_lines
 from robusteval.errors import UserError
 from robusteval.models.checkpoint_folder import some
+from robusteval.results.attack_lines import AttackLine, first_of_each, read_attack_lines
 from robusteval.storage.files import check_place, write_atomic
 from robusteval.storage.reading import read_json
 

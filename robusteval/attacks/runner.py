@@ -13,14 +13,14 @@ from robusteval.attacks.cache import LogitsCache
 from robusteval.attacks.example import Attackers
 from robusteval.attacks.fused import FusedPredict, Predict
 from robusteval.attacks.importing import load_textattack, offline
-from robusteval.attacks.lines import AttackLine, append, claimed, finished
 from robusteval.attacks.lockstep import lock_step
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
 from robusteval.attacks.randomness import preserved
 from robusteval.attacks.similarity import Similarity
-from robusteval.attacks.summary import AttackSummary, summarise
 from robusteval.attacks.wrapper import Sees
 from robusteval.errors import UserError
+from robusteval.results.attack_lines import AttackLine, append, claimed, finished
+from robusteval.results.attack_summary import AttackSummary, summarise
 from robusteval.runtime.memory import release_freed
 from robusteval.tasks.base import Examples
 

@@ -22,7 +22,6 @@ import torch
 
 from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.fused import Predict
-from robusteval.attacks.lines import AttackLine, append
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
 from robusteval.attacks.runner import AttackResult, Check, Progress, attack_targets, carry_out, check_parallel
 from robusteval.attacks.wrapper import Sees, token_ids
@@ -31,6 +30,7 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.models.catalogue import locate
 from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.opening import open_classifier
+from robusteval.results.attack_lines import AttackLine, append
 from robusteval.runtime import stopping
 from robusteval.runtime.devices import pick_device
 from robusteval.runtime.logs import quiet_libraries

@@ -8,8 +8,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from robusteval.attacks.lines import AttackLine
 from robusteval.attacks.resources import RESOURCES
+from robusteval.results.attack_lines import AttackLine
 
 logger = logging.getLogger(__name__)
 

@@ -57,9 +57,9 @@ from robusteval.runtime.terminal import Screen, loading
 from robusteval.settings.grammar import listed, written
 
 if TYPE_CHECKING:
-    from robusteval.attacks.lines import AttackLine
     from robusteval.attacks.runner import AttackResult
-    from robusteval.attacks.summary import ProgressNote
+    from robusteval.results.attack_lines import AttackLine
+    from robusteval.results.attack_summary import ProgressNote
     from robusteval.runtime.progress import ProgressBar
 
 attacks_app = typer.Typer()
@@ -129,7 +129,7 @@ def attack(
         quiet_libraries()
         from robusteval import api
         from robusteval.attacks.resources import require
-        from robusteval.attacks.summary import ProgressNote
+        from robusteval.results.attack_summary import ProgressNote
         from robusteval.runtime.progress import ProgressBar
 
         for name in recipes:
@@ -206,8 +206,8 @@ def transcript(
 ) -> None:
     """Show attacked texts with the words that were changed."""
     from robusteval.attacks.frozen import read_results
-    from robusteval.attacks.summary import summarise
     from robusteval.report.transcripts import check_page, html_page, print_transcripts, summary_text, transcripts
+    from robusteval.results.attack_summary import summarise
     from robusteval.storage.files import write_atomic
 
     if html is not None:

@@ -16,10 +16,8 @@ import torch
 
 from robusteval.attacks import recipe_entry
 from robusteval.attacks.cache import LogitsCache, victim_name
-from robusteval.attacks.lines import forget_errors, timed_out
 from robusteval.attacks.plan import check_predictions
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.summary import AttackSummary, ProgressNote
 from robusteval.attacks.wrapper import token_ids
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Subject, Suite
@@ -34,6 +32,8 @@ from robusteval.models.opening import open_classifier
 from robusteval.models.saving import save_checkpoint
 from robusteval.models.tokenizers import check_max_length
 from robusteval.pipeline.testing import measurement_rows, run_suite
+from robusteval.results.attack_lines import forget_errors, timed_out
+from robusteval.results.attack_summary import AttackSummary, ProgressNote
 from robusteval.results.metrics import score
 from robusteval.results.rows import Note, Row
 from robusteval.results.store import RunFolder

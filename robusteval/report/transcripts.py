@@ -13,9 +13,9 @@ from jinja2 import Environment
 from rich.console import Console
 from rich.text import Text
 
-from robusteval.attacks.lines import Outcome
-from robusteval.attacks.summary import AttackSummary, summarise
 from robusteval.errors import UserError
+from robusteval.results.attack_lines import Outcome
+from robusteval.results.attack_summary import AttackSummary, summarise
 from robusteval.settings.checks import check_choice, check_range
 from robusteval.storage.files import check_place
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from robusteval.attacks.lines import timed_out
+from robusteval.results.attack_lines import timed_out
 from robusteval.runtime.progress import duration
 
 
@@ -70,7 +70,7 @@ class AttackSummary:
 
 
 def summarise(lines: Iterable[Mapping[str, Any]]) -> AttackSummary:
-    """The summary of the result lines of one recipe (see `robusteval.attacks.lines`)."""
+    """The summary of the result lines of one recipe (see `robusteval.results.attack_lines`)."""
     every = list(lines)
     by_outcome = {
         outcome: [line for line in every if line["outcome"] == outcome]
