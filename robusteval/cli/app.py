@@ -203,7 +203,7 @@ def train_and_attack(
             mask_token,
             listed(attacks),
             attack_examples,
-            attack_precision,
+            attack_precision,  # type: ignore[arg-type]
             query_budget,
             time_limit,
         ),

@@ -114,7 +114,7 @@ def attack(
         device, attack_parallel=attack_parallel, max_errors=max_errors, workers=workers, attack_examples=examples,
         seed=seed,
     )  # fmt: skip
-    EvalConfig(attack_precision=precision, query_budget=query_budget, time_limit=time_limit)
+    EvalConfig(attack_precision=precision, query_budget=query_budget, time_limit=time_limit)  # type: ignore[arg-type]
     task = chosen_task(task, own=bool(dev_file))
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
 import reprlib
@@ -17,12 +16,10 @@ import yaml
 
 from robusteval.errors import UserError, unknown_name
 from robusteval.settings.checks import check_choice
+from robusteval.settings.fields import hints, left_out, unnamed
 from robusteval.storage.reading import parse_yaml
 
 T = TypeVar("T")
-
-# marks a field that came later: at its default it is no part of a record, so that runs keep their names
-ADDED = {"since": "later"}
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
@@ -33,18 +30,22 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def to_dict(record: Any) -> dict[str, Any]:
-    """A config record as plain dicts, lists and scalars; ADDED fields at their default are left out."""
-    return typing.cast(dict[str, Any], json.loads(json.dumps(_plain(record))))
+def to_dict(record: Any, *, identity: bool = False) -> dict[str, Any]:
+    """A config record as plain dicts, lists and scalars; settings that came `later` are left out at their default.
+
+    identity: only with what says what a run is.
+    """
+    return typing.cast(dict[str, Any], json.loads(json.dumps(_plain(record, identity))))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, identity: bool) -> Any:
     if dataclasses.is_dataclass(value):
-        shown = (each for each in fields(value) if each.metadata != ADDED or getattr(value, each.name) != each.default)
-        return {each.name: _plain(getattr(value, each.name)) for each in shown}
+        absent = left_out(value) | (unnamed(type(value)) if identity else set())
+        names = (each.name for each in fields(value) if each.name not in absent)
+        return {name: _plain(getattr(value, name), identity) for name in names}
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _plain(each, identity) for key, each in value.items()}
+    return [_plain(each, identity) for each in value] if isinstance(value, list | tuple) else value
 
 
 def to_yaml(record: Any) -> str:
@@ -74,22 +75,17 @@ def settings(kind: type[T], values: Mapping[str, Any], name: str) -> T:
 
 
 def _record(kind: type[T], values: Mapping[str, Any], path: str, what: str) -> T:
-    hints = _hints(typing.cast(type, kind))
+    types_of = hints(typing.cast(type, kind))
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
     arguments = {}
     for key, value in values.items():
         if key not in known:
             raise unknown_name(what, key, known)
-        arguments[key] = convert(hints[key], value, f"{path}{key}")
+        arguments[key] = convert(types_of[key], value, f"{path}{key}")
     for item in fields(kind):  # type: ignore[arg-type]
         if item.name not in arguments and item.default is MISSING and item.default_factory is MISSING:
             raise UserError(f"{path}{item.name}: is missing")
     return kind(**arguments)
-
-
-@functools.cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
 
 
 def convert(hint: Any, value: Any, path: str) -> Any:

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from robusteval.settings.checks import check_choice, check_distinct, check_range
+from robusteval.settings.checks import check_distinct
+from robusteval.settings.fields import Record, setting
 
 
 @dataclass(frozen=True)
-class EvalConfig:
+class EvalConfig(Record):
     """What a trained model is tested on.
 
-    suites: name[:key=value...] each; rates: share of tokens touched by each perturbation; sets: random sets per
-    rate; columns: text columns that perturbations may touch (default: what the task allows); mask_token: for
-    tokenizers that have none.
-    attacks: recipe names; attack_examples: evaluation rows attacked by each; attack_precision: fp32 or bf16;
-    query_budget, time_limit: the most queries and seconds for one example.
+    suites: name[:key=value...] each; rates: share of tokens touched by each perturbation; columns: text columns that
+    perturbations may touch (default: what the task allows).
+    attack_examples: evaluation rows attacked by each recipe.
     """
 
-    suites: tuple[str, ...] = ("clean", "mask", "replace", "ood", "advglue")
-    rates: tuple[float, ...] = (0.1, 0.2, 0.3)
-    sets: int = 3
-    columns: tuple[str, ...] = ()
-    mask_token: str | None = None
-    attacks: tuple[str, ...] = ("deepwordbug",)
-    attack_examples: int = 50
-    attack_precision: str = "fp32"
-    query_budget: int | None = None
-    time_limit: float | None = None
+    PANEL: ClassVar[str] = "Tests"
+
+    suites: tuple[str, ...] = setting(
+        ("clean", "mask", "replace", "ood", "advglue"), "Test suites, comma separated.", quoted=True,
+        unset="clean, mask, replace; ood and advglue where the task has them",
+    )  # fmt: skip
+    rates: tuple[float, ...] = setting((0.1, 0.2, 0.3), "Shares of perturbed tokens.", low=0, high=1, distinct=True)
+    sets: int = setting(3, "Random sets per rate.", low=1, high=10_000)
+    columns: tuple[str, ...] = setting((), "Text columns that perturbations and attacks may change.")
+    mask_token: str | None = setting(None, "For a tokenizer without one.")
+    attacks: tuple[str, ...] = setting(
+        ("deepwordbug",), "Recipes or FILE.py:NAME, comma separated; '' for none.", distinct=True
+    )
+    attack_examples: int = setting(50, "Rows attacked.", low=1, high=1e9)
+    attack_precision: Literal["fp32", "bf16"] = setting(
+        "fp32", "fp32, or bf16: faster on an accelerator, other numbers."
+    )
+    query_budget: int | None = setting(None, "Most queries for one example.", low=1, high=1e12)
+    time_limit: float | None = setting(None, "Most seconds for one example.", above=0)
 
     def __post_init__(self) -> None:
-        for rate in self.rates:
-            check_range("rates", rate, 0, 1)
-        for name in ("rates", "attacks"):
-            check_distinct(name, getattr(self, name))
+        super().__post_init__()
         # a suite's rows bear its name alone
         check_distinct("suites", [text.partition(":")[0].strip() for text in self.suites])
-        check_range("sets", self.sets, 1, 10_000)
-        check_choice("attack_precision", self.attack_precision, ("fp32", "bf16"))
-        check_range("attack_examples", self.attack_examples, 1, 1e9)
-        if self.query_budget is not None:
-            check_range("query_budget", self.query_budget, 1, 1e12)
-        if self.time_limit is not None:
-            check_range("time_limit", self.time_limit, 0, float("inf"), open_low=True)

@@ -9,7 +9,7 @@ from typing import Any
 from robusteval.errors import UserError
 from robusteval.settings.checks import check_distinct, check_range
 from robusteval.settings.codec import content_hash, to_dict
-from robusteval.settings.data import PLACES, DataConfig
+from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.grammar import Part, compact, ladder, parse_parts
 from robusteval.settings.train import TrainConfig, override
@@ -86,14 +86,12 @@ class RunSpec:
         check_range("seed", self.seed, 0, 2**63 - 1)
 
     def name(self, **facts: str) -> str:
-        """The folder name of the run; its hash covers every field and the given facts.
+        """The folder name of the run; its hash covers every field that says what the run is, and the given facts.
 
-        Where the rows lie (PLACES) is not part of it, but what they are is: `facts` carries the fingerprint of
-        the data, the hash of the starting checkpoint and the version of the code.
+        Where the rows lie is not part of it, but what they are is: `facts` carries the fingerprint of the data, the
+        hash of the starting checkpoint and the version of the code.
         """
-        spec = to_dict(self)
-        for place in PLACES:
-            spec["data"].pop(place, None)
+        spec = to_dict(self, identity=True)
         hash8 = content_hash({"spec": spec, "facts": facts})[:8]
         method, scenario = (
             "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]
