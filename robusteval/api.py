@@ -21,7 +21,7 @@ from robusteval.attacks.shards import attack_checkpoint
 from robusteval.attacks.wrapper import token_ids
 from robusteval.errors import UserError
 from robusteval.evaluation import default_suites
-from robusteval.evaluation.base import Measurement, Record, Subject, Suite
+from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.methods import METHODS
@@ -34,6 +34,7 @@ from robusteval.models.saving import kept_modules, save_checkpoint
 from robusteval.models.texts_read import other_texts
 from robusteval.pipeline.testing import run_tests
 from robusteval.results.metrics import score
+from robusteval.results.predictions import Record
 from robusteval.results.store import RunFolder, check_evaluation
 from robusteval.runtime.devices import pick_device
 from robusteval.settings.checks import check_range

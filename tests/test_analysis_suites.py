@@ -16,7 +16,7 @@ from torch import nn
 
 from robusteval.components.parameters import block_parameters
 from robusteval.errors import UserError
-from robusteval.evaluation.base import Measurement, Predictions, Subject, Suite
+from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.calibration import Calibration
 from robusteval.evaluation.flatness import Flatness, filter_normalised, hessian_vector, line, top_eigenvalue
 from robusteval.evaluation.generalisation import Generalisation, features, fit_linear, linear_logits
@@ -26,6 +26,7 @@ from robusteval.methods.base import task_loss
 from robusteval.methods.pats import update_sensitivity
 from robusteval.models.encoding import Collator
 from robusteval.results.finite import NotFinite
+from robusteval.results.predictions import Predictions
 from robusteval.results.rows import Note
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig

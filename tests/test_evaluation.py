@@ -15,11 +15,12 @@ from sklearn import metrics as sk
 
 from robusteval.errors import UserError
 from robusteval.evaluation import default_suites
-from robusteval.evaluation.base import Measurement, Predictions, Subject
+from robusteval.evaluation.base import Measurement, Subject
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
 from robusteval.models.encoding import Encoded, encode
 from robusteval.results.metrics import METRICS, score
+from robusteval.results.predictions import Predictions
 from robusteval.results.rows import Note
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks import TASKS

@@ -22,7 +22,8 @@ from test_transcripts import UNREACHED, line
 from robusteval.attacks.frozen import Source, freeze, frozen_frame, read_results, source_of, write_frozen
 from robusteval.cli import main
 from robusteval.errors import UserError
-from robusteval.evaluation.transfer import caption, grids, markdown, over_seeds, transfer_matrix
+from robusteval.evaluation.transfer import over_seeds, transfer_matrix
+from robusteval.report.transfer import caption, grids, markdown
 from robusteval.storage.reading import read_lines
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
@@ -216,7 +217,7 @@ def test_averages_and_grids_by_hand() -> None:
     assert first.header == ("source \\ target", "a", "b|c")
     assert first.rows == (("a", "0.0 ± 0.0 (10)", "50.0 ± 35.4 (10)"),)
     assert second.rows == (("a", "100.0 ± 0.0 (10)", "50.0 (2)"),)
-    text = markdown(frame)
+    text = markdown(frame, averages)
     assert "| a | 0.0 ± 0.0 (10) | 50.0 ± 35.4 (10) |" in text
     assert "b\\|c" in text
     assert "mean over 2 seeds (0, 1)" in text and "by construction" in text

@@ -66,27 +66,27 @@ def test_cells_by_hand(table: Table) -> None:
     assert METRICS.keys() <= TIMES_100
 
 
-def test_the_verdict_counts_tests_of_sturdiness_only(table: Table) -> None:
+def test_the_verdict_counts_tests_of_robustness_only(table: Table) -> None:
     sound = [dataclasses.replace(cell, note="") for cell in table.lines[0].cells.values()]
     clean = dataclasses.replace(table.lines[0], cells=dict(zip(table.methods, sound, strict=True)))
     first, last = verdict(dataclasses.replace(table, lines=(clean, *table.lines[1:])))
-    assert first.startswith("match is neither sturdier nor weaker than vanilla here: better on 1 and worse on 1 of 2")
+    assert first.startswith("match is neither more nor less robust than vanilla here: better on 1 and worse on 1 of 2")
     assert "1 of these differences exceed the spread over seeds" in first
     assert "not a significance test" in last
 
 
-def test_a_collapsed_model_is_not_called_sturdy(table: Table) -> None:
+def test_a_collapsed_model_is_not_called_robust(table: Table) -> None:
     warning, last = verdict(table)
     assert warning.startswith("match collapsed to one class in at least one run and is not compared there")
     assert "not a significance test" in last
     # it is compared where it did not collapse, and nothing is compared with a collapsed baseline
     other = [dataclasses.replace(line, scenario="low-resource:count=500") for line in table.lines[1:]]
     both = dataclasses.replace(table, lines=(*table.lines, *other))
-    assert verdict(both)[0].startswith("match is neither sturdier nor weaker than vanilla here")
+    assert verdict(both)[0].startswith("match is neither more nor less robust than vanilla here")
     cells = {**other[0].cells, "vanilla": dataclasses.replace(other[0].cells["vanilla"], note="collapsed")}
     none = dataclasses.replace(both, lines=(*both.lines, dataclasses.replace(other[0], cells=cells)))
     sentences = verdict(none)
-    assert not any("sturdier" in sentence for sentence in sentences)
+    assert not any("robust than" in sentence for sentence in sentences)
     assert sentences[0].startswith("vanilla collapsed") and "under low-resource" in sentences[0]
 
 
@@ -100,7 +100,7 @@ def test_what_is_in_domain_is_never_counted() -> None:
         for method, value in zip(("vanilla", "match"), values, strict=True)
     ]
     table = build_table(rows, ["vanilla", "match"])
-    assert verdict(table)[0].startswith("match is less sturdy than vanilla here: better on 0 and worse on 1 of 1")
+    assert verdict(table)[0].startswith("match is less robust than vanilla here: better on 0 and worse on 1 of 1")
     assert table.notes == ("snli is in domain",)
 
 
@@ -122,7 +122,7 @@ def test_every_format(table: Table, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["table.csv", "table.md", "table.tex"]
     stream = io.StringIO()
     print_table(table, Console(file=stream, width=60))
-    assert "is no sturdiness" in " ".join(stream.getvalue().split())
+    assert "is no robustness" in " ".join(stream.getvalue().split())
     # a narrow terminal cuts no cell
     assert "82.50 ± 0.71 (+0.50) [collapsed]" in stream.getvalue()
 

@@ -73,7 +73,7 @@ from robusteval.version import VERSION
 
 app = typer.Typer(
     name="robusteval",
-    help="Fine-tune language models robustly, test how sturdy they are, and show it in one table.",
+    help="Fine-tune language models robustly, test how robust they are, and show it in one table.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from robusteval.cli.options import (
     TESTS,
@@ -57,7 +54,6 @@ from robusteval.runtime.terminal import Screen, loading
 from robusteval.settings.grammar import listed, written
 
 if TYPE_CHECKING:
-    from robusteval.attacks.runner import AttackResult
     from robusteval.results.attack_lines import AttackLine
     from robusteval.results.attack_summary import ProgressNote
     from robusteval.runtime.progress import ProgressBar
@@ -129,6 +125,7 @@ def attack(
         quiet_libraries()
         from robusteval import api
         from robusteval.attacks.resources import require
+        from robusteval.report.attack import print_attack
         from robusteval.results.attack_summary import ProgressNote
         from robusteval.runtime.progress import ProgressBar
 
@@ -153,7 +150,7 @@ def attack(
                     notify=noted(console),
                     progress=functools.partial(_show, bar, note),
                 )  # fmt: skip
-            _print_result(result, Path(checkpoint).name, console)
+            print_attack(result.lines, f"{result.recipe} on {Path(checkpoint).name}", console, result.resumed)
             errors += result.summary.errors
     if errors > max_errors:
         raise typer.Exit(1)
@@ -168,33 +165,6 @@ def _own_file(out: Path | None, recipe: str, recipes: Sequence[str]) -> Path | N
     from robusteval.attacks import recipe_entry
 
     return out.with_name(f"{out.stem}.{recipe_entry(recipe).name}{out.suffix}") if out and len(recipes) > 1 else out
-
-
-def _print_result(result: AttackResult, model: str, console: Screen) -> None:
-    """The numbers with their denominators, and the commonest errors."""
-    summary = result.summary
-    if result.resumed:
-        console.print(f"{result.resumed} of {summary.examples} examples were finished before", markup=False)
-    grid = Table("measure", "value", "n", title=escape(f"{result.recipe} on {model}"))
-    shares = {
-        "accuracy before": (summary.clean_accuracy, summary.evaluated),
-        "accuracy under attack": (summary.accuracy_under_attack, summary.evaluated),
-        "attack success rate": (summary.attack_success_rate, summary.attacked),
-    }
-    for name, (value, n) in shares.items():
-        grid.add_row(name, f"{100 * value:.2f} %" if n else "n/a", str(n))
-    numbers = {
-        "queries per attack": (f"{summary.mean_queries:.1f}", summary.attacked),
-        "words changed": (f"{summary.mean_words_changed_percent:.1f} %", summary.succeeded),
-        "similarity": (f"{summary.mean_similarity:.3f}", summary.compared),
-    }
-    for name, (text, n) in numbers.items():
-        grid.add_row(name, text if n else "n/a", str(n))
-    grid.add_row("errors", str(summary.errors), str(summary.examples))
-    console.print(grid)
-    messages = Counter(line["message"] for line in result.lines if line["outcome"] == "error")
-    for message, count in messages.most_common(3):
-        console.print(f"{count} of {summary.errors} errors: {message}", markup=False, soft_wrap=True)
 
 
 @attacks_app.command(cls=Checked)
@@ -260,19 +230,16 @@ def transfer(
         raise UserError(f"experiment: {str(experiment)!r} holds no experiment.yaml")
     with loading("torch and transformers"):
         quiet_libraries()
-        from robusteval.evaluation.transfer import caption, grids, over_seeds, write_transfer
+        from robusteval.evaluation.transfer import over_seeds
         from robusteval.pipeline.transfer import transfer as tried
+        from robusteval.report.transfer import print_transfer, write_transfer
         from robusteval.storage.files import check_place, locked
 
     console = Screen()
     check_place(experiment / "report", folder=True, field="experiment")
     frame = tried(experiment, device)
-    for grid in grids(over_seeds(frame)):
-        table = Table(*map(escape, grid.header), title=escape(grid.title), title_justify="left")
-        for row in grid.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
-    console.print(caption(frame), markup=False, soft_wrap=True)
+    averages = over_seeds(frame)
+    print_transfer(frame, averages, console)
     with locked(experiment, "report", wait=True):
-        write_transfer(frame, experiment / "report")
+        write_transfer(frame, averages, experiment / "report")
     console.print(f"transfer.md, transfer.csv in {experiment / 'report'}", markup=False, soft_wrap=True)

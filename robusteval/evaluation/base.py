@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -18,6 +18,7 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.models.encoding import Encoded, encode
 from robusteval.perturbations.base import Source
 from robusteval.results.metrics import predictions, score
+from robusteval.results.predictions import Predictions, Record
 from robusteval.results.rows import Note
 from robusteval.settings.codec import settings as make_settings
 from robusteval.settings.evaluation import EvalConfig
@@ -25,15 +26,6 @@ from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.load import TaskData
 
 S = TypeVar("S")
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Enough to recompute any metric: row ids, gold labels and logits [n, K] of one evaluated set."""
-
-    ids: tuple[str, ...]
-    gold: npt.NDArray[np.generic]
-    logits: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -53,9 +45,6 @@ class Measurement:
     notes: tuple[Note, ...] = ()
     spread: dict[str, tuple[float, ...]] = field(default_factory=dict)
     frame: pd.DataFrame | None = None
-
-
-Record = Callable[[str, str, int, Predictions], None]
 
 
 @dataclass

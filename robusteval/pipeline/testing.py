@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from robusteval.evaluation.base import Measurement, Predictions, Subject, Suite
-from robusteval.results.predictions import predictions_file
+from robusteval.evaluation.base import Measurement, Subject, Suite
+from robusteval.results.predictions import Predictions, predictions_file
 from robusteval.results.rows import Note, Row
 from robusteval.results.store import EVALUATION, RunFolder
 from robusteval.runtime.environment import measured_with

@@ -17,8 +17,8 @@ TIMES_100 = {
 }  # fmt: skip
 # Counts, sizes and percentages, shown with one decimal; all other numbers with three digits.
 COUNTS = {"steps", "peak_memory_mb", "mean_queries", "errors", "mean_words_changed_percent", "rows"}
-# What a comparison of sturdiness rests on: scores on perturbed, shifted and attacked text.
-STURDINESS = {"mask", "replace", "delete", "swap", "typos", "ood", "advglue", "test", "attack"}
+# What a comparison of robustness rests on: scores on perturbed, shifted and attacked text.
+ROBUSTNESS = {"mask", "replace", "delete", "swap", "typos", "ood", "advglue", "test", "attack"}
 # In table.csv and the rows only: they would double the table.
 SECONDARY = {"flip_rate", "worst_case_accuracy", "errors"}
 
@@ -144,7 +144,7 @@ def _row_notes(rows: Sequence[Row]) -> list[str]:
 
 
 def verdict(table: Table) -> list[str]:
-    """One sentence per method: on how many tests of sturdiness it is above the baseline, and how clearly.
+    """One sentence per method: on how many tests of robustness it is above the baseline, and how clearly.
 
     Only the task's first metric of each test counts, and of an attack the accuracy under it. A method is compared in
     those scenarios only in which neither it nor the baseline collapsed to one class in any run.
@@ -154,7 +154,7 @@ def verdict(table: Table) -> list[str]:
         key = (line.scenario, line.suite, line.value, line.split)
         wanted = line.metric == "accuracy_under_attack" if line.suite == "attack" else key not in seen
         summary = line.value == "average" or any(cell.note == "in domain" for cell in line.cells.values())
-        if line.suite in STURDINESS and wanted and not summary:
+        if line.suite in ROBUSTNESS and wanted and not summary:
             lines.append(line)
             seen.add(key)
     collapsed = {(line.scenario, m) for line in table.lines for m in table.methods if line.cells[m].note == "collapsed"}
@@ -169,7 +169,7 @@ def verdict(table: Table) -> list[str]:
         better = sum((cell.delta or 0) > 0 for cell, _ in deltas)
         worse = sum((cell.delta or 0) < 0 for cell, _ in deltas)
         clear = sum(abs(cell.delta or 0) > math.hypot(cell.std, base.std) for cell, base in deltas)
-        side = "sturdier" if better > worse else "less sturdy" if worse > better else "neither sturdier nor weaker"
+        side = "more robust" if better > worse else "less robust" if worse > better else "neither more nor less robust"
         beyond = f"; {clear} of these differences exceed the spread over seeds" if len(table.seeds) > 1 else ""
         sentences.append(
             f"{method} is {side} than {baseline} here: better on {better} and worse on {worse} of "
@@ -181,7 +181,7 @@ def verdict(table: Table) -> list[str]:
         if where:
             sentences.append(
                 f"{method} collapsed to one class in at least one run{under} and is not compared there: a constant "
-                "answer cannot be attacked, and that is no sturdiness."
+                "answer cannot be attacked, and that is no robustness."
             )
     if sentences:
         sentences.append(f"With {len(table.seeds)} seed(s) this is a description, not a significance test.")

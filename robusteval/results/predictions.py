@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from robusteval.evaluation.base import Predictions, Record
 from robusteval.results.metrics import predictions
 from robusteval.storage.files import replacing, writing
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Enough to recompute any metric: row ids, gold labels and logits [n, K] of one evaluated set."""
+
+    ids: tuple[str, ...]
+    gold: npt.NDArray[np.generic]
+    logits: npt.NDArray[np.float32]
+
+
+Record = Callable[[str, str, int, Predictions], None]
+"""Is called with suite, value, number of the set and its predictions, as soon as they are there."""
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class Note:
     """What a reader must know of a number, as prose, and what a table makes of it.
 
     kind: "run", what this run met; "test", what holds for this test of every run; "in domain", the same of a test that
-    is none of sturdiness; "collapsed", the run predicts one class; "selected", the checkpoint was chosen on these rows.
+    is none of robustness; "collapsed", the run predicts one class; "selected", the checkpoint was chosen on these rows.
     """
 
     text: str
