@@ -18,9 +18,9 @@ import psutil
 import torch
 from attack_speed import COLUMN, LABELS, load, sst2
 
-from robusteval.attacks.cache import LogitsCache
+from robusteval.attacks.queries.cache import LogitsCache
+from robusteval.attacks.queries.wrapper import token_ids
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.wrapper import token_ids
 from robusteval.evaluation.predict import Predictor
 from robusteval.results.attack_lines import AttackLine
 

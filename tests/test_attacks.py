@@ -21,12 +21,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from robusteval.attacks import recipe_entry
-from robusteval.attacks.fused import FusedPredict, Predict
-from robusteval.attacks.importing import load_textattack, offline
-from robusteval.attacks.randomness import seeded
+from robusteval.attacks.queries.batched import BatchedPredict, Predict
+from robusteval.attacks.queries.randomness import seeded
+from robusteval.attacks.queries.wrapper import PredictWrapper, not_mistaken_for_probabilities
+from robusteval.attacks.recipes.registry import recipe_entry
+from robusteval.attacks.resources.offline import load_textattack, offline
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.wrapper import PredictWrapper, not_mistaken_for_probabilities
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.results.attack_lines import AttackLine
@@ -304,13 +304,13 @@ def test_equal_rows_of_one_call_are_computed_once() -> None:
         asked.append(texts)
         return keyword(texts)
 
-    fused = FusedPredict(recording, 2)
-    wrapper = PredictWrapper(lambda texts: fused([texts])[0])
+    batched = BatchedPredict(recording, 2)
+    wrapper = PredictWrapper(lambda texts: batched([texts])[0])
     logits = wrapper(["good", "bad", "good"])
     assert logits.tolist() == [[0, 2], [0, -2], [0, 2]]
     assert asked == [[("good",), ("bad",)]]
     assert (wrapper.rows, wrapper.cached_rows) == (2, 0)
-    assert (fused.rows, fused.calls) == (2, 1)
+    assert (batched.rows, batched.calls) == (2, 1)
 
 
 def test_logits_that_sum_to_one_are_not_mistaken_for_probabilities() -> None:

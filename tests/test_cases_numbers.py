@@ -15,9 +15,9 @@ import torch
 from field_cases import Done, command_lines
 
 import robusteval
-from robusteval.attacks.cache import LogitsCache
-from robusteval.attacks.fused import FusedPredict, GradientOf
-from robusteval.attacks.gradients import WordGradient
+from robusteval.attacks.queries.batched import BatchedPredict, GradientOf
+from robusteval.attacks.queries.cache import LogitsCache
+from robusteval.attacks.queries.gradients import WordGradient
 from robusteval.attacks.runner import attack_examples
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
@@ -151,7 +151,7 @@ def test_one_text_spoils_no_other_question() -> None:
     def predict(texts: Any) -> np.ndarray[Any, Any]:
         return np.array([[np.nan, 1] if text == ("x",) else [0, 1] for text in texts], np.float32)
 
-    first, second = FusedPredict(predict, 2)([[("a",), ("b",)], [("c",), ("x",)]])
+    first, second = BatchedPredict(predict, 2)([[("a",), ("b",)], [("c",), ("x",)]])
     assert np.array_equal(first.logits, [[0, 1], [0, 1]])  # type: ignore[union-attr]
     assert isinstance(second, NotFinite)
     # the same for a function that attacks are given
@@ -204,7 +204,7 @@ def test_a_gradient_that_is_none_is_an_error_of_its_example() -> None:
         return np.zeros((len(texts), 2), np.float32)
 
     predict.gradient = lambda text: WordGradient((1,), ("a",), np.float32([[np.inf]]))  # type: ignore[attr-defined]
-    (answer,) = FusedPredict(predict, 2)([GradientOf(("a",))])
+    (answer,) = BatchedPredict(predict, 2)([GradientOf(("a",))])
     assert isinstance(answer, ValueError)
 
 

@@ -34,7 +34,7 @@ def test_what_is_checked_first_imports_no_torch() -> None:
         "import sys\n"
         "import robusteval.cli.precheck, robusteval.models.checkpoint_folder\n"
         "import robusteval.models.catalogue, robusteval.tasks.load\n"
-        "import robusteval.results.store, robusteval.scenarios.base, robusteval.attacks.frozen\n"
+        "import robusteval.results.store, robusteval.scenarios.base, robusteval.attacks.results.frozen_sets\n"
         "heavy = {'torch', 'textattack', 'transformers', 'datasets', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -16,7 +16,7 @@ import tiny
 from safetensors import SafetensorError
 from small_experiment import done, left_behind, small_plan, timeless
 
-from robusteval.attacks.cache import LogitsCache
+from robusteval.attacks.queries.cache import LogitsCache
 from robusteval.errors import UserError
 from robusteval.experiments import engine
 from robusteval.models.saving import save_checkpoint

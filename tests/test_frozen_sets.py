@@ -19,7 +19,7 @@ import tiny
 from test_experiments import command
 from test_transcripts import UNREACHED, line
 
-from robusteval.attacks.frozen import Source, freeze, frozen_frame, read_results, source_of, write_frozen
+from robusteval.attacks.results.frozen_sets import Source, freeze, frozen_frame, read_results, source_of, write_frozen
 from robusteval.cli import main
 from robusteval.errors import UserError
 from robusteval.evaluation.transfer import over_seeds, transfer_matrix

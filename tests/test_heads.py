@@ -13,7 +13,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 import robusteval
-from robusteval.attacks.shards import attack_checkpoint
+from robusteval.attacks.workers import attack_checkpoint
 from robusteval.errors import UserError
 from robusteval.models.architectures import anatomy
 from robusteval.models.label_order import match_labels

@@ -16,7 +16,7 @@ import torch
 
 import robusteval
 from robusteval.api import Trained
-from robusteval.attacks.shards import attack_checkpoint
+from robusteval.attacks.workers import attack_checkpoint
 from robusteval.cli.session import experiment_table, finished_rows, finished_runs
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
@@ -94,12 +94,12 @@ def test_rows_or_a_model_that_change_under_a_run_are_noticed(
 def test_a_checkpoint_that_changes_before_a_worker_loads_it_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from robusteval.attacks import shards
+    from robusteval.attacks import workers
     from robusteval.tasks.examples import examples_from_frame
 
     folder = own_model(tmp_path / "model")
     hashes = iter(["before", "after"])
-    monkeypatch.setattr(shards, "checkpoint_sha256", lambda path: next(hashes))
+    monkeypatch.setattr(workers, "checkpoint_sha256", lambda path: next(hashes))
     with pytest.raises(UserError, match="model: its files changed since this command began"):
         attack_checkpoint(
             folder, examples_from_frame(FRAME, TASK, "dev"), TASK.labels, "deepwordbug", max_length=32, device="cpu"

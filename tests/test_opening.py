@@ -17,7 +17,7 @@ import torch
 from field_cases import Done
 
 import robusteval
-from robusteval.attacks.shards import checkpoint_victim
+from robusteval.attacks.workers import checkpoint_victim
 from robusteval.errors import UserError
 from robusteval.models.encoding import encode
 from robusteval.models.hashes import checkpoint_sha256

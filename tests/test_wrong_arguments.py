@@ -15,7 +15,7 @@ import pytest
 import tiny
 from field_cases import Done
 
-from robusteval.attacks.importing import load_textattack
+from robusteval.attacks.resources.offline import load_textattack
 
 TRAIN = "train-and-attack --model {model} --train-file {train} --dev-file {dev} --text-columns review --label-column verdict --max-length 32 --device cpu --out {out}"  # noqa: E501
 BUILT_IN = "train-and-attack --model {model} --max-length 32 --device cpu --out {out}"

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from robusteval.attacks.building import build_attack, twin
-from robusteval.attacks.edits import changed_spans, count_edits
-from robusteval.attacks.importing import load_textattack
-from robusteval.attacks.lockstep import Routine
 from robusteval.attacks.plan import AttackPlan, Target
-from robusteval.attacks.randomness import seed_all
-from robusteval.attacks.wrapper import PredictWrapper, Sees
+from robusteval.attacks.queries.lockstep import Routine
+from robusteval.attacks.queries.randomness import seed_all
+from robusteval.attacks.queries.wrapper import PredictWrapper, Sees
+from robusteval.attacks.recipes.building import build_attack, twin
+from robusteval.attacks.resources.offline import load_textattack
+from robusteval.attacks.results.edits import changed_spans, count_edits
 from robusteval.results.attack_lines import FIELDS, TIME_LIMIT, AttackLine, Outcome
 from robusteval.runtime.seeds import derive
 
@@ -28,7 +28,7 @@ class NoAnswer(Exception):
 class Attackers:
     """A built recipe, and twins of it for examples that are attacked at the same time.
 
-    To be made and used inside `importing.offline`; used by routines of which one runs at a time.
+    To be made and used inside `offline`; used by routines of which one runs at a time.
     model: the name that lines bear.
     """
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from robusteval.attacks import recipe_entry
-from robusteval.attacks.contents import described
-from robusteval.attacks.importing import nltk_stopwords_present
-from robusteval.attacks.resources import require
+from robusteval.attacks.recipes.registry import recipe_entry
+from robusteval.attacks.recipes.requirements import require
+from robusteval.attacks.resources.contents import described
+from robusteval.attacks.resources.offline import nltk_stopwords_present
 from robusteval.errors import UserError, unknown_name
 from robusteval.evaluation.predict import Predictor
 from robusteval.models.encoding import encode

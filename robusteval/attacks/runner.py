@@ -8,16 +8,16 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from robusteval.attacks.building import remembered_words
-from robusteval.attacks.cache import LogitsCache
 from robusteval.attacks.example import Attackers
-from robusteval.attacks.fused import FusedPredict, Predict
-from robusteval.attacks.importing import load_textattack, offline
-from robusteval.attacks.lockstep import lock_step
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
-from robusteval.attacks.randomness import preserved
-from robusteval.attacks.similarity import Similarity
-from robusteval.attacks.wrapper import Sees
+from robusteval.attacks.queries.batched import BatchedPredict, Predict
+from robusteval.attacks.queries.cache import LogitsCache
+from robusteval.attacks.queries.lockstep import lock_step
+from robusteval.attacks.queries.randomness import preserved
+from robusteval.attacks.queries.wrapper import Sees
+from robusteval.attacks.recipes.building import remembered_words
+from robusteval.attacks.resources.offline import load_textattack, offline
+from robusteval.attacks.results.similarity import Similarity
 from robusteval.errors import UserError
 from robusteval.results.attack_lines import AttackLine, append, claimed, finished
 from robusteval.results.attack_summary import AttackSummary, summarise
@@ -155,7 +155,7 @@ def attack_targets(
 ) -> Generator[AttackLine, None, None]:
     """The line of each target, in order of completion, with `parallel` of them under way at any time."""
     load_textattack(plan.resources_dir)
-    answers = FusedPredict(predict, len(plan.labels), cache)
+    answers = BatchedPredict(predict, len(plan.labels), cache)
     with preserved(), offline(plan.resources_dir), remembered_words():
         attackers, similarity = Attackers(plan, sees, model), Similarity(plan.resources_dir)
         attacks = [functools.partial(attackers.line, target) for target in targets]

@@ -301,7 +301,7 @@ def list_names(
     ] = "",
 ) -> None:
     """Show what is registered."""
-    from robusteval.attacks import all_recipes
+    from robusteval.attacks.recipes.registry import all_recipes
     from robusteval.evaluation import SUITES
     from robusteval.methods import METHODS
     from robusteval.models.catalogue import MODELS
@@ -334,7 +334,7 @@ def doctor(
     out: Annotated[Path, option("--out", help="Folder whose disk is looked at.")] = Path("robusteval-runs"),
 ) -> None:
     """Check versions, device, embedded model, hub, disk, and what each attack needs."""
-    from robusteval.attacks import recipe_entry
+    from robusteval.attacks.recipes.registry import recipe_entry
 
     existing_folder(resources)
     if attack is not None:

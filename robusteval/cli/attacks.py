@@ -124,7 +124,7 @@ def attack(
     with loading("torch, transformers and textattack"):
         quiet_libraries()
         from robusteval import api
-        from robusteval.attacks.resources import require
+        from robusteval.attacks.recipes.requirements import require
         from robusteval.report.attack import print_attack
         from robusteval.results.attack_summary import ProgressNote
         from robusteval.runtime.progress import ProgressBar
@@ -162,7 +162,7 @@ def _show(bar: ProgressBar, note: ProgressNote, done: int, total: int, line: Att
 
 def _own_file(out: Path | None, recipe: str, recipes: Sequence[str]) -> Path | None:
     """The result file of one of several recipes: "results.jsonl" becomes "results.pwws.jsonl"."""
-    from robusteval.attacks import recipe_entry
+    from robusteval.attacks.recipes.registry import recipe_entry
 
     return out.with_name(f"{out.stem}.{recipe_entry(recipe).name}{out.suffix}") if out and len(recipes) > 1 else out
 
@@ -175,7 +175,7 @@ def transcript(
     limit: Annotated[int | None, typer.Option("--limit", help="Show that many examples.")] = None,
 ) -> None:
     """Show attacked texts with the words that were changed."""
-    from robusteval.attacks.frozen import read_results
+    from robusteval.attacks.results.frozen_sets import read_results
     from robusteval.report.transcripts import check_page, html_page, print_transcripts, summary_text, transcripts
     from robusteval.results.attack_summary import summarise
     from robusteval.storage.files import write_atomic
@@ -203,8 +203,8 @@ def freeze(
     """Save the successful adversarial texts of finished attacks as a data set for any other model."""
     if out.suffix != ".parquet":
         raise UserError(f"out: {str(out)!r} must end in .parquet")
-    from robusteval.attacks.frozen import check_set, write_frozen
-    from robusteval.attacks.frozen import freeze as frozen
+    from robusteval.attacks.results.frozen_sets import check_set, write_frozen
+    from robusteval.attacks.results.frozen_sets import freeze as frozen
 
     check_set(out)
     frame = frozen(results, listed(text_columns) or None)

@@ -92,8 +92,8 @@ def _disk(out: Path) -> Check:
 
 def _recipes(resources_dir: Path | None) -> list[Check]:
     """One line per attack recipe: ready, or what it lacks; a single line where textattack itself fails."""
-    from robusteval.attacks import all_recipes
-    from robusteval.attacks.resources import check_recipe
+    from robusteval.attacks.recipes.registry import all_recipes
+    from robusteval.attacks.recipes.requirements import check_recipe
 
     checks = _textattack(resources_dir)
     if checks:
@@ -114,7 +114,7 @@ def _recipes(resources_dir: Path | None) -> list[Check]:
 
 def _textattack(resources_dir: Path | None) -> list[Check]:
     """A line where textattack cannot be imported; no recipe can run then."""
-    from robusteval.attacks.importing import load_textattack
+    from robusteval.attacks.resources.offline import load_textattack
 
     try:
         load_textattack(resources_dir)
@@ -125,7 +125,7 @@ def _textattack(resources_dir: Path | None) -> list[Check]:
 
 def recipe_checks(attack: str, resources_dir: Path | None) -> list[Check]:
     """Per resource of one recipe: where it was looked for and what supplies it."""
-    from robusteval.attacks.resources import check_recipe
+    from robusteval.attacks.recipes.requirements import check_recipe
 
     found = check_recipe(attack, resources_dir)
     broken = _textattack(resources_dir)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robusteval.attacks import recipe_entry
+from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.errors import UserError
 from robusteval.evaluation import SUITES
 from robusteval.methods import METHODS

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robusteval.attacks import recipe_entry
 from robusteval.attacks.plan import check_lengths, recipe_facts
+from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.errors import UserError
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.run import Options, run_facts

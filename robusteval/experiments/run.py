@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from robusteval.attacks import recipe_entry
-from robusteval.attacks.cache import LogitsCache, victim_name
 from robusteval.attacks.plan import check_predictions
+from robusteval.attacks.queries.cache import LogitsCache, victim_name
+from robusteval.attacks.queries.wrapper import token_ids
+from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.wrapper import token_ids
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Subject, Suite
 from robusteval.evaluation.predict import Predictor

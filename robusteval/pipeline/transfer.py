@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from robusteval.attacks.frozen import read_results
+from robusteval.attacks.results.frozen_sets import read_results
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.transfer import transfer_matrix

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from robusteval.attacks import recipe_entry
-from robusteval.attacks.importing import kept_environment
-from robusteval.attacks.resources import needs
-from robusteval.attacks.wrapper import PredictWrapper
+from robusteval.attacks.queries.wrapper import PredictWrapper
+from robusteval.attacks.recipes.registry import needs, recipe_entry
+from robusteval.attacks.resources.offline import kept_environment
 from robusteval.errors import UserError
 
 # `predict` cuts its own batches, by length; TextAttack's cut of 32 would come first and spoil them.
@@ -28,7 +27,7 @@ LONGEST_WORD_KEPT = 40
 def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[str], columns: Sequence[str]) -> Any:
     """The `textattack.Attack` of `recipe` around `wrapper`, restricted to changing `columns`.
 
-    To be called with textattack loaded and inside `importing.offline`. UserError where it cannot be built.
+    To be called with textattack loaded and inside `offline`. UserError where it cannot be built.
     """
     import textattack
     from textattack.constraints.pre_transformation import InputColumnModification

@@ -1,6 +1,6 @@
 """Where what the recipes need lies on this machine: the --resources folder first, then the usual caches.
 
-Nothing here opens a file; `resources` reports these places, `local` and `importing` lead TextAttack to them.
+Nothing here opens a file; `declared` reports these places, `local_copies` and `offline` lead TextAttack to them.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from robusteval.attacks import places
+from robusteval.attacks.resources import locations
 
 HOMOGLYPH_MODULE = "textattack.transformations.word_swaps.word_swap_homoglyph_swap"
 USE_MODULE = "textattack.constraints.semantics.sentence_encoders.universal_sentence_encoder.universal_sentence_encoder"
@@ -46,16 +46,16 @@ def local_copies(folder: Path | None) -> Iterator[None]:
     """Inside, local copies come first. To be entered with textattack loaded."""
     with ExitStack() as stack:
         stack.enter_context(patch.object(sys.modules[__name__], "_resources_dir", folder))
-        vectors = places.vectors_file(folder)
+        vectors = locations.vectors_file(folder)
         if vectors is not None:
             stack.enter_context(word_vectors_from("load_vectors", vectors))
-        table = places.homoglyphs_file(folder)
+        table = locations.homoglyphs_file(folder)
         if table is not None:
             stack.enter_context(patch.object(_module(HOMOGLYPH_MODULE), "open", _instead(table), create=True))
-        encoder = places.use_folder(folder)
+        encoder = locations.use_folder(folder)
         if encoder is not None:
             stack.enter_context(patch.object(_module(USE_MODULE), "hub", SimpleNamespace(load=_use_from(encoder))))
-        sbert = places.model_folder(folder, places.SBERT)
+        sbert = locations.model_folder(folder, locations.SBERT)
         if sbert is not None:
             package = SimpleNamespace(SentenceTransformer=_sbert_from(sbert))
             stack.enter_context(patch.object(_module(SBERT_MODULE), "sentence_transformers", package))
@@ -67,15 +67,15 @@ def local_copies(folder: Path | None) -> Iterator[None]:
 def word_vectors_from(loader: str, path: Path) -> Iterator[None]:
     """Inside, recipes that ask for the counter-fitted vectors get what `vectors.<loader>` reads from `path`."""
     embedding = _module("textattack.shared").WordEmbedding
-    vectors = _module("robusteval.attacks.vectors")
+    vectors = _module("robusteval.attacks.resources.vectors")
     load = staticmethod(functools.partial(getattr(vectors, loader), path))
     with patch.object(embedding, "counterfitted_GLOVE_embedding", load):
         yield
 
 
 def _model_folders(folder: Path | None) -> dict[str, Path]:
-    found = {name: places.model_folder(folder, name) for name in places.LANGUAGE_MODELS}
-    found[places.MINILM_HUB] = places.minilm_folder(folder)
+    found = {name: locations.model_folder(folder, name) for name in locations.LANGUAGE_MODELS}
+    found[locations.MINILM_HUB] = locations.minilm_folder(folder)
     return {name: place for name, place in found.items() if place is not None}
 
 
@@ -105,7 +105,7 @@ def _instead(table: Path) -> Any:
     """`open`, but of `table` where TextAttack opens the one inside its package."""
 
     def opened(path: Any, *arguments: Any, **options: Any) -> Any:
-        chosen = table if str(path).endswith(places.HOMOGLYPHS) else path
+        chosen = table if str(path).endswith(locations.HOMOGLYPHS) else path
         return builtins.open(chosen, *arguments, **options)
 
     return opened
@@ -113,14 +113,14 @@ def _instead(table: Path) -> Any:
 
 def _use_from(folder: Path) -> Any:
     def load(url: str) -> Any:
-        return _module("tensorflow_hub").load(str(folder) if url == places.USE_URL else url)
+        return _module("tensorflow_hub").load(str(folder) if url == locations.USE_URL else url)
 
     return load
 
 
 def _sbert_from(folder: Path) -> Any:
     def load(name: str) -> Any:
-        return _module("sentence_transformers").SentenceTransformer(str(folder) if name == places.SBERT else name)
+        return _module("sentence_transformers").SentenceTransformer(str(folder) if name == locations.SBERT else name)
 
     return load
 

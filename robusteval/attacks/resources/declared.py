@@ -16,11 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from robusteval.attacks import places, recipe_entry
-from robusteval.attacks.custom import CustomEntry, try_out
-from robusteval.attacks.importing import SUPPLY, import_flair, load_textattack, textattack_found
-from robusteval.attacks.places import nltk_folders, textattack_cache
-from robusteval.errors import UserError
+from robusteval.attacks.resources import locations
+from robusteval.attacks.resources.locations import nltk_folders, textattack_cache
+from robusteval.attacks.resources.offline import import_flair
 
 
 @dataclass(frozen=True)
@@ -38,17 +36,6 @@ class Found:
 
 Check = Callable[[Path | None], Found]
 """(resources folder) -> what was found."""
-
-
-@dataclass(frozen=True)
-class ResourceStatus:
-    """One declared resource: is it there, where was it looked for, what supplies it if not, which files it has."""
-
-    name: str
-    present: bool
-    looked: str
-    supply: str
-    paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +79,7 @@ def _any_of(*checks: Check) -> Check:
 
 
 def _in_folder(find: Callable[[Path | None], Path | None], *names: str) -> Check:
-    """One of `names` in the --resources folder, where `find` (of `places`) finds it."""
+    """One of `names` in the --resources folder, where `find` (of `locations`) finds it."""
 
     def check(resources_dir: Path | None) -> Found:
         found = find(resources_dir)
@@ -153,17 +140,17 @@ def _hub_model(name: str) -> Check:
 
 def _model(name: str, hub: str = "") -> Check:
     """A transformers model: a folder of its name in --resources, else in the cache of the hub, there as `hub`."""
-    return _any_of(_in_folder(lambda folder: places.model_folder(folder, name), name), _hub_model(hub or name))
+    return _any_of(_in_folder(lambda folder: locations.model_folder(folder, name), name), _hub_model(hub or name))
 
 
 def _minilm(resources_dir: Path | None) -> Found:
     """The sentence encoder itself: weights that differ from the published ones do not count."""
-    folder = places.minilm_folder(resources_dir)
+    folder = locations.minilm_folder(resources_dir)
     if folder is not None:
         return Found(_published(folder), f"{folder} (its checksum must be the published one)", (folder,))
-    hub = _hub_model(places.MINILM_HUB)(resources_dir)
-    own = _in_folder(places.minilm_folder, places.MINILM_FOLDER)(resources_dir).looked
-    looked = f"{own}; or the Python package {places.MINILM_PACKAGE}; or {hub.looked}"
+    hub = _hub_model(locations.MINILM_HUB)(resources_dir)
+    own = _in_folder(locations.minilm_folder, locations.MINILM_FOLDER)(resources_dir).looked
+    looked = f"{own}; or the Python package {locations.MINILM_PACKAGE}; or {hub.looked}"
     return Found(hub.present, looked, hub.paths)
 
 
@@ -187,7 +174,7 @@ def _flair_model(folder: str) -> Check:
 
 def _tensorflow_hub(url: str) -> Check:
     """The unpacked module lies in --resources, or under the SHA-1 of its address, as TensorFlow Hub stores it."""
-    own = _in_folder(places.use_folder, f"{places.USE_FOLDER}/saved_model.pb")
+    own = _in_folder(locations.use_folder, f"{locations.USE_FOLDER}/saved_model.pb")
 
     def check(resources_dir: Path | None) -> Found:
         given = own(resources_dir)
@@ -255,16 +242,16 @@ RESOURCES: dict[str, Resource] = {
         ),
         Resource(
             "counter-fitted vectors",
-            _any_of(_in_folder(places.vectors_file, *places.VECTORS), _cached("word_embeddings/paragramcf")),
+            _any_of(_in_folder(locations.vectors_file, *locations.VECTORS), _cached("word_embeddings/paragramcf")),
             "github.com/nmrksic/counter-fitting, word_vectors/counter-fitted-vectors.txt.zip, unpacked as "
-            f"{places.VECTORS[1]} in the --resources folder; or {_from_s3('word_embeddings/paragramcf')}",
+            f"{locations.VECTORS[1]} in the --resources folder; or {_from_s3('word_embeddings/paragramcf')}",
         ),
         Resource(
             "neighbour list",
-            _in_folder(places.neighbours_file, places.NEIGHBOURS),
+            _in_folder(locations.neighbours_file, locations.NEIGHBOURS),
             _fetched(
                 "https://raw.githubusercontent.com/robinjia/certified-word-sub/master/data/counterfitted_neighbors.json",
-                places.NEIGHBOURS,
+                locations.NEIGHBOURS,
             ),
         ),
         Resource(
@@ -284,31 +271,35 @@ RESOURCES: dict[str, Resource] = {
         ),
         Resource(
             "homoglyphs",
-            _any_of(_in_folder(places.homoglyphs_file, places.HOMOGLYPHS), _package_file("shared", places.HOMOGLYPHS)),
-            _fetched(f"{_TEXTATTACK}/{places.HOMOGLYPHS}", places.HOMOGLYPHS),
+            _any_of(
+                _in_folder(locations.homoglyphs_file, locations.HOMOGLYPHS),
+                _package_file("shared", locations.HOMOGLYPHS),
+            ),
+            _fetched(f"{_TEXTATTACK}/{locations.HOMOGLYPHS}", locations.HOMOGLYPHS),
         ),
         Resource(
             "homophones",
-            _package_file("shared", places.HOMOPHONES),
-            f"{_TEXTATTACK}/{places.HOMOPHONES} in the folder shared of the package textattack",
+            _package_file("shared", locations.HOMOPHONES),
+            f"{_TEXTATTACK}/{locations.HOMOPHONES} in the folder shared of the package textattack",
         ),
         Resource("openhownet", _openhownet, _python("import OpenHowNet; OpenHowNet.download()")),
         Resource(
             "use",
-            _tensorflow_hub(places.USE_URL),
-            f"pip install tensorflow tensorflow_hub, and {places.USE_URL}?tf-hub-format=compressed unpacked into "
-            f"{places.USE_FOLDER} in the --resources folder; or the variant of the recipe that ends in -minilm",
+            _tensorflow_hub(locations.USE_URL),
+            f"pip install tensorflow tensorflow_hub, and {locations.USE_URL}?tf-hub-format=compressed unpacked into "
+            f"{locations.USE_FOLDER} in the --resources folder; or the variant of the recipe that ends in -minilm",
         ),
         Resource(
             "minilm",
             _minilm,
-            f"pip install 'robusteval[minilm]'; or hf download {places.MINILM_HUB} --local-dir "
-            f"{places.MINILM_FOLDER}, in the --resources folder",
+            f"pip install 'robusteval[minilm]'; or hf download {locations.MINILM_HUB} --local-dir "
+            f"{locations.MINILM_FOLDER}, in the --resources folder",
         ),
         Resource(
-            places.SBERT,
-            _model(places.SBERT, places.SBERT_HUB),
-            f"hf download {places.SBERT_HUB}; or the same with --local-dir {places.SBERT}, in the --resources folder",
+            locations.SBERT,
+            _model(locations.SBERT, locations.SBERT_HUB),
+            f"hf download {locations.SBERT_HUB}; or the same with --local-dir {locations.SBERT}, "
+            "in the --resources folder",
         ),
         Resource(
             "sentence-transformers", _importable("sentence_transformers"), "pip install 'sentence-transformers<6'"
@@ -326,7 +317,7 @@ RESOURCES: dict[str, Resource] = {
                 _model(name),
                 f"hf download {name}; or the same with --local-dir {name}, in the --resources folder",
             )
-            for name in places.LANGUAGE_MODELS
+            for name in locations.LANGUAGE_MODELS
         ),
         *(
             Resource(
@@ -343,57 +334,3 @@ RESOURCES: dict[str, Resource] = {
         ),
     )
 }
-
-
-def needs(recipe: str) -> list[str]:
-    """Names of the declared resources of `recipe`; UserError where the recipe is unknown, or its code broken."""
-    entry = recipe_entry(recipe)
-    if isinstance(entry, CustomEntry):
-        return list(entry.load().needs)
-    return [name.strip() for name in dict(entry.facts)["needs"].split(",") if name.strip()]
-
-
-def check_recipe(name: str, resources_dir: Path | None = None) -> list[ResourceStatus]:
-    """The state of every declared resource of recipe `name`; an empty list where it needs nothing.
-
-    A recipe that cannot run whatever is supplied has one more entry, called "recipe", that says why. One of the
-    user's own whose resources are there is built once, and its last entry says whether that worked. Where textattack
-    is not installed, that is the only entry.
-    """
-    entry = recipe_entry(name)
-    if not textattack_found():
-        return [ResourceStatus("textattack", False, "Python packages: no textattack", SUPPLY)]
-    if isinstance(entry, CustomEntry):
-        # With the folder at hand, before the recipe's own code imports it.
-        load_textattack(resources_dir)
-    states = []
-    for need in needs(name):
-        resource = RESOURCES[need]
-        found = resource.check(resources_dir)
-        states.append(ResourceStatus(need, found.present, found.looked, resource.supply, found.paths))
-    blocked = dict(entry.facts).get("blocked")
-    if blocked:
-        states.append(ResourceStatus("recipe", False, f"recipe {name}", f"nothing: {blocked}"))
-    if isinstance(entry, CustomEntry) and all(state.present for state in states):
-        try:
-            try_out(name, resources_dir)
-        except UserError as error:
-            states.append(ResourceStatus("a recipe that builds", False, entry.target, f"a correction: {error}"))
-        else:
-            looked = f"{entry.target}, called {entry.name} in results"
-            states.append(ResourceStatus("a recipe that builds", True, looked, "nothing"))
-    return states
-
-
-def require(name: str, resources_dir: Path | None = None) -> list[ResourceStatus]:
-    """The state of every declared resource of recipe `name`; UserError naming all that are missing.
-
-    textattack is imported, so that one that cannot be is found before anything else is done.
-    """
-    states = check_recipe(name, resources_dir)
-    missing = [state for state in states if not state.present]
-    if missing:
-        lines = [f"  {one.name}: looked for {one.looked}\n    supply: {one.supply}" for one in missing]
-        raise UserError(f"attack recipe {name!r}: missing resources\n" + "\n".join(lines))
-    load_textattack(resources_dir)
-    return states

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from robusteval.attacks.resources import RESOURCES
+from robusteval.attacks.resources.declared import RESOURCES
 from robusteval.results.attack_lines import AttackLine
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ DIGITS = 4
 class Similarity:
     """Cosine similarities of originals and perturbed texts, by the encoder that `resources_dir` or a package holds.
 
-    It is loaded with the first successful attack, once in a process. To be used inside `importing.offline`.
+    It is loaded with the first successful attack, once in a process. To be used inside `offline`.
     """
 
     def __init__(self, resources_dir: Path | None) -> None:
@@ -58,8 +58,8 @@ class Similarity:
 
 @functools.cache
 def _loaded(_: tuple[Path, ...]) -> Any:
-    """The encoder that lies there, which `importing.offline` leads to."""
-    return importlib.import_module("robusteval.attacks.sentence_encoder").MiniLMEncoder()
+    """The encoder that lies there, which `offline` leads to."""
+    return importlib.import_module("robusteval.attacks.resources.sentence_encoder").MiniLMEncoder()
 
 
 @functools.cache

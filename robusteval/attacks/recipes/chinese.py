@@ -1,6 +1,6 @@
 """Words for a Chinese text, proposed by a masked language model.
 
-Imported only once textattack is loaded (see `importing.load_textattack`).
+Imported only once textattack is loaded (see `offline.load_textattack`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sentence meaning by the embedded MiniLM, where recipes of TextAttack use the Universal Sentence Encoder.
 
-Imported only once textattack is loaded (see `importing.load_textattack`).
+Imported only once textattack is loaded (see `offline.load_textattack`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
 from textattack.shared import utils
 
-from robusteval.attacks.places import MINILM_HUB
+from robusteval.attacks.resources.locations import MINILM_HUB
 
 # As the model was published: longer sentences are cut.
 MAX_LENGTH = 256
@@ -41,7 +41,7 @@ class MiniLMEncoder:
     def __init__(self) -> None:
         from transformers import AutoModel, AutoTokenizer
 
-        # Inside `importing.offline` this name leads to the local copy.
+        # Inside `offline` this name leads to the local copy.
         self.tokenizer = AutoTokenizer.from_pretrained(MINILM_HUB)
         self.network = AutoModel.from_pretrained(MINILM_HUB, use_safetensors=True).float().eval().to(utils.device)
 

@@ -26,7 +26,7 @@ KIND = "attack recipe"
 
 @dataclass(frozen=True)
 class CustomRecipe:
-    """What was found under `name`. needs: names of `resources.RESOURCES`."""
+    """What was found under `name`. needs: names of `declared.RESOURCES`."""
 
     name: str
     found: Any
@@ -52,7 +52,7 @@ class CustomEntry(Entry):
     def load(self) -> CustomRecipe:
         """The recipe; UserError where its code cannot be imported or holds nothing of that name that fits."""
         # Its imports of textattack shall have no side effects.
-        from robusteval.attacks.importing import load_textattack
+        from robusteval.attacks.resources.offline import load_textattack
 
         load_textattack()
         place, _, attribute = self.target.rpartition(":")
@@ -128,27 +128,8 @@ def entry_points() -> dict[str, CustomEntry]:
     return found
 
 
-def try_out(name: str, resources_dir: Path | None) -> None:
-    """Load and build the recipe `name` once, asking no model; UserError where that fails."""
-    from robusteval.attacks.building import build_attack, twin
-    from robusteval.attacks.importing import load_textattack, offline
-    from robusteval.attacks.randomness import preserved
-    from robusteval.attacks.wrapper import PredictWrapper
-
-    load_textattack(resources_dir)
-    with preserved(), offline(resources_dir):
-        attack = build_attack(name, PredictWrapper(), ("text",), ("text",))
-        try:
-            twin(attack, PredictWrapper())
-        except (Exception, SystemExit) as error:
-            raise UserError(
-                f"{KIND} {name!r}: a subclass of textattack.Attack must take Attack's own arguments "
-                f"({_described(error)})"
-            ) from error
-
-
 def _needs(name: str, found: Any) -> tuple[str, ...]:
-    from robusteval.attacks.resources import RESOURCES
+    from robusteval.attacks.resources.declared import RESOURCES
 
     needs = getattr(found, "needs", ())
     if isinstance(needs, str) or not isinstance(needs, Sequence):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from robusteval.attacks.cache import Text
-from robusteval.attacks.fused import GradientOf, Logits, Question
-from robusteval.attacks.gradients import WordGradient
+from robusteval.attacks.queries.batched import GradientOf, Logits, Question
+from robusteval.attacks.queries.cache import Text
+from robusteval.attacks.queries.gradients import WordGradient
 from robusteval.models.encoding import encode
 
 Ask = Callable[[Question], Any]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from robusteval.attacks import local, places, recipe_entry
+from robusteval.attacks.recipes.registry import recipe_entry
+from robusteval.attacks.resources import local_copies, locations
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Variant:
     neighbours: bool = False
 
     def build(self, model_wrapper: Any) -> Any:
-        """The `textattack.Attack`; to be called inside `importing.offline`."""
+        """The `textattack.Attack`; to be called inside `offline`."""
         with ExitStack() as stack:
-            path = places.neighbours_file(local.resources_dir()) if self.neighbours else None
+            path = locations.neighbours_file(local_copies.resources_dir()) if self.neighbours else None
             if path is not None:
-                stack.enter_context(local.word_vectors_from("load_neighbours", path))
+                stack.enter_context(local_copies.word_vectors_from("load_neighbours", path))
             recipe = recipe_entry(self.base).load()
             module = sys.modules[recipe.__module__]
             if self.minilm and hasattr(module, "SBERT"):
@@ -70,7 +71,7 @@ def _minilm_for_sbert(model_name: str, **settings: Any) -> Any:
 
 
 def _minilm(**settings: Any) -> Any:
-    return importlib.import_module("robusteval.attacks.sentence_encoder").MiniLMSimilarity(**settings)
+    return importlib.import_module("robusteval.attacks.resources.sentence_encoder").MiniLMSimilarity(**settings)
 
 
 TEXTFOOLER_MINILM = Variant("textfooler", minilm=True)
@@ -95,7 +96,7 @@ class TextBugger:
     @staticmethod
     def build(model_wrapper: Any) -> Any:
         """The `textattack.Attack`."""
-        module = importlib.import_module(local.HOMOGLYPH_MODULE)
+        module = importlib.import_module(local_copies.HOMOGLYPH_MODULE)
         with patch.object(module, "open", lambda *_, **__: io.StringIO(), create=True):
             return importlib.import_module("textattack.attack_recipes").TextBuggerLi2018.build(model_wrapper)
 
@@ -128,7 +129,7 @@ class ChineseMaskedLM:
             module,
             ChineseWordSwapHowNet=_left_out,
             ChineseHomophoneCharacterSwap=_left_out,
-            ChineseWordSwapMaskedLM=importlib.import_module("robusteval.attacks.chinese").MaskedWords,
+            ChineseWordSwapMaskedLM=importlib.import_module("robusteval.attacks.recipes.chinese").MaskedWords,
             CompositeTransformation=lambda parts: composite([part for part in parts if part is not None]),
         ):
             return module.ChineseRecipe.build(model_wrapper)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from robusteval.attacks.cache import Text
+from robusteval.attacks.queries.cache import Text
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.models.encoding import Collator, encode

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from robusteval.attacks import stopwords
-from robusteval.attacks.local import local_copies
-from robusteval.attacks.places import nltk_folders, textattack_cache
+from robusteval.attacks.resources import stopwords
+from robusteval.attacks.resources.local_copies import local_copies
+from robusteval.attacks.resources.locations import nltk_folders, textattack_cache
 from robusteval.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def _loaded(resources_dir: Path | None) -> types.ModuleType:
 def offline(resources_dir: Path | None = None) -> Iterator[None]:
     """Inside: NLTK data is read from `resources_dir` first, nothing is downloaded, stop words exist.
 
-    Local copies of what TextAttack would fetch come from `resources_dir` where they are there (see `places`).
+    Local copies of what TextAttack would fetch come from `resources_dir` where they are there (see `locations`).
     """
     import nltk
     from huggingface_hub import constants

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from robusteval.attacks.cache import LogitsCache, victim_name
-from robusteval.attacks.fused import Predict
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
+from robusteval.attacks.queries.batched import Predict
+from robusteval.attacks.queries.cache import LogitsCache, victim_name
+from robusteval.attacks.queries.wrapper import Sees, token_ids
 from robusteval.attacks.runner import AttackResult, Check, Progress, attack_targets, carry_out, check_parallel
-from robusteval.attacks.wrapper import Sees, token_ids
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.models.catalogue import locate

@@ -1,6 +1,6 @@
 """Counter-fitted word vectors, and lists of nearest words, read from the user's files.
 
-Imported only once textattack is loaded (see `importing.load_textattack`).
+Imported only once textattack is loaded (see `offline.load_textattack`).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.attacks.cache import LogitsCache, Text
-from robusteval.attacks.gradients import WordGradient, gradient_of
+from robusteval.attacks.queries.cache import LogitsCache, Text
+from robusteval.attacks.queries.gradients import WordGradient, gradient_of
 from robusteval.errors import UserError
 from robusteval.results.finite import NotFinite, check_finite
 
@@ -36,7 +36,7 @@ class Answer:
     computed: int
 
 
-class FusedPredict:
+class BatchedPredict:
     """Answers many questions, each a list of different texts, with one call of `predict`.
 
     A text that several questions hold is computed once and counted as computed for the first of them.
