@@ -25,13 +25,13 @@ from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.methods import METHODS
-from robusteval.methods.compose import build_method, measured_plain
+from robusteval.methods.compose import build_method
 from robusteval.models.catalogue import locate, recommended_learning_rate
 from robusteval.models.encoding import encode, told_cut
 from robusteval.models.loading import LoadedModel, checkpoint_labels
 from robusteval.models.opening import open_classifier, try_rows
+from robusteval.models.provenance import plain_model_notices, text_count_notices
 from robusteval.models.saving import kept_modules, save_checkpoint
-from robusteval.models.texts_read import other_texts
 from robusteval.pipeline.testing import run_tests
 from robusteval.results.metrics import score
 from robusteval.results.predictions import Record
@@ -382,9 +382,9 @@ def _evaluation(
         model, tokenizer, labels=rows.task.labels, outputs=rows.task.outputs, keep_head=True, revision=revision,
         trust_remote_code=trust_remote_code,
     )  # fmt: skip
-    texts = other_texts(loaded.model.config, len(rows.task.text_columns), rows.task.labels)
+    texts = text_count_notices(loaded.model.config, len(rows.task.text_columns), rows.task.labels)
     told = try_rows(loaded, (rows.dev,), max_length, finite=False)
-    plain = measured_plain(loaded.model.config)
+    plain = plain_model_notices(loaded.model.config)
     return rows, dataclasses.replace(loaded, notices=(*loaded.notices, *texts, *told, *plain))
 
 

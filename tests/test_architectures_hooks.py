@@ -14,7 +14,7 @@ from transformers import DebertaConfig
 from robusteval.methods.base import Context, TrainingData
 from robusteval.methods.compose import attach, build_method
 from robusteval.methods.match import composite
-from robusteval.models.architectures import OutputHook, anatomy
+from robusteval.models.architectures import OutputHook, submodules
 from robusteval.models.encoding import Batch, Collator
 from robusteval.models.loading import LoadedModel
 from robusteval.settings.runs import MethodConfig
@@ -54,7 +54,7 @@ def logits_of(model: Any, batch: Batch) -> Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 def test_match_is_the_head_of_the_composite(kind: str) -> None:
     method, loaded, batch = ready(kind, "match")
-    parts = anatomy(loaded.model)
+    parts = submodules(loaded.model)
     entering: list[Tensor] = []
     handle = parts.classifier.register_forward_pre_hook(lambda module, inputs: entering.append(inputs[0]))
     with torch.no_grad():
@@ -75,7 +75,7 @@ def test_match_is_the_head_of_the_composite(kind: str) -> None:
 
 def embeddings_and_layout(model: Any, batch: Batch, *, words: bool = False) -> tuple[Any, Tensor, int]:
     """The module that gives the embeddings, what it gives [B, L, d], and the axis of its tokens."""
-    parts = anatomy(model)
+    parts = submodules(model)
     module = parts.word_embeddings if words else parts.embeddings
     seen: list[Tensor] = []
     handle = module.register_forward_hook(lambda module, inputs, output: seen.append(output))

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 import robusteval
 from robusteval.attacks.workers import attack_checkpoint
 from robusteval.errors import UserError
-from robusteval.models.architectures import anatomy
+from robusteval.models.architectures import submodules
 from robusteval.models.label_order import match_labels
 from robusteval.models.loading import load_model
 from robusteval.models.saving import save_checkpoint
@@ -36,7 +36,7 @@ def named(kind: str = "bert", labels: tuple[str, ...] = LABELS) -> Any:
     """The tiny model with its outputs in the order of `labels`; whatever the order, an output answers its label."""
     model = tiny.model(kind, len(labels))
     order = [[own.lower() for own in LABELS].index(label.lower()) for label in labels]
-    classifier = anatomy(model).classifier
+    classifier = submodules(model).classifier
     with torch.no_grad():
         if classifier.bias is not None:
             classifier.bias.copy_(torch.arange(3.0) / 10)

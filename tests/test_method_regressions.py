@@ -17,7 +17,7 @@ from method_case import Case
 from test_methods import differing, fit, weights, with_mlm_head
 from torch import Tensor
 
-from robusteval.components.optimizers import adamax_direction, with_rule
+from robusteval.components.update_rules import adamax_direction, with_rule
 from robusteval.errors import UserError
 from robusteval.methods import METHODS, cutoff, post_training
 from robusteval.methods.base import Context, Method, TrainingData

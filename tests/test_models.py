@@ -10,7 +10,7 @@ import tiny
 import torch
 
 from robusteval.errors import UserError
-from robusteval.models.architectures import OutputHook, PooledHook, anatomy
+from robusteval.models.architectures import OutputHook, PooledHook, submodules
 from robusteval.models.catalogue import MINILM, locate
 from robusteval.models.hashes import checkpoint_sha256, weights_sha256
 from robusteval.models.loading import load_model
@@ -139,7 +139,7 @@ def test_saving_replaces_whole_folders(tmp_path: Path) -> None:
 def test_hooks_reach_the_pooled_vector_and_the_embeddings(kind: str) -> None:
     model, tokenizer = tiny.model(kind), tiny.tokenizer(kind)
     inputs = tokenizer(["good film", "bad"], padding=True, return_tensors="pt")
-    parts = anatomy(model)
+    parts = submodules(model)
     with torch.no_grad():
         plain = model(**inputs).logits
         seen = []
@@ -162,7 +162,7 @@ def test_an_unknown_architecture_is_named() -> None:
     model = tiny.model()
     model.config.model_type = "gpt2"
     with pytest.raises(UserError, match="architecture 'gpt2' is not known"):
-        anatomy(model)
+        submodules(model)
 
 
 def test_a_checkpoint_is_more_than_its_weights(tiny_folder: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from test_methods import differing, fit, weights
 from torch import Tensor, nn
 
+from robusteval.components.kth_largest import percentile_count
 from robusteval.components.masks import Keeper, byte_rate, random_mask, sparse_normals
-from robusteval.components.optimizers import adam_moments, adamax_direction, with_rule
-from robusteval.components.threshold import percentile_count
+from robusteval.components.update_rules import adam_moments, adamax_direction, with_rule
 from robusteval.errors import UserError
 from robusteval.methods import METHODS, bidrop, childtuning, dps, noisytune, pats, post_training, recadam, sage
 from robusteval.methods import mixout as mixout_module

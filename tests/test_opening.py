@@ -23,7 +23,7 @@ from robusteval.models.encoding import encode
 from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.loading import checkpoint_labels, load_model
 from robusteval.models.opening import open_classifier, try_rows
-from robusteval.models.tokenizers import check_max_length, fit_tokenizer
+from robusteval.models.tokenizers import adapt_tokenizer, check_max_length
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 
@@ -106,7 +106,7 @@ def test_a_model_in_memory_is_fitted_and_its_tokenizer_left_alone(tmp_path: Path
 @pytest.mark.parametrize("kind", ["t5", "bart"])
 def test_rows_that_spell_the_end_token_are_read_as_letters_and_no_others(kind: str, tmp_path: Path) -> None:
     answer = made.whole(tmp_path, kind, made.end_tokenizer())
-    tokenizer, _ = fit_tokenizer("some", answer.model, answer.tokenizer, shared=True)
+    tokenizer, _ = adapt_tokenizer("some", answer.model, answer.tokenizer, shared=True)
     texts = ["good film", "a </s> film", "bad [UNK] plot", "</s> </s>", "great"]
     plain = answer.tokenizer(texts)["input_ids"]
     letters = answer.tokenizer(texts, split_special_tokens=True)["input_ids"]
@@ -119,7 +119,7 @@ def test_rows_that_spell_the_end_token_are_read_as_letters_and_no_others(kind: s
     cut = encode(tokenizer, [["good bad </s>", "good"]], max_length=4)
     assert cut.truncated == 1
     assert encode(answer.tokenizer, [texts], max_length=64).ids.tolist() == [token for row in plain for token in row]
-    stubborn, _ = fit_tokenizer("some", answer.model, answer.tokenizer, shared=True)
+    stubborn, _ = adapt_tokenizer("some", answer.model, answer.tokenizer, shared=True)
     stubborn.never_in_text = frozenset((5,))
     word = stubborn.convert_ids_to_tokens(5)
     with pytest.raises(UserError, match=f"'a {word}' holds {word}, in whose place"):

@@ -28,7 +28,7 @@ from robusteval.evaluation.token_drop import (
 )
 from robusteval.methods.compose import build_method
 from robusteval.methods.tdt import confidence_scores
-from robusteval.models.architectures import anatomy
+from robusteval.models.architectures import submodules
 from robusteval.models.encoding import Collator
 from robusteval.perturbations.base import Source
 from robusteval.results.rows import Note
@@ -135,7 +135,7 @@ def test_gradient_scores_against_small_steps() -> None:
             scaled[1, token] *= 1 + h
             return scaled
 
-        handle = anatomy(model).embeddings.register_forward_hook(scale)
+        handle = submodules(model).embeddings.register_forward_hook(scale)
         with torch.no_grad():
             value = float(model(**batch.inputs).logits[1, predicted])
         handle.remove()

@@ -14,7 +14,7 @@ import transformers
 from torch import nn
 
 import robusteval
-from robusteval.components.optimization import make_optimizer, parameter_groups
+from robusteval.components.optimizers import make_optimizer, parameter_groups
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.methods import cutoff

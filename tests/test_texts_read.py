@@ -12,8 +12,8 @@ from transformers import AutoConfig
 
 from robusteval.methods.compose import build_method
 from robusteval.models.label_order import name_labels
+from robusteval.models.provenance import text_count_notices
 from robusteval.models.saving import save_checkpoint
-from robusteval.models.texts_read import other_texts
 from robusteval.settings.runs import MethodConfig
 from robusteval.settings.train import TrainConfig
 from robusteval.training.trainer import train
@@ -30,10 +30,10 @@ def test_a_checkpoint_bears_how_many_texts_its_rows_had(tmp_path: Path) -> None:
         )  # fmt: skip
         save_checkpoint(loaded.model, loaded.tokenizer, tmp_path / "saved")
         config = AutoConfig.from_pretrained(tmp_path / "saved")
-        assert other_texts(config, count, INFERENCE) == ()
+        assert text_count_notices(config, count, INFERENCE) == ()
         texts = f"{count} text{'s' if pairs else ''}"
         told = (f"the model was trained on rows of {texts} and reads {other} here",)
-        assert other_texts(config, other, ("a", "b")) == told
+        assert text_count_notices(config, other, ("a", "b")) == told
 
 
 def test_evaluate_says_that_inference_needs_two_texts(tmp_path: Path, invoke: Callable[..., Done]) -> None:

@@ -1,4 +1,4 @@
-"""The k-th largest score: exact, in any pieces and by either way."""
+"""The k-th largest score: exact, in any chunks and by either way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_methods import differing, fit, weights
 
-from robusteval.components.threshold import _by_candidates, _by_digits, pieces, top_threshold
+from robusteval.components.kth_largest import _by_candidates, _by_digits, chunks, kth_largest
 
 
 def test_threshold_is_the_kth_largest() -> None:
@@ -22,7 +22,7 @@ def test_threshold_is_the_kth_largest() -> None:
         count = 1 + seed * 37 * (seed % 5) // 5
         expected = scores.sort(descending=True).values[count - 1]
         # an accelerator's way gives the same on a CPU
-        for way in (top_threshold, _by_candidates, _by_digits):
+        for way in (kth_largest, _by_candidates, _by_digits):
             assert way(list(scores.split(50)), count).item() == expected.item()
 
 
@@ -34,9 +34,9 @@ def test_threshold_of_ties_and_extremes() -> None:
 
 
 def test_pieces_are_views_of_the_same_rows() -> None:
-    """Whatever the layout: what is written into a piece arrives in the tensor."""
+    """Whatever the layout: what is written into a chunk arrives in the tensor."""
     wide, tall = torch.zeros(300, 500), torch.zeros(500, 300).t()
-    found = list(pieces(wide, tall))
+    found = list(chunks(wide, tall))
     assert len(found) > 1
     for number, (one, two) in enumerate(found):
         assert one.shape == two.shape
@@ -44,11 +44,11 @@ def test_pieces_are_views_of_the_same_rows() -> None:
         two += number
     assert torch.equal(wide, tall)
     assert wide.unique().tolist() == list(range(len(found)))
-    assert [len(each) for each in pieces(torch.zeros(()), torch.ones(()))] == [2]
+    assert [len(each) for each in chunks(torch.zeros(()), torch.ones(()))] == [2]
 
 
 @pytest.mark.parametrize("text", ["bidrop", "bidrop:k=3", "bidrop:mask_scope=update", "bidrop-random"])
 def test_bidrop_does_not_depend_on_the_pieces(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = weights(fit(text, max_steps=3))
-    monkeypatch.setattr("robusteval.components.threshold._PIECE_CPU", 100)
+    monkeypatch.setattr("robusteval.components.kth_largest._CHUNK_CPU", 100)
     assert differing(whole, weights(fit(text, max_steps=3))) == []

@@ -12,16 +12,17 @@ import tiny
 import torch
 import transformers
 
-from robusteval.components.optimization import learning_rate_at, make_optimizer, set_learning_rate
+from robusteval.components.optimizers import learning_rate_at, make_optimizer, set_learning_rate
 from robusteval.errors import UserError
 from robusteval.methods.base import task_loss
 from robusteval.methods.compose import build_method
 from robusteval.models.encoding import Collator
-from robusteval.runtime.devices import pick_device, pick_precision
+from robusteval.runtime.devices import pick_device
 from robusteval.settings.runs import MethodConfig
 from robusteval.settings.train import TrainConfig
 from robusteval.storage.reading import read_lines
 from robusteval.training.order import BatchOrder
+from robusteval.training.precision import pick_precision
 from robusteval.training.state import load_state, save_state
 from robusteval.training.trainer import train
 

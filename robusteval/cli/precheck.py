@@ -14,7 +14,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation import SUITES
 from robusteval.methods import METHODS
 from robusteval.models.catalogue import check_name
-from robusteval.runtime.devices import check_device, check_tracker
+from robusteval.runtime.devices import check_device
 from robusteval.scenarios import SCENARIOS
 from robusteval.settings.checks import check_distinct, check_range
 from robusteval.settings.data import DataConfig
@@ -23,6 +23,7 @@ from robusteval.settings.grammar import parse_part
 from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig
 from robusteval.settings.train import TrainConfig, override
 from robusteval.storage.files import check_place
+from robusteval.training.tracking import check_tracker
 
 if TYPE_CHECKING:
     from robusteval.tasks.load import TaskData

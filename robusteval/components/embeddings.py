@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robusteval.models.architectures import OutputHook, anatomy
+from robusteval.models.architectures import OutputHook, submodules
 
 
 def repeated(inputs: Mapping[str, Tensor], branches: int) -> dict[str, Tensor]:
@@ -21,7 +21,7 @@ def edit_embeddings(model: Any, edit: Callable[[Tensor], Tensor], *, words: bool
 
     words: edit the token table's output; else the whole embedding layer's, after position, LayerNorm and dropout.
     """
-    parts = anatomy(model)
+    parts = submodules(model)
     module = parts.word_embeddings if words else parts.embeddings
     if parts.token_axis == 1:
         return OutputHook(module, edit)

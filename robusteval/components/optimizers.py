@@ -1,95 +1,70 @@
-"""Optimizers that treat some parameters by a rule of their own and leave the others to torch."""
+"""The optimizer of a training: parameter groups, AdamW or Adamax over them, the learning rate of each step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# rule(parameter, its optimizer state, its group): moves the parameter by its .grad
-Rule = Callable[[nn.Parameter, dict[str, Any], dict[str, Any]], None]
+from robusteval.settings.train import TrainConfig
 
 
-def overflowed(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether fp16 gradients overflowed, so that a fused optimizer is about to skip its step."""
-    found: Tensor | None = getattr(optimizer, "found_inf", None)
-    return found is not None and bool(found)
+def learning_rate_at(step: int, total: int, config: TrainConfig, peak: float) -> float:
+    """Linear warm-up to `peak`, then linear decay to 0; step counts from 0."""
+    warmup = math.ceil(config.warmup * total)
+    if step < warmup:
+        return peak * step / max(1, warmup)
+    return peak * max(0.0, (total - step) / max(1, total - warmup))
 
 
-def with_rule(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], rule: Rule) -> None:
-    """From now on `rule` moves these parameters in every step of `optimizer`, which passes them over."""
-    own = {id(parameter) for parameter in parameters}
-    hidden: list[tuple[nn.Parameter, Tensor]] = []
-
-    def before(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        if overflowed(optimizer):
-            return
-        with torch.no_grad():
-            for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    if id(parameter) in own and parameter.grad is not None:
-                        rule(parameter, optimizer.state[parameter], group)
-                        hidden.append((parameter, parameter.grad))
-                        parameter.grad = None
-
-    def after(*_: Any) -> None:
-        while hidden:
-            parameter, gradient = hidden.pop()
-            parameter.grad = gradient
-
-    optimizer.register_step_pre_hook(before)
-    optimizer.register_step_post_hook(after)
+def parameter_groups(model: nn.Module, extra: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """All trainable parameters, the model's and the method's own; no decay on biases and normalisation weights."""
+    named = [*model.named_parameters(), *extra.named_parameters()]
+    trainable = [(name, parameter) for name, parameter in named if parameter.requires_grad]
+    plain = [parameter for name, parameter in trainable if parameter.ndim < 2 or "bias" in name]
+    decayed = [parameter for name, parameter in trainable if not (parameter.ndim < 2 or "bias" in name)]
+    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
-def _started(parameter: nn.Parameter, state: dict[str, Any], *names: str) -> Tensor:
-    """The step number of a parameter, counted up; its state starts at zero."""
-    if not state:
-        # on the parameter's device, so that no step waits for it
-        state["step"] = torch.zeros((), device=parameter.device)
-        for name in names:
-            state[name] = torch.zeros_like(parameter)
-    # a loaded state may have left it on the CPU
-    step: Tensor = state["step"].to(parameter.device)
-    step += 1
-    state["step"] = step
-    return step
+class AdamaxW(torch.optim.Adamax):
+    """Adamax with decoupled weight decay. torch's own adds decay to the gradient, where the division by the
+    largest gradient seen would turn it into a step of full size wherever gradients are small."""
+
+    def step(self, closure: Any = None) -> Any:
+        kept = [group["weight_decay"] for group in self.param_groups]
+        for group, decay in zip(self.param_groups, kept, strict=True):
+            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if decay and moving:
+                with torch.no_grad():
+                    torch._foreach_mul_(moving, 1 - group["lr"] * decay)
+            group["weight_decay"] = 0.0
+        try:
+            return super().step(closure)
+        finally:
+            for group, decay in zip(self.param_groups, kept, strict=True):
+                group["weight_decay"] = decay
 
 
-def adam_moments(
-    parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any], *extra: str
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Adam's step number t, m, v and sqrt(1 - beta2^t) / (1 - beta1^t), after taking in .grad."""
-    beta1, beta2 = group["betas"]
-    step = _started(parameter, state, "exp_avg", "exp_avg_sq", *extra)
-    gradient = parameter.grad
-    assert gradient is not None
-    first: Tensor = state["exp_avg"].lerp_(gradient, 1 - beta1)
-    second: Tensor = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-    correction: Tensor = (1 - beta2**step).sqrt() / (1 - beta1**step)
-    return step, first, second, correction
+def is_adamax(config: TrainConfig) -> bool:
+    return config.optimizer != "adamw"
 
 
-def adamax_direction(
-    parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any], *extra: str, mtdnn: bool = False
-) -> Tensor:
-    """Adamax's update over the rate, m / (u (1 - beta1^t)), plus decay times the weight.
-
-    mtdnn: the older form of the mt-dnn code, which SAGE's copy has: no bias correction, eps added twice.
-    """
-    beta1, beta2 = group["betas"]
-    step = _started(parameter, state, "exp_avg", "exp_inf", *extra)
-    gradient, eps = parameter.grad, group["eps"]
-    assert gradient is not None
-    first: Tensor = state["exp_avg"].lerp_(gradient, 1 - beta1)
-    largest: Tensor = state["exp_inf"]
-    largest.copy_(torch.maximum(largest * beta2, gradient.abs() + eps))
-    direction: Tensor = first / (largest + eps) if mtdnn else first / (largest * (1 - beta1**step))
-    direction += group["weight_decay"] * parameter
-    return direction
+def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig, device: torch.device) -> Any:
+    """AdamW or a kind of Adamax; the rate is set before each step."""
+    # on an accelerator the rate lives in a tensor, so that a captured step can change it
+    rate: Any = torch.tensor(0.0, device=device) if device.type == "cuda" else 0.0
+    if is_adamax(config):
+        # far below what fp32 tells from a gradient: nothing but 0 / 0 is changed by it
+        eps = 1e-30 if config.optimizer == "adamax-plain" else 1e-8
+        return AdamaxW(groups, lr=rate, eps=eps, capturable=device.type == "cuda")
+    return torch.optim.AdamW(groups, lr=rate, eps=1e-8, fused=device.type in ("cpu", "cuda"))
 
 
-def mtdnn_step(parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any]) -> None:
-    """A rule: Adamax of the older mt-dnn code, for any parameter."""
-    parameter.sub_(group["lr"] * adamax_direction(parameter, state, group, mtdnn=True))
+def set_learning_rate(optimizer: Any, rate: float) -> None:
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

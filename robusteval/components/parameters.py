@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from robusteval.models.architectures import anatomy
+from robusteval.models.architectures import submodules
 
 Named = list[tuple[str, nn.Parameter]]
 
@@ -17,9 +17,9 @@ def _chosen(model: nn.Module, wanted: set[int]) -> Named:
 
 def block_parameters(model: Any, *, norms: bool = True) -> Named:
     """Parameters of the encoder blocks; norms=False leaves those of LayerNorm out."""
-    wanted = {id(parameter) for _, parameter in anatomy(model).layer_parameters()}
+    wanted = {id(parameter) for _, parameter in submodules(model).layer_parameters()}
     if not norms:
-        for module in anatomy(model).layers.modules():
+        for module in submodules(model).layers.modules():
             if type(module).__name__.endswith("Norm"):
                 wanted -= {id(parameter) for parameter in module.parameters()}
     return _chosen(model, wanted)
@@ -29,12 +29,12 @@ def pretrained_parameters(model: Any, *, include_head: bool = False) -> Named:
     """Parameters of the encoder with its embeddings and pooler; the new head only on request."""
     if include_head:
         return list(model.named_parameters())
-    return _chosen(model, {id(parameter) for parameter in anatomy(model).backbone.parameters()})
+    return _chosen(model, {id(parameter) for parameter in submodules(model).backbone.parameters()})
 
 
 def linear_modules(model: Any, *, include_head: bool = False) -> list[tuple[str, nn.Linear]]:
     """Linear layers of the encoder with its pooler; the new head's only on request."""
-    inside = {id(module) for module in anatomy(model).backbone.modules()}
+    inside = {id(module) for module in submodules(model).backbone.modules()}
     return [
         (name, module)
         for name, module in model.named_modules()

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.predict import Predictor, groups
-from robusteval.models.architectures import anatomy
+from robusteval.models.architectures import submodules
 from robusteval.models.encoding import Collator, Encoded
 from robusteval.results.metrics import score
 from robusteval.results.rows import Note
@@ -43,7 +43,7 @@ def features(predictor: Predictor, encoded: Encoded) -> FloatArray:
     Raises UserError for an architecture whose last layer is not known.
     """
     model, caught = predictor.model, list[torch.Tensor]()
-    classifier = anatomy(model).classifier
+    classifier = submodules(model).classifier
     result = np.zeros((len(encoded), classifier.in_features))
     collate = Collator(predictor.tokenizer)
     size = max(1, predictor.batch_tokens // int(encoded.lengths.max()))

@@ -23,7 +23,7 @@ from robusteval.components.parameters import block_parameters
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.gradients import batches, differentiable
 from robusteval.methods.base import task_loss
-from robusteval.models.architectures import anatomy
+from robusteval.models.architectures import submodules
 from robusteval.results.rows import Note
 from robusteval.settings.checks import check_choice, check_range
 from robusteval.settings.evaluation import EvalConfig
@@ -120,7 +120,7 @@ def chosen_parameters(model: Any, which: str) -> list[nn.Parameter]:
 
 def layers_of(model: Any, parameters: Sequence[nn.Parameter]) -> list[str]:
     """The encoder block that each parameter is in, "0" the lowest; "embeddings" or "rest" outside of them."""
-    parts = anatomy(model)
+    parts = submodules(model)
     places = {"embeddings": parts.embeddings, **{str(index): layer for index, layer in enumerate(parts.layers)}}
     place = {id(parameter): name for name, module in places.items() for parameter in module.parameters()}
     return [place.get(id(parameter), "rest") for parameter in parameters]

@@ -22,11 +22,13 @@ from robusteval.models.loading import LoadedModel
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.tokenizers import check_max_length
 from robusteval.results.store import RunFolder, check_output, claim_output
-from robusteval.runtime.devices import check_tracker, pick_device, pick_precision
+from robusteval.runtime.devices import pick_device
 from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.settings.runs import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig
 from robusteval.settings.train import TrainConfig
 from robusteval.tasks.load import TaskData, load_task, sample, unmet_limits
+from robusteval.training.precision import pick_precision
+from robusteval.training.tracking import check_tracker
 
 
 @dataclass(frozen=True)

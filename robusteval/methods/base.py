@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from robusteval.settings.codec import settings as make_settings
 from robusteval.settings.train import TrainConfig
 
 S = TypeVar("S")
+
+logger = logging.getLogger(__name__)
 
 # Hooks that two methods cannot share; setup and the state are everybody's.
 EXCLUSIVE = ("representation", "loss", "backward", "before_step", "optimizer", "after_step")
@@ -44,7 +47,8 @@ class Context:
     """What the methods of one run share.
 
     device: where the model is; total_steps: optimizer steps of the run; regression: scores, not classes.
-    scale_backward: runs backward on a scalar, scaled as mixed precision and accumulation ask for.
+    backward: runs backward on a scalar, scaled as mixed precision asks for.
+    share: of the micro-batch under way in its mini-batch; 1 without accumulation.
     step, learning_rate: of the optimizer step under way, counted from 0.
     overflowed: fp16 gradients overflowed, so this step will move nothing: `before_step` sees gradients that mean
         nothing, and `after_step` is not called.
@@ -55,12 +59,17 @@ class Context:
     total_steps: int
     regression: bool
     seed: int
-    scale_backward: Callable[[Tensor], None]
+    backward: Callable[[Tensor], None]
     labels: Tensor | None = None
     branches: int = 1
     step: int = 0
     learning_rate: float = 0.0
     overflowed: bool = False
+    share: float = 1.0
+
+    def scale_backward(self, loss: Tensor) -> None:
+        """Run backward on a loss that is the mean over a micro-batch, so that gradients add up to the mini-batch's."""
+        self.backward(loss * self.share if self.share != 1.0 else loss)
 
 
 @dataclass(frozen=True)
@@ -211,6 +220,13 @@ class Method(Generic[S]):
         return self.logged
 
     # ---- for use by methods ----------------------------------------------------------------------
+
+    def late_notice(self, text: str) -> None:
+        """A notice that comes after `setup`, when the trainer has printed the others: what only a pass can tell."""
+        self.notices.append(text)
+        if self.root is not self:
+            self.root.notices.append(text)
+        logger.warning(text)
 
     def logits(self, model: Any, inputs: Mapping[str, Tensor], labels: Tensor, branches: int = 1) -> Tensor:
         """One forward pass [branches * B, K]; says which labels and how many branches are under way."""

@@ -10,10 +10,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from robusteval.components.dropout import late_notice
+from robusteval.components.kth_largest import chunks, kth_largest
 from robusteval.components.masks import Keeper
 from robusteval.components.parameters import block_parameters
-from robusteval.components.threshold import pieces, top_threshold
 from robusteval.methods.base import Method, TrainingData
 from robusteval.models.dropout import has_dropout
 from robusteval.models.encoding import Batch
@@ -63,7 +62,7 @@ def subnet_mask(scores: Tensor, keep: float) -> Tensor:
     >>> subnet_mask(torch.tensor([0.6, 0.1, 0.0, 2.8]), 0.5)
     tensor([ True, False, False,  True])
     """
-    return scores >= top_threshold([scores], max(1, round(keep * scores.numel())))
+    return scores >= kth_largest([scores], max(1, round(keep * scores.numel())))
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,7 @@ class BiDrop(Method[BiDropSettings]):
                 lost = "the perturbation factor means nothing"
                 if self.settings.variant not in ("ess", "perturbation"):
                     lost = "all but one are in vain"
-                late_notice(
-                    self,
+                self.late_notice(
                     f"{self.name}: the model has no dropout, so the passes differ only if another method draws at "
                     f"random; else {lost}",
                 )
@@ -176,7 +174,7 @@ class BiDrop(Method[BiDropSettings]):
                 continue
             earlier = [passed[id(p)] for passed in self._earlier]
             ranked = masked and id(p) in self._eligible
-            for parts in pieces(p.grad, p, *earlier):
+            for parts in chunks(p.grad, p, *earlier):
                 self._average(*parts, ranked=ranked and settings.variant != "random")
             if ranked:
                 # the gradient of the first pass is not needed again: its memory holds the scores
@@ -210,14 +208,14 @@ class BiDrop(Method[BiDropSettings]):
         scopes = [[tensor] for tensor in tensors] if settings.per_tensor else [tensors]
         if step % settings.refresh == 0 or not self._thresholds:
             counts = [max(1, round(settings.keep * sum(t.numel() for t in scope))) for scope in scopes]
-            self._thresholds = [top_threshold(s, count) for s, count in zip(scopes, counts, strict=True)]
+            self._thresholds = [kth_largest(s, count) for s, count in zip(scopes, counts, strict=True)]
         thresholds = self._thresholds if settings.per_tensor else self._thresholds * len(tensors)
         bound = dict(zip(scores, thresholds, strict=True))
         kept = torch.zeros((), device=self.context.device)
         self._keeper.clear()
         for p in self._parameters():
             if id(p) in scores and p.grad is not None:
-                for gradient, mask in pieces(p.grad, scores[id(p)]):
+                for gradient, mask in chunks(p.grad, scores[id(p)]):
                     # the scores become the mask, 1 or 0: a product of floats is faster than one with booleans
                     gradient *= mask.ge_(bound[id(p)])
                     kept += mask.sum()

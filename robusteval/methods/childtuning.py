@@ -10,11 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from robusteval.components.kth_largest import kth_largest, percentile_count
 from robusteval.components.masks import Keeper, byte_rate, random_mask
-from robusteval.components.optimization import make_optimizer
-from robusteval.components.optimizers import overflowed
+from robusteval.components.optimizers import make_optimizer
 from robusteval.components.parameters import block_parameters
-from robusteval.components.threshold import percentile_count, top_threshold
+from robusteval.components.update_rules import overflowed
 from robusteval.methods.base import Method, TrainingData
 from robusteval.models.encoding import Batch
 from robusteval.runtime.seeds import derive
@@ -40,7 +40,7 @@ def fisher_mask(fisher: Sequence[Tensor], keep: float) -> list[Tensor]:
     >>> fisher_mask([torch.tensor([1.0, 2.0, 3.0, 4.0])], 0.5)
     [tensor([False, False,  True,  True])]
     """
-    threshold = top_threshold(fisher, percentile_count(sum(f.numel() for f in fisher), keep))
+    threshold = kth_largest(fisher, percentile_count(sum(f.numel() for f in fisher), keep))
     return [f >= threshold for f in fisher]
 
 

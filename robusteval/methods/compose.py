@@ -17,9 +17,6 @@ from robusteval.models.encoding import Batch
 from robusteval.settings.runs import MethodConfig
 from robusteval.settings.train import TrainConfig
 
-# Field of a model's configuration.
-TRAINED_WITH = "robusteval_trained_with"
-
 
 def build_method(config: MethodConfig) -> Method[Any]:
     """The method of one table column.
@@ -139,21 +136,3 @@ def attach(method: Method[Any], model: Any) -> PooledHook | None:
     if "representation" not in method.claims():
         return None
     return PooledHook(model, method.representation)
-
-
-def remember(method: Method[Any], config: Any) -> None:
-    """Write down in a trained model's configuration, which is saved with it, where it alone predicts otherwise."""
-    vars(config).pop(TRAINED_WITH, None)
-    if not method.plain_at_evaluation:
-        setattr(config, TRAINED_WITH, method.name)
-
-
-def measured_plain(config: Any) -> tuple[str, ...]:
-    """A notice for whoever measures a model without the method that it was trained to predict with."""
-    name = getattr(config, TRAINED_WITH, None)
-    if name is None:
-        return ()
-    return (
-        f"the model was trained with {name} to predict with more than its weights (eval=batch or pre_act=true), "
-        "and is measured here without that; train-and-attack measures both together",
-    )

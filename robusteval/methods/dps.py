@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from robusteval.components.kth_largest import kth_largest
 from robusteval.components.masks import Keeper
 from robusteval.components.parameters import linear_modules
-from robusteval.components.threshold import top_threshold
 from robusteval.methods.base import Method, TrainingData
 from robusteval.methods.mixout import LinearView, column_mask, mix, scale_gradient
 from robusteval.settings.checks import check_choice, check_range
@@ -29,7 +29,7 @@ def top_mask(scores: Tensor, keep: float) -> Tensor:
     >>> top_mask(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5)
     tensor([ True, False,  True, False])
     """
-    return scores >= top_threshold([scores], _count(scores.numel(), keep))
+    return scores >= kth_largest([scores], _count(scores.numel(), keep))
 
 
 def mean_score(total: Tensor, count: Tensor, span: int) -> Tensor:
@@ -131,7 +131,7 @@ class Dps(Method[DpsSettings]):
         scores = {name: self._final_score(name) for name in self._weights}
         if scores:
             count = _count(sum(score.numel() for score in scores.values()), keep)
-            threshold = top_threshold(list(scores.values()), count)
+            threshold = kth_largest(list(scores.values()), count)
             self._masks = {name: score >= threshold for name, score in scores.items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from robusteval.components.masks import byte_rate, random_mask
 from robusteval.components.parameters import linear_modules
 from robusteval.methods.base import Method, TrainingData
-from robusteval.models.architectures import anatomy
+from robusteval.models.architectures import submodules
 from robusteval.settings.checks import check_choice, check_range
 
 
@@ -103,7 +103,7 @@ class Mixout(Method[MixoutSettings]):
         self._anchors = {name: module.weight.detach().clone() for name, module in modules}
         self._view = LinearView(modules, self._mixed)
         if settings.p > 0 and not settings.include_head:
-            dropout: Any = anatomy(model).dropout
+            dropout: Any = submodules(model).dropout
             self._dropout, self._head_dropout = dropout, getattr(dropout, "p", 0.0)
             dropout.p = settings.head_dropout
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from robusteval.components.masks import random_mask, sparse_normals
-from robusteval.components.optimization import make_optimizer
-from robusteval.components.optimizers import mtdnn_step, overflowed, with_rule
+from robusteval.components.optimizers import make_optimizer
 from robusteval.components.parameters import block_parameters
+from robusteval.components.update_rules import mtdnn_step, overflowed, with_rule
 from robusteval.methods.base import Method, TrainingData
 from robusteval.settings.checks import check_choice, check_range
 from robusteval.settings.train import TrainConfig

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robusteval.components.optimization import learning_rate_at, make_optimizer, set_learning_rate
+from robusteval.components.optimizers import learning_rate_at, make_optimizer, set_learning_rate
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
-from robusteval.models.architectures import anatomy
+from robusteval.models.architectures import submodules
 from robusteval.models.encoding import Batch
 from robusteval.runtime.seeds import derive
 from robusteval.settings.checks import check_range
@@ -105,7 +105,7 @@ class PostTraining(Method[PostTrainingSettings]):
 
     def _train(self, model: Any, head: Any, given: _Given, data: TrainingData, steps: int) -> tuple[float, float]:
         """The loss of the first and of the last step."""
-        encoder = anatomy(model).backbone
+        encoder = submodules(model).backbone
         parameters = list({id(p): p for module in (encoder, head) for p in module.parameters()}.values())
         trainable = [p for p in parameters if p.requires_grad]
         groups = [
@@ -172,7 +172,7 @@ def _prediction_head(model: Any, data: TrainingData) -> tuple[Any, _Given]:
     if report["missing_keys"] or report["mismatched_keys"]:
         raise problem
     if head.config.tie_word_embeddings:
-        head.get_output_embeddings().weight = anatomy(model).word_embeddings.weight
+        head.get_output_embeddings().weight = submodules(model).word_embeddings.weight
     given = _Given()
     setattr(head, head.base_model_prefix, given)
     return head, given

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from torch import Tensor
 
 from robusteval.components.divergence import symmetric_kl
-from robusteval.components.dropout import late_notice
 from robusteval.components.embeddings import repeated
 from robusteval.methods.base import Method, TrainingData, task_loss
 from robusteval.models.dropout import has_dropout
@@ -89,7 +88,7 @@ class RDrop(Method[RDropSettings]):
             # not in setup: a method set up later may still change the dropout, as Mixout does
             self._random = has_dropout(model)
             if not self._random:
-                late_notice(self, f"{self.name}: the model has no dropout, so both passes agree and one is run")
+                self.late_notice(f"{self.name}: the model has no dropout, so both passes agree and one is run")
         if not self._random:
             passes = 2 if settings.ce_passes == "both" else 1
             return passes * settings.ce_scale * super().loss(model, batch)

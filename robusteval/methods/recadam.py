@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from robusteval.components.optimization import is_adamax, make_optimizer
-from robusteval.components.optimizers import adam_moments, adamax_direction, with_rule
+from robusteval.components.optimizers import is_adamax, make_optimizer
 from robusteval.components.parameters import pretrained_parameters, snapshot
+from robusteval.components.update_rules import adam_moments, adamax_direction, with_rule
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
 from robusteval.settings.checks import check_choice, check_range

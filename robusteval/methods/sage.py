@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from robusteval.components.optimization import is_adamax, make_optimizer
-from robusteval.components.optimizers import adam_moments, adamax_direction, mtdnn_step, with_rule
+from robusteval.components.optimizers import is_adamax, make_optimizer
 from robusteval.components.parameters import block_parameters
+from robusteval.components.update_rules import adam_moments, adamax_direction, mtdnn_step, with_rule
 from robusteval.methods.base import Method, TrainingData
 from robusteval.settings.checks import check_choice, check_range
 from robusteval.settings.train import TrainConfig

@@ -17,7 +17,7 @@ from robusteval.components.divergence import kl
 from robusteval.components.embeddings import edit_embeddings, per_token, repeated
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData, task_loss
-from robusteval.models.architectures import anatomy
+from robusteval.models.architectures import submodules
 from robusteval.models.encoding import Batch
 from robusteval.settings.checks import check_choice, check_range
 
@@ -192,7 +192,7 @@ class TDT(Method[TDTSettings]):
 
     def setup(self, model: Any, data: TrainingData) -> None:
         """Make the confidence layer, weights N(0, .02) from the method's own generator, bias 0."""
-        parts = anatomy(model)
+        parts = submodules(model)
         normalise = None if self.settings.pre_position else getattr(parts.embeddings, "LayerNorm", None)
         width = parts.word_embeddings.embedding_dim if normalise is None else len(normalise.weight)
         # nn.Linear itself would draw from the generator that dropout uses
@@ -255,7 +255,7 @@ class TDT(Method[TDTSettings]):
             # the second branch's own embeddings are not needed: [MASK] passes there, with the same positions
             masked = batch.inputs["input_ids"].masked_fill(real, self._mask_id)
             inputs["input_ids"][len(batch) : 2 * len(batch)] = masked
-        average = anatomy(model).word_embeddings.weight.detach().mean(0) if settings.mu0 == "vocab_mean" else None
+        average = submodules(model).word_embeddings.weight.detach().mean(0) if settings.mu0 == "vocab_mean" else None
         scores: list[Tensor] = []
 
         def spread(e: Tensor) -> Tensor:

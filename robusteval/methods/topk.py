@@ -10,11 +10,11 @@ from torch import nn
 
 from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
-from robusteval.models.architectures import Anatomy, anatomy
+from robusteval.models.architectures import Submodules, submodules
 from robusteval.settings.checks import check_range
 
 
-def frozen_parameters(parts: Anatomy, layers: int, *, freeze_embeddings: bool = True) -> list[nn.Parameter]:
+def frozen_parameters(parts: Submodules, layers: int, *, freeze_embeddings: bool = True) -> list[nn.Parameter]:
     """The parameters below the top `layers` blocks; with the embeddings goes all else that lies under the blocks."""
     blocks = list(parts.layers)
     lower = blocks[: len(blocks) - layers]
@@ -47,7 +47,7 @@ class TopK(Method[TopKSettings]):
     Settings = TopKSettings
 
     def setup(self, model: Any, data: TrainingData) -> None:
-        settings, parts = self.settings, anatomy(model)
+        settings, parts = self.settings, submodules(model)
         if settings.layers > len(parts.layers):
             raise UserError(f"top-k:layers: {settings.layers} is more than the {len(parts.layers)} this model has")
         lower_part = frozen_parameters(parts, settings.layers, freeze_embeddings=settings.freeze_embeddings)

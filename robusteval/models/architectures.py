@@ -13,8 +13,8 @@ from robusteval.errors import UserError
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """The parts that methods act on, the same names for every architecture.
+class Submodules:
+    """The submodules that methods act on, by the same names for every architecture.
 
     backbone: the encoder without the head.
     word_embeddings: the token table; embeddings: the whole embedding layer (XLNet: the token table, since it
@@ -86,8 +86,8 @@ def check_architecture(kind: str) -> None:
         )
 
 
-def anatomy(model: Any) -> Anatomy:
-    """The anatomy of a transformers sequence classifier.
+def submodules(model: Any) -> Submodules:
+    """The submodules of a transformers sequence classifier.
 
     Raises UserError for an architecture that is not known here.
     """
@@ -98,7 +98,7 @@ def anatomy(model: Any) -> Anatomy:
     words, embeddings, layers, dense, dropout, classifier = parts
     axis = 0 if kind == "xlnet" else 1
     whole = model.get_submodule(backbone)
-    return Anatomy(whole, words, embeddings, layers, dense, dropout, classifier, axis)
+    return Submodules(whole, words, embeddings, layers, dense, dropout, classifier, axis)
 
 
 class OutputHook:
@@ -126,7 +126,7 @@ class PooledHook:
     """
 
     def __init__(self, model: Any, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
-        parts = anatomy(model)
+        parts = submodules(model)
         self._function = function
         self._dense: torch.Tensor | None = None
         self._handles = [

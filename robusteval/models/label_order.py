@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from robusteval.errors import UserError
-from robusteval.models.architectures import anatomy, check_architecture
+from robusteval.models.architectures import check_architecture, submodules
 from robusteval.settings.grammar import mapping
 
 
 @dataclass(frozen=True)
-class Match:
+class LabelMatch:
     """order: the checkpoint's output that answers each class of the task; empty where they stand in that order already.
 
     classes: the class that each output answers, where several answer one; order is then empty.
@@ -40,7 +40,7 @@ def name_labels(config: Any, labels: Sequence[str]) -> None:
         config.label2id = {label: index for index, label in enumerate(labels)}
 
 
-def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequence[str] = ()) -> Match:
+def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequence[str] = ()) -> LabelMatch:
     """How the head of the checkpoint `name` answers a task with these classes (none: a score); capitals do not count.
 
     outputs: the class that each output answers, where that is known (`Task.outputs`); its own names do not count then.
@@ -66,10 +66,10 @@ def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequenc
     if len({label.lower() for label in labels}) == count:
         found, asked = [label.lower() for label in own], [label.lower() for label in labels]
     if found == asked:
-        return Match()
+        return LabelMatch()
     if [label.lower() for label in own] == [f"label_{index}" for index in range(count)]:
         positions = ", ".join(f"{index} = {label}" for index, label in enumerate(labels))
-        return Match(notices=(f"the checkpoint does not name its labels; taken by position: {positions}",))
+        return LabelMatch(notices=(f"the checkpoint does not name its labels; taken by position: {positions}",))
     theirs, ours = ", ".join(own), ", ".join(labels)
     if set(found) != set(asked) or len(set(asked)) < count:
         raise UserError(
@@ -78,10 +78,10 @@ def match_labels(name: str, config: Any, labels: Sequence[str], outputs: Sequenc
         )
     _check_sortable(name, config, theirs, ours)
     notice = f"labels mapped by name: the checkpoint orders them {theirs}, the task {ours}"
-    return Match(tuple(found.index(label) for label in asked), notices=(notice,))
+    return LabelMatch(tuple(found.index(label) for label in asked), notices=(notice,))
 
 
-def _told(name: str, config: Any, labels: Sequence[str], outputs: Sequence[str]) -> Match:
+def _told(name: str, config: Any, labels: Sequence[str], outputs: Sequence[str]) -> LabelMatch:
     """The match of outputs of which the user said what they answer."""
     if config.num_labels != len(outputs):
         raise UserError(f"checkpoint: {name!r} has {config.num_labels} outputs, not {len(outputs)}")
@@ -90,11 +90,11 @@ def _told(name: str, config: Any, labels: Sequence[str], outputs: Sequence[str])
     notices = (f"outputs of the checkpoint taken as {told}",)
     if len(outputs) > len(labels):
         many = "; where several answer one class, the likeliest decides"
-        return Match(classes=classes, notices=(notices[0] + many,))
+        return LabelMatch(classes=classes, notices=(notices[0] + many,))
     if classes == tuple(range(len(labels))):
-        return Match(notices=notices)
+        return LabelMatch(notices=notices)
     _check_sortable(name, config, ", ".join(outputs), ", ".join(labels))
-    return Match(tuple(classes.index(index) for index in range(len(labels))), notices=notices)
+    return LabelMatch(tuple(classes.index(index) for index in range(len(labels))), notices=notices)
 
 
 def _check_sortable(name: str, config: Any, theirs: str, ours: str) -> None:
@@ -124,21 +124,21 @@ def merge_outputs(model: Any, classes: Sequence[int], labels: Sequence[str]) -> 
     name_labels(model.config, labels)
 
 
-def apply_match(model: Any, match: Match, labels: Sequence[str]) -> None:
+def apply_match(model: Any, match: LabelMatch, labels: Sequence[str]) -> None:
     """Have a classifier answer as its match says; it is changed."""
     if match.order:
-        order_head(model, match.order, labels)
+        reorder_outputs(model, match.order, labels)
     if match.classes:
         merge_outputs(model, match.classes, labels)
 
 
-def order_head(model: Any, order: Sequence[int], labels: Sequence[str]) -> None:
+def reorder_outputs(model: Any, order: Sequence[int], labels: Sequence[str]) -> None:
     """Put the outputs of a classifier in another order, output i becoming what output order[i] was, and name them.
 
     UserError where the last layer is not a linear one with as many outputs.
     """
     try:
-        classifier = anatomy(model).classifier
+        classifier = submodules(model).classifier
     except AttributeError as error:
         raise _no_layer(model) from error
     if not isinstance(classifier, nn.Linear) or classifier.out_features != len(order):

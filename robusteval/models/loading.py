@@ -15,8 +15,8 @@ from robusteval.models.catalogue import locate
 from robusteval.models.checkpoint_folder import first_line, read_json, stored_tensors
 from robusteval.models.dropout import configure_dropout, set_dropout
 from robusteval.models.hashes import checkpoint_sha256
-from robusteval.models.label_order import Match, apply_match, label_names, match_labels, name_labels
-from robusteval.models.tokenizers import fit_tokenizer
+from robusteval.models.label_order import LabelMatch, apply_match, label_names, match_labels, name_labels
+from robusteval.models.tokenizers import adapt_tokenizer
 from robusteval.models.weights import account, check_finite, names_to_read, prefix_notice, read_as
 from robusteval.runtime.seeds import derive
 
@@ -60,14 +60,14 @@ def load_model(
     outputs: the class that each output of a finished checkpoint answers, where its own names do not count.
     seed: run seed; a new head depends on it alone, so that two methods start from the same weights.
     keep_head: the checkpoint must bring a head for exactly these labels (evaluation), which is put into their order
-        (`heads.match_labels`); otherwise a head that is missing or of another size is new, with a notice.
+        (`label_order.match_labels`); otherwise a head that is missing or of another size is new, with a notice.
     Raises UserError for anything that cannot be loaded, for an encoder that is not wholly the checkpoint's
-    (`weights.account`), and for a tokenizer that does not fit it (`fitting.fit_tokenizer`).
+    (`weights.account`), and for a tokenizer that does not fit it (`tokenizers.adapt_tokenizer`).
     """
     folder, source = locate(name, revision)
     stored = stored_tensors(name, folder)
     config, tokenizer = _configured(name, folder, trust_remote_code)
-    match = Match()
+    match = LabelMatch()
     if keep_head:
         match = match_labels(name, config, labels, outputs)
     else:
@@ -100,7 +100,7 @@ def load_model(
     if dropout is not None:
         # configurations of other architectures keep rates under other names
         set_dropout(model, dropout)
-    tokenizer, told = fit_tokenizer(name, model, tokenizer)
+    tokenizer, told = adapt_tokenizer(name, model, tokenizer)
     notices = [*match.notices, *notices, *told]
     return LoadedModel(model, tokenizer, source, checkpoint_sha256(folder), folder, tuple(notices))
 

@@ -16,7 +16,7 @@ from robusteval.models.encoding import encode
 from robusteval.models.hashes import memory_sha256
 from robusteval.models.label_order import apply_match, match_labels, name_labels
 from robusteval.models.loading import LoadedModel, load_model
-from robusteval.models.tokenizers import check_max_length, fit_tokenizer, logits_alone
+from robusteval.models.tokenizers import adapt_tokenizer, check_max_length, unpadded_logits
 from robusteval.tasks.base import Examples
 
 
@@ -61,7 +61,7 @@ def open_classifier(
         if dropout is not None:
             count = set_dropout(model, dropout)
             notices.append(f"dropout: set to {dropout:g} in {count} modules of the model in memory")
-    tokenizer, told = fit_tokenizer("in memory", model, tokenizer, shared=True)
+    tokenizer, told = adapt_tokenizer("in memory", model, tokenizer, shared=True)
     source = {"model": type(model).__name__, "origin": "memory"}
     return LoadedModel(model, tokenizer, source, memory_sha256(model, tokenizer), notices=(*notices, *told))
 
@@ -79,7 +79,7 @@ def try_rows(loaded: LoadedModel, examples: Sequence[Examples], max_length: int,
     longest = max(rows, key=lambda row: sum(map(len, row)))
     encoded = encode(loaded.tokenizer, [[text] for text in longest], max_length=max_length)
     try:
-        logits = logits_alone(loaded.model, encoded, 0)
+        logits = unpadded_logits(loaded.model, encoded, 0)
     except Exception as error:  # a model's own code may raise anything
         raise UserError(f"model: {loaded.name!r} cannot read the longest row: {first_line(error)}") from error
     outputs = loaded.model.config.num_labels

@@ -23,7 +23,7 @@ ROUNDINGS = 1e4
 POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe")
 
 
-def fit_tokenizer(name: str, model: Any, tokenizer: Any, *, shared: bool = False) -> tuple[Any, list[str]]:
+def adapt_tokenizer(name: str, model: Any, tokenizer: Any, *, shared: bool = False) -> tuple[Any, list[str]]:
     """The tokenizer as the model needs it, and what was decided. shared: the one given is left as it was.
 
     Token types that the model does not take are not made. A padding token is chosen where there is none, and put
@@ -48,7 +48,7 @@ def check_max_length(model: Any, tokenizer: Any, max_length: int) -> None:
         raise UserError(f"max_length: {max_length} tokens is more than this model can read ({int(limit)})")
 
 
-def logits_alone(model: Any, encoded: Encoded, row: int) -> torch.Tensor:
+def unpadded_logits(model: Any, encoded: Encoded, row: int) -> torch.Tensor:
     """The logits of one row [1, K], in a batch of its own without padding. The model is in evaluation mode."""
     span = slice(encoded.offsets[row], encoded.offsets[row + 1])
     inputs = {"input_ids": torch.from_numpy(encoded.ids[span])[None]}
@@ -163,12 +163,12 @@ class _Fit:
             np.append(encoded.column[: encoded.offsets[1]], np.int8(-1)),
             encoded.labels[:1],
         )
-        return self._same(logits_alone(self.model, longer, 0), alone[:1])
+        return self._same(unpadded_logits(self.model, longer, 0), alone[:1])
 
     def _alone(self, encoded: Encoded) -> torch.Tensor:
         """The logits of every row alone; a configuration without padding token gets one only where none can do."""
         try:
-            return torch.cat([logits_alone(self.model, encoded, row) for row in range(len(encoded))])
+            return torch.cat([unpadded_logits(self.model, encoded, row) for row in range(len(encoded))])
         except Exception as error:  # a model's own code may raise anything
             if self.model.config.pad_token_id is None and self.tokenizer.pad_token_id is not None:
                 self.model.config.pad_token_id = self.tokenizer.pad_token_id

@@ -1,8 +1,7 @@
-"""Where to compute, in which precision, and where to report progress: choices checked before work begins."""
+"""Where to compute: checked before work begins."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,6 @@ from robusteval.errors import UserError
 
 if TYPE_CHECKING:
     import torch
-
-TRACKERS = ("tensorboard", "mlflow", "wandb")
 
 
 def check_device(name: str) -> None:
@@ -34,24 +31,3 @@ def pick_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device: {name!r} is not available here; valid: auto, cpu, cuda, cuda:N, mps") from error
     return device
-
-
-def pick_precision(name: str, device: torch.device) -> str:
-    """The precision to train in; "auto" is bf16 where a CUDA device has it, else fp32."""
-    import torch
-
-    if name == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    if name == "fp16" and device.type != "cuda":
-        raise UserError(f"precision: 'fp16' needs a CUDA device, not {device.type!r}; valid here: fp32, bf16")
-    return name
-
-
-def check_tracker(name: str | None) -> None:
-    """Raise UserError for a tracker that is not known or not installed."""
-    if name is None:
-        return
-    if name not in TRACKERS:
-        raise UserError(f"track: unknown tracker {name!r}; valid: {', '.join(TRACKERS)}")
-    if importlib.util.find_spec(name) is None:
-        raise UserError(f"track: {name!r} is not installed: pip install {name}")

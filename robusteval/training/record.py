@@ -17,6 +17,7 @@ from robusteval.settings.codec import convert
 from robusteval.storage.files import append_lines, check_place, json_line, write_atomic
 from robusteval.storage.reading import numbered_lines
 from robusteval.training.state import DamagedState, generator_states, load_state, restore_generators, save_state
+from robusteval.training.step import StepResult
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +38,10 @@ class TrainingRecord:
         self._best: dict[str, dict[str, Tensor]] = {}
         self._pending: list[dict[str, Any]] = []
 
-    def log(
-        self, step: int, loss: Tensor, rate: float, norm: Tensor, seconds: float, logged: dict[str, Tensor]
-    ) -> None:
+    def log(self, step: int, taken: StepResult, seconds: float, logged: dict[str, Tensor]) -> None:
         """Keep a step's numbers as tensors; reading them each step would make an accelerator wait."""
-        record = {"step": step, "loss": loss, "lr": rate, "grad_norm": norm, "seconds": round(seconds, 5)}
-        self._pending.append({**record, **logged})
+        numbers = {"loss": taken.loss, "lr": taken.learning_rate, "grad_norm": taken.grad_norm}
+        self._pending.append({"step": step, **numbers, "seconds": round(seconds, 5), **logged})
         if len(self._pending) >= FLUSH_EVERY:
             self.flush()
 

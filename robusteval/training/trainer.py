@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,25 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from torch import Tensor, nn
 
-from robusteval.components.optimization import learning_rate_at, make_optimizer, parameter_groups, set_learning_rate
+from robusteval.components.optimizers import make_optimizer, parameter_groups
 from robusteval.errors import UserError
 from robusteval.methods.base import Context, Method, TrainingData
-from robusteval.methods.compose import attach, remember
+from robusteval.methods.compose import attach
 from robusteval.models.encoding import Collator, Encoded
 from robusteval.models.loading import LoadedModel
-from robusteval.models.texts_read import remember_texts
+from robusteval.models.provenance import record_training
 from robusteval.runtime import memory, stopping
-from robusteval.runtime.devices import check_tracker, pick_precision
 from robusteval.runtime.progress import ProgressBar
 from robusteval.runtime.seeds import derive
 from robusteval.settings.codec import content_hash, to_dict
 from robusteval.settings.train import TrainConfig
 from robusteval.training.order import BatchOrder
+from robusteval.training.precision import accelerated, pick_precision
 from robusteval.training.record import TrainingRecord
+from robusteval.training.step import EagerStep, Step
+from robusteval.training.tracking import check_tracker
 
 logger = logging.getLogger(__name__)
 
@@ -51,29 +49,6 @@ class TrainResult:
     @property
     def seconds_per_step(self) -> float:
         return self.seconds / max(1, self.steps)
-
-
-def _accelerator(device: torch.device, precision: str, track: str | None, folder: Path | None) -> Accelerator:
-    # accelerate keeps the first Accelerator's settings for the whole process; each training has its own
-    AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(
-        cpu=device.type == "cpu",
-        mixed_precision="no" if precision == "fp32" else precision,
-        log_with=track,
-        project_dir=str(folder) if folder else ".",
-        device_placement=False,
-    )
-    if accelerator.num_processes > 1:
-        raise UserError("train: one process trains one model; use --workers for several runs at a time")
-    return accelerator
-
-
-def overflowed(accelerator: Accelerator, optimizer: Any) -> bool:
-    """Whether fp16 gradients overflowed. accelerate's own flag misses it for fused optimizers, which skip inside."""
-    if accelerator.scaler is None:
-        return False
-    found = accelerator.scaler._found_inf_per_device(optimizer.optimizer)
-    return any(bool(value) for value in found.values())
 
 
 def train(
@@ -103,24 +78,19 @@ def train(
         raise UserError("select: 'best' needs a dev split to select on")
     check_tracker(track)
     precision = pick_precision(config.precision, device)
-    accelerator = _accelerator(device, precision, track, folder)
     peak_rate = config.learning_rate if config.learning_rate is not None else 2e-5
     order = BatchOrder(data.lengths, config.batch_size, seed, bucket=config.bucket, weights=data.weights)
     total = order.total_steps(config.epochs, config.max_steps)
     collate = Collator(loaded.tokenizer, multiple=8 if device.type == "cuda" else 1)
-    weight = 1.0
-
-    def scale_backward(loss: Tensor) -> None:
-        accelerator.backward(loss * weight if weight != 1.0 else loss)
-
     devices = [device] if device.type == "cuda" else []
     with ExitStack() as cleanup:
+        accelerator = cleanup.enter_context(accelerated(device, precision, track, folder))
         cleanup.enter_context(torch.random.fork_rng(devices=devices))
         cleanup.callback(loaded.model.eval)
         torch.manual_seed(derive(seed, "dropout"))
         model = loaded.model.to(device).train()
         regression = data.labels.dtype.kind == "f"
-        context = Context(device, total, regression, derive(seed, "noise"), scale_backward)
+        context = Context(device, total, regression, derive(seed, "noise"), accelerator.backward)
         method.bind(context)
         if (hook := attach(method, model)) is not None:
             cleanup.callback(hook.remove)
@@ -138,6 +108,7 @@ def train(
             cleanup.callback(accelerator.end_training)
 
         identity = content_hash([to_dict(config), method.identity(), seed, data.fingerprint(), loaded.sha256])
+        advance: Step = EagerStep(model, optimizer, parameters, accelerator, method, context, config, peak_rate)
         run = TrainingRecord(folder, total, identity, accelerator if track else None)
         start = run.restore(model, optimizer, accelerator, method)
         for notice in method.notices:
@@ -147,24 +118,8 @@ def train(
         with stopping.boundaries(), ProgressBar(title, total, quiet=quiet, done=start) as bar:
             for step in range(start, total):
                 began = time.perf_counter()
-                context.step = step
-                batch = collate(data, order[step]).to(device)
-                loss = torch.zeros((), device=device)
-                for micro in batch.split(config.accumulation):
-                    weight = len(micro) / len(batch)
-                    loss += method.backward(model, micro) * weight
-                accelerator.unscale_gradients(optimizer)
-                context.overflowed = overflowed(accelerator, optimizer)
-                context.learning_rate = learning_rate_at(step, total, config, peak_rate)
-                set_learning_rate(optimizer, context.learning_rate)
-                method.before_step(step)
-                limit = config.clip_norm if config.clip_norm > 0 else math.inf
-                norm = nn.utils.clip_grad_norm_(parameters, limit)
-                optimizer.step()
-                if not context.overflowed:
-                    method.after_step(step)
-                optimizer.zero_grad()
-                run.log(step, loss, context.learning_rate, norm, time.perf_counter() - began, method.log())
+                taken = advance(step, collate(data, order[step]).to(device))
+                run.log(step, taken, time.perf_counter() - began, method.log())
                 bar.advance(1, run.note)
                 epoch_ends = (step + 1) % order.steps_per_epoch == 0 or step + 1 == total
                 if config.select == "best" and dev_score is not None and epoch_ends:
@@ -183,8 +138,8 @@ def train(
         loaded.model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         method.finish(loaded.model)
         run.load_selected(loaded.model, method)
-        remember(method, loaded.model.config)
-        remember_texts(loaded.model.config, int(data.column.max()) + 1)
+        predicts_with = None if method.plain_at_evaluation else method.name
+        record_training(loaded.model.config, int(data.column.max()) + 1, predicts_with)
         peak = memory.peak_bytes(device)
     return TrainResult(
         total, run.seconds, peak, str(device), precision, list(method.notices), run.best_step, run.best_score

@@ -14,13 +14,13 @@ _DIGITS = ((21, 2048), (10, 2048), (0, 1024))
 _SHIFT, _HALF = 20, 2048
 # entries looked at together. On a CPU they stay in a core's cache, and are so few that torch gives them to one
 # thread: threads that wait for each other after every short operation take longer, on a busy machine many times as long
-_PIECE_CPU, _PIECE = (1 << 15) - 1, 1 << 24
+_CHUNK_CPU, _CHUNK = (1 << 15) - 1, 1 << 24
 
 
-def pieces(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
+def chunks(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
     """The same rows of tensors of one shape, as views: so few that intermediate results take little memory."""
     first = tensors[0]
-    limit = _PIECE_CPU if first.device.type == "cpu" else _PIECE
+    limit = _CHUNK_CPU if first.device.type == "cpu" else _CHUNK
     if first.numel() <= limit:
         return [tensors]
     rows = max(1, limit * first.shape[0] // first.numel())
@@ -36,19 +36,19 @@ def percentile_count(total: int, keep: float) -> int:
     return math.floor((total - 1) * keep + 1e-9) + 1
 
 
-def top_threshold(tensors: Sequence[Tensor], count: int) -> Tensor:
+def kth_largest(tensors: Sequence[Tensor], count: int) -> Tensor:
     """The `count`-th largest entry over all tensors, a scalar: `scores >= it` keeps count entries, ties more.
 
     Scores are compared as float32; they may be infinite, not NaN.
 
-    >>> top_threshold([torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])], 2)
+    >>> kth_largest([torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])], 2)
     tensor(3.)
     """
     return (_by_candidates if tensors[0].device.type == "cpu" else _by_digits)(tensors, count)
 
 
 def _floats(tensors: Sequence[Tensor]) -> Iterable[Tensor]:
-    return (piece.reshape(-1).float().contiguous() for tensor in tensors for (piece,) in pieces(tensor.detach()))
+    return (chunk.reshape(-1).float().contiguous() for tensor in tensors for (chunk,) in chunks(tensor.detach()))
 
 
 def _by_candidates(tensors: Sequence[Tensor], count: int) -> Tensor:
