@@ -12,10 +12,11 @@ from rich.console import Console
 
 from robusteval.cli.session import finished_rows, finished_runs, run_session
 from robusteval.experiments.plan import Plan, make_plan, make_spec
-from robusteval.experiments.run import Options
+from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import RunSpec
+from robusteval.settings.work import WorkConfig
 
 CLOCKS = ("seconds_per_step", "peak_memory_mb")
 
@@ -27,16 +28,15 @@ def small_plan(model: Path, files: tuple[Path, Path], methods: Sequence[str] = (
         data=DataConfig(
             train_file=str(files[0]), dev_file=str(files[1]), text_columns=("review",), label_column="verdict"
         ),
-        evaluation=EvalConfig(
-            suites=("clean", "calibration"), rates=(0.3,), sets=2, attacks=("deepwordbug",), attack_examples=3
-        ),
+        evaluation=EvalConfig(suites=("clean", "calibration"), rates=(0.3,), sets=2),
+        attack=AttackConfig(examples=3),
     )
     settings = {"max_steps": 4, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3}
     return make_plan(make_spec(base, methods, (0,), settings, ("none",)), options(Path("never-made")))
 
 
-def options(out: Path, **changes: Any) -> Options:
-    return dataclasses.replace(Options(out, device="cpu", quiet=True, checkpoint_seconds=0), **changes)
+def options(out: Path, **changes: Any) -> WorkConfig:
+    return dataclasses.replace(WorkConfig(out, device="cpu", quiet=True, checkpoint_seconds=0), **changes)
 
 
 def done(plan: Plan, out: Path, **changes: Any) -> tuple[int, str]:

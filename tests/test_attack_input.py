@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -196,9 +197,10 @@ def test_texts_over_the_limit_are_counted_before_an_attack(caplog: pytest.LogCap
 
 def test_the_plan_of_an_experiment_counts_texts_over_the_limit(tmp_path: Path, tiny_folder: Path) -> None:
     from robusteval.experiments.plan import make_plan, make_spec
-    from robusteval.experiments.run import Options
+    from robusteval.settings.attack import AttackConfig
     from robusteval.settings.evaluation import EvalConfig
     from robusteval.settings.runs import RunSpec
+    from robusteval.settings.work import WorkConfig
 
     for name, texts in (("train", ["good film", "bad film"]), ("dev", [LONG, "bad plot", LONG])):
         pd.DataFrame({"text": texts, "label": (["good", "bad", "good"])[: len(texts)]}).to_csv(tmp_path / f"{name}.csv")
@@ -208,8 +210,10 @@ def test_the_plan_of_an_experiment_counts_texts_over_the_limit(tmp_path: Path, t
     base = RunSpec(model=str(tiny_folder), task="own", data=data, evaluation=EvalConfig(suites=("clean",)))
     spec = make_spec(base, ["vanilla"], [0], {"max_length": 16})
     with pytest.raises(UserError, match=r"^attack: 2 of 3 texts to attack are longer than 16 tokens.* --truncate"):
-        make_plan(spec, Options(tmp_path / "out", device="cpu"))
-    plan = make_plan(spec, Options(tmp_path / "out", device="cpu", truncate=True))
+        make_plan(spec, WorkConfig(tmp_path / "out", device="cpu"))
+    base = dataclasses.replace(base, attack=AttackConfig(truncate=True))
+    spec = make_spec(base, ["vanilla"], [0], {"max_length": 16})
+    plan = make_plan(spec, WorkConfig(tmp_path / "out", device="cpu"))
     assert "2 of 3 dev texts are cut to 16 tokens (max_length)" in plan.notices
     assert any("2 of 3 texts to attack are longer than 16 tokens" in notice for notice in plan.notices)
 

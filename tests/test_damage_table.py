@@ -401,7 +401,7 @@ def test_an_experiment_file_that_is_none(change: Change, message: str, runs: Run
 def test_an_experiment_begun_before_a_field_existed_goes_on(runs: Runs, tmp_path: Path) -> None:
     shutil.copy(runs.finished / "experiment.yaml", tmp_path)
     path = tmp_path / "experiment.yaml"
-    path.write_text("".join(line for line in path.read_text().splitlines(True) if "attack_precision" not in line))
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "time_limit" not in line))
     check_output(tmp_path, runs.plan.spec)
 
 

@@ -15,6 +15,7 @@ from robusteval.errors import UserError, unknown_name
 from robusteval.registry import Registry
 from robusteval.runtime import memory
 from robusteval.runtime.seeds import derive
+from robusteval.settings.attack import AttackConfig
 from robusteval.settings.codec import from_dict, from_yaml, to_dict, to_yaml
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
@@ -72,7 +73,8 @@ SPEC = ExperimentSpec(
         task="sst2",
         data=DataConfig(data_dir="/somewhere", train_limit=100),
         train=TrainConfig(learning_rate=1e-4, max_steps=5),
-        evaluation=EvalConfig(rates=(0.25,), attacks=()),
+        evaluation=EvalConfig(rates=(0.25,)),
+        attack=AttackConfig(recipes=()),
     ),
     (MethodConfig(), MethodConfig.parse("match:temperature=2:eval=batch:learning_rate=5e-5")),
     (0, 3),
@@ -116,7 +118,7 @@ def test_run_names_cover_everything_but_the_place_of_the_data() -> None:
         (TrainConfig, {"batch_size": True}, "batch_size: True is not a valid int"),
         (TrainConfig, {"accumulation": 32}, "accumulation: 32 is out of range; it must be >= 1 and <= 16"),
         (EvalConfig, {"rates": [0.1, 1.5]}, "rates: 1.5 is out of range; it must be >= 0 and <= 1"),
-        (EvalConfig, {"attack_examples": 0}, "attack_examples: 0 is out of range"),
+        (AttackConfig, {"examples": 0}, "attack_examples: 0 is out of range"),
         (RunSpec, {"train": {"warmup": 2}}, "warmup: 2.0 is out of range"),
         (ExperimentSpec, {"seeds": [1, 1]}, "seeds: 1 is given twice"),
         (ExperimentSpec, {"seeds": []}, "seeds: none given"),

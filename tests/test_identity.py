@@ -21,16 +21,18 @@ from robusteval.cli.session import experiment_table, finished_rows, finished_run
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.experiments.plan import Plan, make_plan, make_spec
-from robusteval.experiments.run import Options, execute
+from robusteval.experiments.run import execute
 from robusteval.methods.compose import build_method
 from robusteval.models.saving import save_checkpoint
 from robusteval.results.attack_lines import finished, forget_errors
 from robusteval.results.store import RunFolder
 from robusteval.runtime.environment import differences, git_commit, measured_with
+from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import MethodConfig, RunSpec
 from robusteval.settings.train import TrainConfig
+from robusteval.settings.work import WorkConfig
 from robusteval.storage.reading import read_lines
 from robusteval.tasks.base import Task
 from robusteval.training.record import TrainingRecord
@@ -46,23 +48,25 @@ def own_model(folder: Path) -> Path:
     return folder
 
 
-def plan_of(model: Path, files: tuple[Path, Path], options: Options, method: str = "vanilla", **settings: Any) -> Plan:
+def plan_of(
+    model: Path, files: tuple[Path, Path], options: WorkConfig, method: str = "vanilla", **settings: Any
+) -> Plan:
     data = DataConfig(
         train_file=str(files[0]), dev_file=str(files[1]), text_columns=("review",), label_column="verdict"
     )
-    evaluation = EvalConfig(suites=("clean",), attacks=("deepwordbug",), attack_examples=4)
-    base = RunSpec(model=str(model), task="mine", data=data, evaluation=evaluation)
+    evaluation = EvalConfig(suites=("clean",))
+    base = RunSpec(model=str(model), task="mine", data=data, evaluation=evaluation, attack=AttackConfig(examples=4))
     explicit = {"max_steps": 2, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3, **settings}
     return make_plan(make_spec(base, (method,), (0,), explicit), options)
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Options:
-    return Options(tmp_path / "out", device="cpu", quiet=True)
+def options(tmp_path: Path) -> WorkConfig:
+    return WorkConfig(tmp_path / "out", device="cpu", quiet=True)
 
 
 def test_another_configuration_or_tokenizer_is_another_run(
-    csv_files: tuple[Path, Path], tmp_path: Path, options: Options
+    csv_files: tuple[Path, Path], tmp_path: Path, options: WorkConfig
 ) -> None:
     folder = own_model(tmp_path / "model")
     names = [plan_of(folder, csv_files, options).runs[0].name(**plan_of(folder, csv_files, options).facts)]
@@ -77,7 +81,7 @@ def test_another_configuration_or_tokenizer_is_another_run(
 
 
 def test_rows_or_a_model_that_change_under_a_run_are_noticed(
-    csv_files: tuple[Path, Path], tmp_path: Path, options: Options
+    csv_files: tuple[Path, Path], tmp_path: Path, options: WorkConfig
 ) -> None:
     folder = own_model(tmp_path / "model")
     plan = plan_of(folder, csv_files, options)
@@ -207,7 +211,7 @@ def test_an_evaluation_replaces_its_own_files_only(tmp_path: Path) -> None:
 
 
 def test_errors_of_a_moment_are_tried_again_and_the_model_stays(
-    tiny_folder: Path, csv_files: tuple[Path, Path], options: Options, monkeypatch: pytest.MonkeyPatch
+    tiny_folder: Path, csv_files: tuple[Path, Path], options: WorkConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of(tiny_folder, csv_files, options)
     (run,) = plan.runs
@@ -262,10 +266,10 @@ def test_only_errors_of_a_moment_are_forgotten(tmp_path: Path) -> None:
 
 
 def test_a_model_whose_batches_answer_together_is_attacked_the_same_in_every_way(
-    tiny_folder: Path, csv_files: tuple[Path, Path], options: Options
+    tiny_folder: Path, csv_files: tuple[Path, Path], options: WorkConfig
 ) -> None:
     found = []
-    for name, more in (("plain", {}), ("parallel", {"attack_parallel": 4}), ("uncached", {"cache": False})):
+    for name, more in (("plain", {}), ("parallel", {"parallel": 4}), ("uncached", {"cache": False})):
         chosen = dataclasses.replace(options, out=options.out / name, **more)
         plan = plan_of(tiny_folder, csv_files, chosen, "match:eval=batch")
         folder = execute(plan.runs[0], chosen, plan.facts, plan.data)
@@ -276,7 +280,7 @@ def test_a_model_whose_batches_answer_together_is_attacked_the_same_in_every_way
 
 
 def test_a_table_says_what_was_not_measured_with_the_same(
-    tiny_folder: Path, csv_files: tuple[Path, Path], options: Options
+    tiny_folder: Path, csv_files: tuple[Path, Path], options: WorkConfig
 ) -> None:
     plan = plan_of(tiny_folder, csv_files, options)
     folder = execute(plan.runs[0], options, plan.facts, plan.data)
@@ -302,5 +306,5 @@ def test_a_finished_run_is_left_alone_by_who_waited_for_it(tmp_path: Path) -> No
     seen = iter([False, True])  # another process finishes it between the look and the lock
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunFolder, "done", property(lambda self: next(seen)))
-        folder = execute(RunSpec(), Options(tmp_path, device="cpu"), {})
+        folder = execute(RunSpec(), WorkConfig(tmp_path, device="cpu"), {})
     assert [path.name for path in folder.path.iterdir()] == [".lock"]

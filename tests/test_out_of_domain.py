@@ -16,12 +16,13 @@ from robusteval.evaluation.base import Measurement, Subject
 from robusteval.evaluation.ood import AdvGlue, OutOfDomain, advglue_average, class_map, relabel
 from robusteval.evaluation.predict import Predictor
 from robusteval.experiments.plan import Plan, make_plan, make_spec
-from robusteval.experiments.run import Options
 from robusteval.results.rows import Note
+from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.grammar import parse_parts
 from robusteval.settings.runs import RunSpec
+from robusteval.settings.work import WorkConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task, Transfer
 from robusteval.tasks.examples import examples_from_frame
@@ -306,10 +307,11 @@ def plan(folder: Path, model: Path, task: str, *suites: str, **data: Any) -> Pla
         model=str(model),
         task=task,
         data=DataConfig(data_dir=str(folder), **data),
-        evaluation=EvalConfig(suites=suites, attacks=()),
+        evaluation=EvalConfig(suites=suites),
+        attack=AttackConfig(recipes=()),
     )
     spec = make_spec(base, ("vanilla",), (0,), {"max_length": 32})
-    return make_plan(spec, Options(folder / "out", device="cpu"))
+    return make_plan(spec, WorkConfig(folder / "out", device="cpu"))
 
 
 def run_name(made: Plan, folder: Path) -> str:

@@ -17,12 +17,14 @@ from safetensors import safe_open
 from robusteval.cli.session import experiment_table, finished_rows, finished_runs
 from robusteval.errors import UserError
 from robusteval.experiments.plan import make_plan, make_spec
-from robusteval.experiments.run import Options, execute
+from robusteval.experiments.run import execute
 from robusteval.report.render import markdown
 from robusteval.results.rows import Row
+from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import RunSpec
+from robusteval.settings.work import WorkConfig
 
 SUITES = ("clean", "delete", "swap", "typos", "ordered-drop", "calibration", "sensitivity:rows=12",
           "flatness:directions=1:points=3:rows=8:power_iterations=2")  # fmt: skip
@@ -35,6 +37,7 @@ def spec(
     *,
     methods: tuple[str, ...] = ("vanilla",),
     suites: tuple[str, ...] = ("clean",),
+    attack: AttackConfig | None = None,
     **evaluation: Any,
 ) -> Any:
     base = RunSpec(
@@ -43,7 +46,8 @@ def spec(
         data=DataConfig(
             train_file=str(files[0]), dev_file=str(files[1]), text_columns=("review",), label_column="verdict"
         ),
-        evaluation=EvalConfig(suites=suites, rates=(0.3,), sets=2, attacks=(), **evaluation),
+        evaluation=EvalConfig(suites=suites, rates=(0.3,), sets=2, **evaluation),
+        attack=attack or AttackConfig(recipes=()),
     )
     settings = {"max_steps": 4, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3}
     return make_spec(base, methods, (0,), settings, scenarios)
@@ -57,7 +61,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     scenarios = ("none", "label-noise:rate=0.125/0.25", "minority:label=good:keep=0.5")
-    options = Options(tmp_path / "out", device="cpu", quiet=True, keep_models=True)
+    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True, keep_models=True)
     plan = make_plan(spec(tiny_folder, csv_files, scenarios, suites=SUITES), options)
     dev = pd.read_csv(csv_files[1])["verdict"].value_counts()
     assert len(plan.runs) == 4
@@ -95,7 +99,7 @@ def test_scenarios_and_suites_from_plan_to_table(
 def test_the_confidence_layer_lies_beside_the_checkpoint(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    options = Options(tmp_path / "out", device="cpu", quiet=True, keep_models=True)
+    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True, keep_models=True)
     asked = spec(tiny_folder, csv_files, ("none",), methods=("tdt", "match+tdt"), suites=("ordered-drop",))
     plan = make_plan(asked, options)
     for run in plan.runs:
@@ -137,7 +141,8 @@ def test_mistakes_are_found_before_training(
 ) -> None:
     with pytest.raises(UserError, match=message):
         make_plan(
-            spec(tiny_folder, csv_files, scenarios, suites=suites, **evaluation), Options(tmp_path / "o", device="cpu")
+            spec(tiny_folder, csv_files, scenarios, suites=suites, **evaluation),
+            WorkConfig(tmp_path / "o", device="cpu"),
         )
     assert not (tmp_path / "o").exists()
 
@@ -171,7 +176,7 @@ def test_a_suite_without_rows_is_an_error_where_it_was_named_and_left_out_where_
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     asked = spec(tiny_folder, csv_files, ("none",), suites=("clean", "advglue"))
-    options = Options(tmp_path / "o", device="cpu")
+    options = WorkConfig(tmp_path / "o", device="cpu")
     with pytest.raises(UserError, match="'advglue' has nothing to test 'mine' on"):
         make_plan(asked, options)
     plan = make_plan(asked, options, optional=asked.base.evaluation.suites)
@@ -184,14 +189,13 @@ def test_other_resources_of_an_attack_make_another_run(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     asked = spec(tiny_folder, csv_files, ("none",))
-    evaluation = dataclasses.replace(asked.base.evaluation, attacks=("pwws",))
-    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, evaluation=evaluation))
+    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, attack=AttackConfig(("pwws",))))
     names = []
     for folder, content in (("one", "a"), ("same", "a"), ("other", "b")):
         wordnet = tmp_path / folder / "corpora" / "wordnet"
         (wordnet / "lexnames").mkdir(parents=True)
         (wordnet / "data.noun").write_text(content)
-        plan = make_plan(asked, Options(tmp_path / "o", device="cpu", resources_dir=tmp_path / folder))
+        plan = make_plan(asked, WorkConfig(tmp_path / "o", device="cpu", resources_dir=tmp_path / folder))
         names.append(plan.folder(plan.runs[0], tmp_path).path)
     assert names[0] == names[1] != names[2]
 
@@ -213,7 +217,7 @@ def test_a_dry_run_tells_rows_and_runs(tiny_folder: Path, csv_files: tuple[Path,
 def test_counts_are_told_once_or_by_seed(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
     scenarios = ("none", "minority:label=good:keep=0.5", "label-noise:rate=0.125")
     asked = dataclasses.replace(spec(tiny_folder, csv_files, scenarios), seeds=(3, 5))
-    plan = make_plan(asked, Options(tmp_path / "out", device="cpu"))
+    plan = make_plan(asked, WorkConfig(tmp_path / "out", device="cpu"))
     told = [notice for notice in plan.notices if ": trained on" in notice]
     kept = pd.read_csv(csv_files[0])["verdict"].value_counts()
     half = round(kept["good"] / 2)
@@ -228,7 +232,7 @@ def test_groupdro_says_that_classes_stand_in_for_groups(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     said = "groupdro: the scenario brings no groups, so the classes are the groups"
-    options = Options(tmp_path / "out", device="cpu", quiet=True)
+    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     methods = ("groupdro", "match+groupdro", "groupdro:groups=labels", "groupdro:groups=none")
     plan = make_plan(spec(tiny_folder, csv_files, ("none",), methods=methods), options)
     for run in plan.runs:
@@ -247,7 +251,7 @@ def test_groupdro_is_silent_where_the_scenario_brings_groups(tiny_folder: Path, 
     asked = spec(tiny_folder, (paths[0], paths[1]), ("groups", "none"), methods=("groupdro",))
     pairs = dataclasses.replace(asked.base.data, text_columns=("left", "right"))
     asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, data=pairs))
-    options = Options(tmp_path / "out", device="cpu", quiet=True)
+    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     plan = make_plan(asked, options)
     for run in plan.runs:
         rows = execute(run, options, plan.facts, plan.data).rows()
@@ -260,11 +264,9 @@ def test_a_recipe_from_a_file_is_attacked_with_under_a_name_of_its_own(
 ) -> None:
     code = "from textattack.attack_recipes import DeepWordBugGao2018 as Mine\n"
     (tmp_path / "recipes.py").write_text(code)
-    asked = spec(tiny_folder, csv_files, ("none",), attack_examples=3)
     given = f"{tmp_path / 'recipes.py'}:Mine"
-    evaluation = dataclasses.replace(asked.base.evaluation, attacks=(given, "deepwordbug"))
-    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, evaluation=evaluation))
-    options = Options(tmp_path / "out", device="cpu", quiet=True)
+    asked = spec(tiny_folder, csv_files, ("none",), attack=AttackConfig((given, "deepwordbug"), examples=3))
+    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     plan = make_plan(asked, options)
     folder = execute(plan.runs[0], options, plan.facts, plan.data)
     own, known = sorted((folder.path / "attacks").glob("*.jsonl"), key=lambda path: path.stem == "deepwordbug")

@@ -164,9 +164,11 @@ def train_and_attack(
 ) -> None:
     """Train with each method and seed, test on clean, perturbed and attacked text, print one table."""
     from robusteval.cli.precheck import check_options, check_training
+    from robusteval.settings.attack import AttackConfig
     from robusteval.settings.codec import content_hash, to_dict
     from robusteval.settings.evaluation import EvalConfig
     from robusteval.settings.runs import RunSpec
+    from robusteval.settings.work import WorkConfig
 
     check_options(
         device, track, workers=workers, checkpoint_seconds=checkpoint_seconds, attack_parallel=attack_parallel,
@@ -196,16 +198,16 @@ def train_and_attack(
         task=task,
         data=data,
         evaluation=EvalConfig(
-            chosen_suites(suites, task, own=own),
-            parse_rates(rates),
-            sets,
-            listed(columns),
-            mask_token,
+            chosen_suites(suites, task, own=own), parse_rates(rates), sets, listed(columns), mask_token
+        ),
+        attack=AttackConfig(
             listed(attacks),
             attack_examples,
+            listed(columns),
             attack_precision,  # type: ignore[arg-type]
             query_budget,
             time_limit,
+            truncate,
         ),
     )
     explicit = {key: value for key, value in given.items() if value is not None}
@@ -215,20 +217,18 @@ def train_and_attack(
         quiet_libraries()
         from robusteval.cli.session import run_session, show_plan
         from robusteval.experiments.plan import make_plan, make_spec
-        from robusteval.experiments.run import Options
     spec = make_spec(base, pieces(methods), chosen, explicit, pieces(scenario))
     folder = out or Path("robusteval-runs") / f"{task}-{content_hash(to_dict(spec))[:8]}"
-    options = Options(
-        folder, device, keep_models, track, resources, checkpoint_seconds, quiet,
-        attack_parallel=attack_parallel, cache=not no_cache, truncate=truncate,
-        max_errors=max_errors,
+    work = WorkConfig(
+        folder, device, workers, attack_parallel, not no_cache, resources, checkpoint_seconds, keep_models, track,
+        quiet, max_errors=max_errors,
     )  # fmt: skip
     console = Screen()
-    plan = make_plan(spec, options, base.evaluation.suites if suites is None else (), rows)
-    show_plan(plan, options, console)
+    plan = make_plan(spec, work, base.evaluation.suites if suites is None else (), rows)
+    show_plan(plan, work, console)
     if not dry_run:
         stopping.continues()
-        raise typer.Exit(run_session(plan, options, console, workers))
+        raise typer.Exit(run_session(plan, work, console))
 
 
 @app.command(cls=Checked)

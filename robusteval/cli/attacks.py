@@ -104,13 +104,13 @@ def attack(
 ) -> None:
     """Attack any fine-tuned checkpoint with one or more TextAttack recipes; several share what the model said."""
     from robusteval.cli.precheck import check_attack, check_checkpoint, check_options
-    from robusteval.settings.evaluation import EvalConfig
+    from robusteval.settings.attack import AttackConfig
 
     check_options(
         device, attack_parallel=attack_parallel, max_errors=max_errors, workers=workers, attack_examples=examples,
         seed=seed,
     )  # fmt: skip
-    EvalConfig(attack_precision=precision, query_budget=query_budget, time_limit=time_limit)  # type: ignore[arg-type]
+    AttackConfig(precision=precision, query_budget=query_budget, time_limit=time_limit)  # type: ignore[arg-type]
     task = chosen_task(task, own=bool(dev_file))
     data = data_config(
         data_dir=data_dir, revision=revision, dev_split=dev_split, dev_file=dev_file, text_columns=text_columns,

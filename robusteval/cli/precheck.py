@@ -47,7 +47,7 @@ def check_training(
         for name, _ in config.parts:
             SCENARIOS.entry(name)
     check_suites(base.evaluation.suites)
-    for recipe in base.evaluation.attacks:
+    for recipe in base.attack.recipes:
         recipe_entry(recipe)
     # what follows imports pandas
     from robusteval.results.store import check_folder

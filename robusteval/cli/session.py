@@ -13,7 +13,7 @@ from rich.markup import escape
 from robusteval.errors import UserError
 from robusteval.experiments.engine import run_plan
 from robusteval.experiments.plan import Plan, start
-from robusteval.experiments.run import Options, run_title
+from robusteval.experiments.run import run_title
 from robusteval.pipeline.testing import checkpoint_rows
 from robusteval.report.render import print_table, write_table
 from robusteval.report.table import Table, build_table
@@ -22,18 +22,20 @@ from robusteval.results.store import RunFolder
 from robusteval.runtime.environment import differences
 from robusteval.runtime.progress import duration
 from robusteval.settings.runs import RunSpec
+from robusteval.settings.work import WorkConfig
 from robusteval.storage.files import locked
 from robusteval.tasks.labels import distribution
+from robusteval.tasks.load import sample
 
 if TYPE_CHECKING:
     from robusteval.api import Evaluation
 
 
-def show_plan(plan: Plan, options: Options, console: Console) -> None:
+def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     """Model, rows, runs and what is already finished, and what each run is tested on."""
     base, data = plan.spec.base, plan.data
-    done = [run for run in plan.runs if plan.folder(run, options.out).done]
-    damaged = {run_title(run): damage for run in done if (damage := plan.folder(run, options.out).damage())}
+    done = [run for run in plan.runs if plan.folder(run, work.out).done]
+    damaged = {run_title(run): damage for run in done if (damage := plan.folder(run, work.out).damage())}
     columns = ", ".join(method.label for method in plan.spec.methods)
     seeds = ", ".join(map(str, plan.spec.seeds))
     rows = f"train {len(data.train)}, dev {len(data.dev)} rows"
@@ -54,22 +56,22 @@ def show_plan(plan: Plan, options: Options, console: Console) -> None:
     )
     for test in plan.tests:
         console.print(f"test {test}", markup=False, soft_wrap=True)
-    recipes = base.evaluation.attacks
+    recipes = base.attack.recipes
     if recipes and not data.task.regression:
-        count = min(base.evaluation.attack_examples, len(data.dev))
+        count = len(sample(data.dev, base.attack.examples))
         console.print(f"attack {', '.join(recipes)}: {count} rows", markup=False, soft_wrap=True)
-    console.print(f"results in {options.out}", markup=False, soft_wrap=True)
+    console.print(f"results in {work.out}", markup=False, soft_wrap=True)
     for notice in (*plan.notices, *(f"{title} is damaged: {damage}" for title, damage in damaged.items())):
         console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
 
-def run_session(plan: Plan, options: Options, console: Console, workers: int = 1) -> int:
+def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
     """Do the open runs, then print and write the table; returns the exit code.
 
-    It is 2 where a run failed, and 1 where more than `options.max_errors` examples of one attack ended in an error.
+    It is 2 where a run failed, and 1 where more than `work.max_errors` examples of one attack ended in an error.
     """
-    start(plan, options)
-    opened = {run_title(run) for run in plan.runs if not plan.folder(run, options.out).done}
+    start(plan, work)
+    opened = {run_title(run) for run in plan.runs if not plan.folder(run, work.out).done}
     left, finished = len(opened), 0
     before = len(plan.runs) - left
     began = time.perf_counter()
@@ -85,8 +87,8 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
         seconds = f"{passed:.0f} s"
         console.print(f"{seconds:>7}  {run_title(run)}: {outcome}{note}", markup=False, soft_wrap=True)
 
-    failed = run_plan(plan, options, report, workers)
-    folders = finished_runs(plan, options, failed)
+    failed = run_plan(plan, work, report)
+    folders = finished_runs(plan, work, failed)
     rows = finished_rows(folders)
     environments = {title: folder.environments() for title, folder in folders.items()}
     unsealed = [title for title, folder in folders.items() if not folder.journal().sealed]
@@ -95,26 +97,26 @@ def run_session(plan: Plan, options: Options, console: Console, workers: int = 1
     if table.lines:
         print_table(table, console)
         try:
-            with locked(options.out, "report", wait=True):
-                write_table(table, options.out / "report")
-            console.print(f"table.md, table.csv, table.tex in {options.out / 'report'}", markup=False, soft_wrap=True)
+            with locked(work.out, "report", wait=True):
+                write_table(table, work.out / "report")
+            console.print(f"table.md, table.csv, table.tex in {work.out / 'report'}", markup=False, soft_wrap=True)
         except UserError as error:
             unwritten = error
     for run, message in failed:
         console.print(f"[red]failed:[/] {escape(f'{run_title(run)}: {message}')}", soft_wrap=True)
-    errors = [row for row in rows if row.metric == "errors" and row.value > options.max_errors]
+    errors = [row for row in rows if row.metric == "errors" and row.value > work.max_errors]
     for row in errors:
-        what = f"{row.run}: {row.value:.0f} of {row.n} examples under {row.suite_value}, more than {options.max_errors}"
+        what = f"{row.run}: {row.value:.0f} of {row.n} examples under {row.suite_value}, more than {work.max_errors}"
         console.print(f"[red]errors:[/] {escape(what)}; the messages are in its attacks/", soft_wrap=True)
     if unwritten is not None:
         raise unwritten
     return 2 if failed else 1 if errors else 0
 
 
-def finished_runs(plan: Plan, options: Options, failed: Sequence[tuple[RunSpec, str]] = ()) -> dict[str, RunFolder]:
+def finished_runs(plan: Plan, work: WorkConfig, failed: Sequence[tuple[RunSpec, str]] = ()) -> dict[str, RunFolder]:
     """The runs that are done, by title, without those that `failed`, as a damaged one does."""
     out = {run_title(run) for run, _ in failed}
-    folders = {run_title(run): plan.folder(run, options.out) for run in plan.runs}
+    folders = {run_title(run): plan.folder(run, work.out) for run in plan.runs}
     return {title: folder for title, folder in folders.items() if title not in out and folder.done}
 
 

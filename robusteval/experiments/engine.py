@@ -14,11 +14,12 @@ from pathlib import Path
 
 from robusteval.errors import UserError
 from robusteval.experiments.plan import Plan
-from robusteval.experiments.run import Options, execute
+from robusteval.experiments.run import execute
 from robusteval.runtime import memory, stopping
 from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.processes import begin_worker
 from robusteval.settings.runs import RunSpec
+from robusteval.settings.work import WorkConfig
 from robusteval.storage.files import disk_trouble, write_atomic
 from robusteval.tasks.load import TaskData
 
@@ -29,15 +30,15 @@ Report = Callable[[RunSpec, str], None]
 """(run, what became of it: "done", `FINISHED_BEFORE` or an error message)."""
 
 
-def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> list[tuple[RunSpec, str]]:
+def run_plan(plan: Plan, work: WorkConfig, report: Report) -> list[tuple[RunSpec, str]]:
     """Do every run that is not finished; returns the runs that failed, with the reason.
 
-    A run that fails does not stop the others. workers: processes; each has its share of the CPU's cores, which
+    A run that fails does not stop the others. Each of several worker processes has its share of the CPU's cores, which
     can change results in the last digits compared to another number of workers.
     """
     open_runs, failed = [], []
     for run in plan.runs:
-        folder = plan.folder(run, options.out)
+        folder = plan.folder(run, work.out)
         if not folder.done:
             open_runs.append(run)
         elif damage := folder.damage():
@@ -46,15 +47,16 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
         else:
             folder.tidy()
             report(run, FINISHED_BEFORE)
+    workers = work.workers
     if workers <= 1 or len(open_runs) <= 1:
         for run in open_runs:
-            message = _outcome(run, options, plan.facts, plan.data)
+            message = _outcome(run, work, plan.facts, plan.data)
             report(run, message)
             if message != "done":
                 failed.append((run, message))
         return failed
     threads = max(1, (os.cpu_count() or 1) // workers)
-    quiet = dataclasses.replace(options, quiet=True, threads=options.threads or threads)
+    quiet = dataclasses.replace(work, quiet=True, threads=work.threads or threads)
     context = multiprocessing.get_context("spawn")
     stopping.start_tracker()
     with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context, initializer=begin_worker) as pool:
@@ -78,16 +80,16 @@ def run_plan(plan: Plan, options: Options, report: Report, workers: int = 1) -> 
     return failed
 
 
-def _outcome(run: RunSpec, options: Options, facts: dict[str, str], data: TaskData | None) -> str:
+def _outcome(run: RunSpec, work: WorkConfig, facts: dict[str, str], data: TaskData | None) -> str:
     """Do one run; "done", or why it failed. Whatever breaks in one run, the others go on."""
     try:
-        execute(run, options, facts, data)
+        execute(run, work, facts, data)
     except UserError as error:
         return str(error)
     except Exception as error:
         if stopping.asked():  # C code may answer an interruption with an error of its own
             raise KeyboardInterrupt from error
-        folder = options.out / "runs" / run.name(**facts)
+        folder = work.out / "runs" / run.name(**facts)
         full = disk_trouble(error, folder)
         return full or f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} ({_reported(folder)})"
     finally:
@@ -106,11 +108,11 @@ def _reported(folder: Path) -> str:
     return f"all of it in {report}"
 
 
-def _remote(run: RunSpec, options: Options, facts: dict[str, str]) -> str:
+def _remote(run: RunSpec, work: WorkConfig, facts: dict[str, str]) -> str:
     """In a worker process: rows are loaded anew there."""
     quiet_libraries()
     try:
-        return _outcome(run, options, facts, None)
+        return _outcome(run, work, facts, None)
     except KeyboardInterrupt:
         # the pool would carry it to a parent that is going itself
         os._exit(stopping.EXIT_CODE)

@@ -12,7 +12,7 @@ from robusteval.attacks.plan import check_lengths, recipe_facts
 from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.errors import UserError
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
-from robusteval.experiments.run import Options, run_facts
+from robusteval.experiments.run import run_facts
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models.architectures import check_architecture
@@ -26,6 +26,7 @@ from robusteval.runtime.devices import pick_device
 from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.settings.runs import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig
 from robusteval.settings.train import TrainConfig
+from robusteval.settings.work import WorkConfig
 from robusteval.tasks.load import TaskData, load_task, sample, unmet_limits
 from robusteval.training.precision import pick_precision
 from robusteval.training.tracking import check_tracker
@@ -98,7 +99,7 @@ def _scenario_suites(asked: Sequence[str], scenarios: Sequence[ScenarioConfig]) 
 
 
 def make_plan(
-    spec: ExperimentSpec, options: Options, optional: Collection[str] = (), data: TaskData | None = None
+    spec: ExperimentSpec, work: WorkConfig, optional: Collection[str] = (), data: TaskData | None = None
 ) -> Plan:
     """Check names, settings, data, model, device and resources; nothing is written.
 
@@ -106,7 +107,7 @@ def make_plan(
     data: the experiment's rows, where they are loaded already.
     Raises UserError for the first thing that cannot work.
     """
-    for recipe in spec.base.evaluation.attacks:
+    for recipe in spec.base.attack.recipes:
         recipe_entry(recipe)
     runs = spec.runs()
     suites = build_suites(spec.base.evaluation.suites)
@@ -114,8 +115,8 @@ def make_plan(
         kept = build_method(run.method).keeps
         for suite in suites.values():
             suite.check_method(run.method.label, kept)
-    check_tracker(options.track)
-    device = pick_device(options.device)
+    check_tracker(work.track)
+    device = pick_device(work.device)
     for run in runs:
         pick_precision(run.train.precision, device)
     data = data or load_task(spec.base.task, spec.base.data)
@@ -128,21 +129,21 @@ def make_plan(
     notices += [*missing, *told]
     evaluation = dataclasses.replace(spec.base.evaluation, suites=tuple(suites))
     spec = dataclasses.replace(spec, base=dataclasses.replace(spec.base, evaluation=evaluation))
-    check_output(options.out, spec)
+    check_output(work.out, spec)
     facts = run_facts(data, model, suites.values())
     if any(run.train.precision == "auto" for run in runs):
         facts["precision"] = pick_precision("auto", device)
     outlines = ((text, suite.outline(data, spec.base.evaluation)) for text, suite in suites.items())
     tests = [f"{text}: {outline}" if outline else text for text, outline in outlines]
-    if data.task.regression and spec.base.evaluation.attacks:
+    if data.task.regression and spec.base.attack.recipes:
         notices.append(f"not attacked: {data.task.name} is a regression task, and an attack needs classes")
-    elif spec.base.evaluation.attacks:
-        data.task.changeable(spec.base.evaluation.columns)
-        for recipe in spec.base.evaluation.attacks:
-            facts |= recipe_facts(recipe, options.resources_dir)
-        attacked = sample(data.dev, spec.base.evaluation.attack_examples)
+    elif spec.base.attack.recipes:
+        data.task.changeable(spec.base.attack.columns)
+        for recipe in spec.base.attack.recipes:
+            facts |= recipe_facts(recipe, work.resources_dir)
+        attacked = sample(data.dev, spec.base.attack.examples)
         length = min(run.train.max_length for run in runs)
-        notices += check_lengths(tokenizer, attacked, length, truncate=options.truncate)
+        notices += check_lengths(tokenizer, attacked, length, truncate=spec.base.attack.truncate)
     return Plan(spec, spec.runs(), data, facts, notices, tests)
 
 
@@ -187,6 +188,6 @@ def _check_model(spec: ExperimentSpec, data: TaskData) -> tuple[LoadedModel, lis
     return loaded, notices
 
 
-def start(plan: Plan, options: Options) -> None:
+def start(plan: Plan, work: WorkConfig) -> None:
     """Claim the output folder for this plan."""
-    claim_output(options.out, plan.spec)
+    claim_output(work.out, plan.spec)

@@ -8,8 +8,6 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,37 +42,12 @@ from robusteval.scenarios.base import Prepared, Scenario, build_scenarios, prepa
 from robusteval.settings.codec import to_dict
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.train import TrainConfig
+from robusteval.settings.work import WorkConfig
 from robusteval.tasks.load import TaskData, load_task, sample
 from robusteval.training.trainer import TrainResult, train
 from robusteval.version import VERSION
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to work; nothing in here changes a result, so it is no part of a run's name.
-
-    threads: CPU threads of this process, 0 for torch's own choice.
-    attack_parallel: examples attacked at a time; 0 is 16 on an accelerator, where it pays, and 1 on a CPU.
-    cache: whether logits met in attacks are kept on disk, for the other recipes and for resuming.
-    truncate: attack also texts that are too long for the model to see whole.
-    max_errors: so many examples of an attack may end in an error; with more, not counting those of a time limit, it is
-    not finished.
-    """
-
-    out: Path
-    device: str = "auto"
-    keep_models: bool = False
-    track: str | None = None
-    resources_dir: Path | None = None
-    checkpoint_seconds: float = 120.0
-    quiet: bool = False
-    threads: int = 0
-    attack_parallel: int = 0
-    cache: bool = True
-    truncate: bool = False
-    max_errors: int = 0
 
 
 def run_facts(data: TaskData, model_sha256: str, suites: Iterable[Suite[Any]]) -> dict[str, str]:
@@ -83,18 +56,18 @@ def run_facts(data: TaskData, model_sha256: str, suites: Iterable[Suite[Any]]) -
     return {"data": data.fingerprint, "model": model_sha256, "code": VERSION, **own}
 
 
-def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskData | None = None) -> RunFolder:
+def execute(spec: RunSpec, work: WorkConfig, facts: dict[str, str], data: TaskData | None = None) -> RunFolder:
     """Do what is left of a run and return its folder.
 
     Each stage (training, every suite, every attack) is finished once; an interrupted one is continued.
-    UserError where rows or model are no longer those of `facts`, or where more than `options.max_errors` examples of
+    UserError where rows or model are no longer those of `facts`, or where more than `work.max_errors` examples of
     an attack ended in an error; the next call tries those again.
     """
-    folder = RunFolder(options.out / "runs" / spec.name(**facts))
+    folder = RunFolder(work.out / "runs" / spec.name(**facts))
     if folder.done:
         return folder
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    if work.threads:
+        torch.set_num_threads(work.threads)
     with folder.lock():
         if folder.done:  # by another process, since it was looked at
             return folder
@@ -104,7 +77,7 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
         _check_unchanged("data", "the rows", data.fingerprint, facts)
         prepared = prepare(build_scenarios(spec.scenario), data.train, data.task, spec.seed)
         data = dataclasses.replace(data, train=prepared.examples)
-        device = pick_device(options.device)
+        device = pick_device(work.device)
         method = build_method(spec.method)
         folder.write_record("config.json", {"spec": to_dict(spec), "facts": facts})
         if "train" in folder.stages() and not folder.model.is_dir():
@@ -114,7 +87,7 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
         if "train" in stages:
             folder.note_continuation(measured_with(device))
         else:
-            _train(spec, options, folder, data, prepared, device, facts)
+            _train(spec, work, folder, data, prepared, device, facts)
         loaded = open_classifier(
             folder.model, labels=data.task.labels, keep_head=True, trust_remote_code=spec.trust_remote_code
         )
@@ -130,14 +103,14 @@ def execute(spec: RunSpec, options: Options, facts: dict[str, str], data: TaskDa
                 _evaluate(text, suite, spec, folder, subject)
         troubles = []
         if not data.task.regression:
-            for recipe in spec.evaluation.attacks:
+            for recipe in spec.attack.recipes:
                 if f"attack/{recipe_entry(recipe).name}" not in stages:
-                    troubles.append(_attack(recipe, spec, options, folder, subject, hooked=hook is not None))
+                    troubles.append(_attack(recipe, spec, work, folder, subject, hooked=hook is not None))
         if hook is not None:
             hook.remove()
         if any(troubles):
             raise UserError("; ".join(filter(None, troubles)))
-        folder.finish(keep_model=options.keep_models)
+        folder.finish(keep_model=work.keep_models)
     return folder
 
 
@@ -173,7 +146,7 @@ def _row(spec: RunSpec, folder: RunFolder, **fields: Any) -> Row:
 
 def _train(
     spec: RunSpec,
-    options: Options,
+    work: WorkConfig,
     folder: RunFolder,
     data: TaskData,
     prepared: Prepared,
@@ -213,9 +186,9 @@ def _train(
         device=device,
         folder=folder.path,
         dev_score=_dev_score(loaded, data, config, method) if config.select == "best" else None,
-        track=options.track,
-        checkpoint_seconds=options.checkpoint_seconds,
-        quiet=options.quiet,
+        track=work.track,
+        checkpoint_seconds=work.checkpoint_seconds,
+        quiet=work.quiet,
         title=f"train {run_title(spec)}",
     )
     folder.update_record("environment.json", precision=result.precision, notices=[*loaded.notices, *result.notices])
@@ -293,7 +266,7 @@ def _selected(spec: RunSpec) -> tuple[Note, ...]:
 def _attack(
     recipe: str,
     spec: RunSpec,
-    options: Options,
+    work: WorkConfig,
     folder: RunFolder,
     subject: Subject,
     *,
@@ -304,15 +277,15 @@ def _attack(
     hooked: the method acts at evaluation too. Texts of one batch may then answer for each other, so that neither
     what a cache knows nor how many examples go together may decide what is in a batch.
     """
-    data, predictor, config = subject.data, subject.predictor, spec.evaluation
+    data, predictor, config = subject.data, subject.predictor, spec.attack
     name = recipe_entry(recipe).name
-    examples = sample(data.dev, config.attack_examples)
+    examples = sample(data.dev, config.examples)
     began = time.perf_counter()
     note = ProgressNote()
     device = predictor.device.type
     # a method with a hook at evaluation answers differently from its checkpoint
     method = spec.method.label if hooked else ""
-    precision = config.attack_precision
+    precision = config.precision
     predictor = Predictor(
         predictor.model, predictor.tokenizer, predictor.max_length, precision=precision, group=predictor.group
     )
@@ -322,10 +295,10 @@ def _attack(
     forget_errors(out)
     with ExitStack() as stack:
         bar = stack.enter_context(
-            ProgressBar(f"attack {name} on {run_title(spec)}", len(examples), quiet=options.quiet)
+            ProgressBar(f"attack {name} on {run_title(spec)}", len(examples), quiet=work.quiet)
         )
         known = None
-        if options.cache and not hooked:
+        if work.cache and not hooked:
             try:
                 known = stack.enter_context(LogitsCache(folder.path / "attacks" / "logits.sqlite", victim))
             except UserError as error:
@@ -337,25 +310,25 @@ def _attack(
             recipe,
             seed=spec.seed,
             out=out,
-            resources_dir=options.resources_dir,
+            resources_dir=work.resources_dir,
             text_columns=data.task.text_columns,
             columns=data.task.changeable(config.columns),
-            parallel=1 if hooked else options.attack_parallel or (1 if device == "cpu" else 16),
+            parallel=1 if hooked else work.parallel_on(device),
             query_budget=config.query_budget,
             time_limit=config.time_limit,
             cache=known,
             sees=token_ids(predictor.tokenizer, predictor.max_length),
             model=victim,
-            check=functools.partial(check_predictions, predictor, data.dev, config.attack_examples),
+            check=functools.partial(check_predictions, predictor, data.dev, config.examples),
             progress=lambda done, total, line: bar.reach(done, total, note(done, total, line)),
         )
     summary = result.summary
     errors = [line for line in result.lines if line["outcome"] == "error"]
     failed = [line["message"] for line in errors if not timed_out(line)]
-    if len(failed) > options.max_errors:
+    if len(failed) > work.max_errors:
         return (
             f"attack {name}: {len(failed)} of {len(result.lines)} examples ended in an error ({failed[0]}), more than "
-            f"{options.max_errors}; the same command tries those again, --max-errors {len(errors)} goes without them"
+            f"{work.max_errors}; the same command tries those again, --max-errors {len(errors)} goes without them"
         )
     seconds = round(time.perf_counter() - began, 3)
     folder.finish_stage(f"attack/{name}", _attack_rows(spec, folder, name, summary, data, seconds), [out])

@@ -16,7 +16,6 @@ from robusteval.models.loading import checkpoint_labels
 from robusteval.models.opening import open_classifier
 from robusteval.results.store import RunFolder
 from robusteval.runtime.devices import pick_device
-from robusteval.settings.codec import from_dict
 from robusteval.settings.runs import ExperimentSpec, RunSpec
 from robusteval.storage.reading import read_yaml
 
@@ -59,7 +58,7 @@ def _kept_runs(out: Path) -> dict[tuple[str, int], dict[str, tuple[RunSpec, RunF
     held = read_yaml(out / "experiment.yaml")
     if held is None:
         raise UserError(f"experiment: {str(out)!r} holds no experiment.yaml")
-    experiment = from_dict(ExperimentSpec, held, f"{out / 'experiment.yaml'}: ")
+    experiment = ExperimentSpec.read(held, f"{out / 'experiment.yaml'}: ")
     columns = [method.label for method in experiment.methods]
     kept: dict[tuple[str, int], dict[str, tuple[RunSpec, RunFolder]]] = {}
     for folder in (RunFolder(path) for path in sorted((out / "runs").glob("*")) if path.is_dir()):
@@ -67,7 +66,7 @@ def _kept_runs(out: Path) -> dict[tuple[str, int], dict[str, tuple[RunSpec, RunF
         if not folder.done:
             continue
         place = folder.path / "config.json"
-        spec = from_dict(RunSpec, folder.read_record(place.name).get("spec", {}), f"{place}: ")
+        spec = RunSpec.read(folder.read_record(place.name).get("spec", {}), f"{place}: ")
         if spec.method.label not in columns:
             raise UserError(f"{place}: {spec.method.label!r} is none of the experiment's methods {', '.join(columns)}")
         if not list((folder.path / "attacks").glob("*.jsonl")):

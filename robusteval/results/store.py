@@ -13,7 +13,7 @@ import pandas as pd
 from robusteval.errors import UserError
 from robusteval.results.rows import Journal, Row, read_journal, row_line, seal_of
 from robusteval.runtime.environment import check_environment
-from robusteval.settings.codec import content_hash, from_dict, to_dict, to_yaml
+from robusteval.settings.codec import content_hash, to_dict, to_yaml
 from robusteval.settings.data import PLACES
 from robusteval.settings.runs import ExperimentSpec
 from robusteval.storage.files import (
@@ -239,7 +239,7 @@ def check_folder(out: Path) -> ExperimentSpec | None:
         check_place(out / name, folder=True)
     if path.is_file() and path.stat().st_size:
         try:
-            return from_dict(ExperimentSpec, read_yaml(path) or {})
+            return ExperimentSpec.read(read_yaml(path) or {})
         except UserError as error:
             raise UserError(
                 f"out: {str(path)!r} describes no experiment ({error}); choose another --out folder"

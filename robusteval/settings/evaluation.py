@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from robusteval.settings.checks import check_distinct
 from robusteval.settings.fields import Record, setting
@@ -15,7 +15,6 @@ class EvalConfig(Record):
 
     suites: name[:key=value...] each; rates: share of tokens touched by each perturbation; columns: text columns that
     perturbations may touch (default: what the task allows).
-    attack_examples: evaluation rows attacked by each recipe.
     """
 
     PANEL: ClassVar[str] = "Tests"
@@ -28,15 +27,6 @@ class EvalConfig(Record):
     sets: int = setting(3, "Random sets per rate.", low=1, high=10_000)
     columns: tuple[str, ...] = setting((), "Text columns that perturbations and attacks may change.")
     mask_token: str | None = setting(None, "For a tokenizer without one.")
-    attacks: tuple[str, ...] = setting(
-        ("deepwordbug",), "Recipes or FILE.py:NAME, comma separated; '' for none.", distinct=True
-    )
-    attack_examples: int = setting(50, "Rows attacked.", low=1, high=1e9)
-    attack_precision: Literal["fp32", "bf16"] = setting(
-        "fp32", "fp32, or bf16: faster on an accelerator, other numbers."
-    )
-    query_budget: int | None = setting(None, "Most queries for one example.", low=1, high=1e12)
-    time_limit: float | None = setting(None, "Most seconds for one example.", above=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from robusteval.errors import UserError
+from robusteval.settings.attack import AttackConfig
 from robusteval.settings.checks import check_distinct, check_range
-from robusteval.settings.codec import content_hash, to_dict
+from robusteval.settings.codec import content_hash, from_dict, to_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.grammar import Part, compact, ladder, parse_parts
+from robusteval.settings.model import ModelConfig
 from robusteval.settings.train import TrainConfig, override
+
+# Field of AttackConfig -> where EvalConfig had it in records of earlier versions.
+EARLIER = {
+    "recipes": "attacks",
+    "examples": "attack_examples",
+    "precision": "attack_precision",
+    "query_budget": "query_budget",
+    "time_limit": "time_limit",
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ class ScenarioConfig:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run: train one model with one method and one seed, then evaluate it."""
+    """One run: train one model with one method and one seed, then evaluate and attack it."""
 
     model: str = "minilm"
     model_revision: str = "main"
@@ -81,9 +93,19 @@ class RunSpec:
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvalConfig = field(default_factory=EvalConfig)
+    attack: AttackConfig = field(default_factory=AttackConfig)
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, 2**63 - 1)
+
+    @classmethod
+    def read(cls, held: Any, path: str = "") -> RunSpec:
+        """From a record of this or an earlier version; UserError as `from_dict`."""
+        return from_dict(cls, _as_now(held), path)
+
+    @property
+    def opening(self) -> ModelConfig:
+        return ModelConfig(self.model_revision, self.trust_remote_code)
 
     def name(self, **facts: str) -> str:
         """The folder name of the run; its hash covers every field that says what the run is, and the given facts.
@@ -119,6 +141,13 @@ class ExperimentSpec:
                 raise UserError(f"{name}: none given; at least one is needed")
             check_distinct(name, values)
 
+    @classmethod
+    def read(cls, held: Any, path: str = "") -> ExperimentSpec:
+        """From a record of this or an earlier version; UserError as `from_dict`."""
+        if isinstance(held, Mapping) and "base" in held:
+            held = {**held, "base": _as_now(held["base"])}
+        return from_dict(cls, held, path)
+
     def runs(self) -> list[RunSpec]:
         """One RunSpec per seed, scenario and method; seeds vary slowest, so that early results cover everything."""
         return [
@@ -133,3 +162,15 @@ class ExperimentSpec:
             for scenario in self.scenarios
             for method in self.methods
         ]
+
+
+def _as_now(held: Any) -> Any:
+    """The record of a run with its fields where they are now; what is none is left as it is."""
+    evaluation = held.get("evaluation") if isinstance(held, Mapping) else None
+    if not isinstance(evaluation, Mapping) or "attack" in held:
+        return held
+    attack = {now: evaluation[before] for now, before in EARLIER.items() if before in evaluation}
+    if "columns" in evaluation:  # one field was for both
+        attack["columns"] = evaluation["columns"]
+    rest = {name: value for name, value in evaluation.items() if name not in EARLIER.values()}
+    return {**held, "evaluation": rest, "attack": attack}
