@@ -33,7 +33,7 @@ from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.provenance import plain_model_notices, text_count_notices
 from robusteval.models.saving import kept_modules, save_checkpoint
 from robusteval.pipeline.testing import run_tests
-from robusteval.results.metrics import score
+from robusteval.results.metrics import Metric, score
 from robusteval.results.predictions import Record
 from robusteval.results.store import RunFolder, check_evaluation
 from robusteval.runtime.devices import pick_device
@@ -90,13 +90,16 @@ class Trained:
 class Evaluation:
     """Measurements in suite order; `scores` maps (suite, value, metric) to the number.
 
-    notices: what one should know to read them; name: of the checkpoint, as its rows bear it.
+    notices: what one should know to read them; name: of the checkpoint, as its rows bear it; model: as it was given;
+    declared: what suites of the user's own say of their metrics.
     """
 
     task: Task
     measurements: tuple[Measurement, ...]
     notices: tuple[str, ...] = ()
     name: str = ""
+    model: str = ""
+    declared: Mapping[str, Metric] = field(default_factory=dict)
 
     @property
     def scores(self) -> dict[tuple[str, str, str], float]:
@@ -218,7 +221,8 @@ def evaluate(
     if suites is None:
         config = dataclasses.replace(config, suites=default_suites(rows.task if dataset is None else _alone(rows.task)))
     config = dataclasses.replace(config, suites=with_own(config.suites, rows.config))
-    name = (Path(model).name or str(model)) if isinstance(model, str | Path) else type(model).__name__
+    given_as = str(model) if isinstance(model, str | Path) else type(model).__name__
+    name = Path(given_as).name or given_as
     loaded.model.to(pick_device(device))
     subject = Subject(Predictor(loaded.model, loaded.tokenizer, max_length), rows, config, loaded.folder, record)
     tests, notices = _check_tests(subject, loaded, name, by_default=suites is None)
@@ -227,14 +231,15 @@ def evaluate(
         notify(f"dev: {distribution(rows.dev, rows.task)}")
     _ = subject.clean  # a model without finite logits is refused before anything is written
     if folder is None:
-        measurements = [item for suite in tests.values() for item in suite.run(subject)]
+        measurements = [item for suite in tests.values() for item in suite.measure(subject)]
     else:
         about = {"checkpoint": {**loaded.source, "sha256": loaded.sha256}, "notices": notices}
-        measurements = run_tests(tests, subject, name, folder, about)
+        measurements = run_tests(tests, subject, name, given_as, folder, about)
     if not measurements:
         said = "".join(f"; {notice}" for notice in notices)
         raise UserError(f"suites: {', '.join(tests)} measured nothing on {rows.task.name!r}{said}")
-    return Evaluation(rows.task, tuple(measurements), tuple(notices), name)
+    declared = {metric.name: metric for suite in tests.values() for metric in suite.metrics}
+    return Evaluation(rows.task, tuple(measurements), tuple(notices), name, given_as, declared)
 
 
 def _alone(task: Task) -> Task:

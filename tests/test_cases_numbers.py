@@ -23,7 +23,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.transfer import transfer_matrix
 from robusteval.results.finite import NotFinite
-from robusteval.results.metrics import METRICS, predictions
+from robusteval.results.metrics import macro_f1, predictions, spearman
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 
@@ -172,8 +172,8 @@ def test_transfer_and_metrics_take_no_such_logits() -> None:
         with pytest.raises(NotFinite, match="1 of 2 rows has"):
             predictions(np.float32([[0, 1], [np.inf, 0]]), regression=regression)
     # a class that is neither in gold nor predicted has no part in the mean; scikit-learn says so, too
-    assert METRICS["macro_f1"](np.array([0, 2]), np.array([0, 2])) == 1.0
-    assert np.isnan(METRICS["spearman"](np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0])))
+    assert macro_f1(np.array([0, 2]), np.array([0, 2])) == 1.0
+    assert np.isnan(spearman(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0])))
 
 
 def test_logits_of_another_shape_are_refused() -> None:

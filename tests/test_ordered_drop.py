@@ -31,7 +31,6 @@ from robusteval.methods.tdt import confidence_scores
 from robusteval.models.architectures import submodules
 from robusteval.models.encoding import Collator
 from robusteval.perturbations.base import Source
-from robusteval.results.rows import Note
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import MethodConfig
 from robusteval.settings.train import TrainConfig
@@ -183,7 +182,7 @@ def test_the_suite(tmp_path: Path) -> None:
     clean = (tested.clean.argmax(1) == tested.data.dev.labels).mean()
     assert all(each.metrics["accuracy"] == pytest.approx(clean) for each in found if each.value.endswith(" 0"))
     assert all(each.metrics["flip_rate"] == 0 for each in found if each.value.endswith(" 0"))
-    assert [each.notes for each in found] == [()] * 8 + [(Note("mean of 2 sets", "test"),)] * 2
+    assert [(each.sets, each.notes) for each in found] == [(1, ())] * 8 + [(2, ())] * 2
     random = [(value, number) for value in ("random 0", "random 0.3") for number in (0, 1)]
     assert recorded == [*((value, 0) for value in ordered), *random]
     assert run(tested)[-1].spread == found[-1].spread

@@ -126,8 +126,8 @@ def test_every_transfer_is_measured_and_the_average_is_the_papers(folder: Path) 
     assert list(found) == ["mnli", "mnli_mismatched", "snli", "sick", "qqp", "average"]
     assert [item.n for item in found.values()] == [20, 24, 28, 16, 30, 24 + 28 + 16]
     assert found["mnli_mismatched"].split == "validation_mismatched_1k"
-    assert found["mnli"].notes == (Note("mnli is in domain", "in domain"),)
-    assert not found["snli"].notes
+    assert (found["mnli"].in_domain, found["mnli"].notes) == (True, ())
+    assert not found["snli"].notes and not found["snli"].in_domain
     assert set(found["qqp"].metrics) == {"accuracy", "f1"}
     # the average leaves out the in-domain set, and QQP, which has other classes
     three = [found[name].metrics["accuracy"] for name in ("mnli_mismatched", "snli", "sick")]

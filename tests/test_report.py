@@ -7,22 +7,24 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from robusteval.report.render import csv, latex, markdown, print_table, write_table
-from robusteval.report.table import TIMES_100, Cell, Table, build_table, cell_text, number, verdict
-from robusteval.results.metrics import METRICS
-from robusteval.results.rows import Note, Row, joined_notes, line_row, read_rows, row_line
+from robusteval.report.table import Cell, Table, build_table, cell_text, verdict
+from robusteval.results.metrics import METRICS, metric
+from robusteval.results.rows import Note, Row, line_row, read_rows, row_line
+
+ACCURACY = METRICS["accuracy"]
 
 
-def row(
-    method: str, seed: int, suite: str, metric: str, value: float, *, n: int = 100, notes: tuple[Note, ...] = ()
-) -> Row:
+def row(method: str, seed: int, suite: str, metric: str, value: float, *, n: int = 100, **fields: Any) -> Row:
     value_of = {"mask": "0.1", "attack": "deepwordbug"}.get(suite, "")
-    return Row("r", "sst2", method, "none", None, seed, suite, value_of, "validation", metric, value, n, 1.0, notes)
+    told: dict[str, Any] = {"aspect": "robustness" if suite in ("mask", "ood") else None, **fields}
+    return Row("r", "sst2", method, "none", None, seed, suite, value_of, "validation", metric, value, n, 1.0, **told)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def table() -> Table:
         row("vanilla", 0, "clean", "accuracy", 0.80),
         row("vanilla", 1, "clean", "accuracy", 0.84),
         row("match", 0, "clean", "accuracy", 0.82),
-        row("match", 1, "clean", "accuracy", 0.83, notes=(Note("collapsed to 'positive'", "collapsed"),)),
+        row("match", 1, "clean", "accuracy", 0.83, collapsed="positive"),
         row("vanilla", 0, "mask", "accuracy", 0.70),
         row("vanilla", 1, "mask", "accuracy", 0.70),
         row("match", 0, "mask", "accuracy", 0.75),
@@ -52,18 +54,18 @@ def test_cells_by_hand(table: Table) -> None:
     assert vanilla.delta is None
     # per-seed differences +0.02 and -0.01
     assert match.delta == pytest.approx(0.005)
-    assert cell_text(match, "accuracy") == "82.50 ± 0.71 (+0.50) [collapsed]"
-    assert cell_text(vanilla, "accuracy") == "82.00 ± 2.83"
-    success = next(line for line in table.lines if line.metric == "attack_success_rate")
+    assert cell_text(match, ACCURACY) == "82.50 ± 0.71 (+0.50) [collapsed]"
+    assert cell_text(vanilla, ACCURACY) == "82.00 ± 2.83"
+    success = next(line for line in table.lines if line.metric.name == "attack_success_rate")
     assert success.n == (0, 48)
-    assert cell_text(success.cells["match"], "attack_success_rate") == "n/a"
-    assert cell_text(Cell((), None), "accuracy") == "–"
-    assert number(12.34, "mean_queries") == "12.3"
+    assert cell_text(success.cells["match"], success.metric) == "n/a"
+    assert cell_text(Cell((), None), ACCURACY) == "–"
+    assert metric("mean_queries").text(12.34) == "12.3"
     # what is neither a share nor a correlation is not multiplied, and small numbers are not cut to 0
-    assert number(12.34, "top_eigenvalue") == "12.3"
-    assert number(0.6931, "nll") == "0.693"
-    assert number(7.7e-8, "mean") == "7.7e-08"
-    assert METRICS.keys() <= TIMES_100
+    assert metric("top_eigenvalue").text(12.34) == "12.3"
+    assert metric("nll").text(0.6931) == "0.693"
+    assert metric("mean").text(7.7e-8) == "7.7e-08"
+    assert all(each.scale == 100 for each in METRICS.values() if each.function)
 
 
 def test_the_verdict_counts_tests_of_robustness_only(table: Table) -> None:
@@ -92,11 +94,13 @@ def test_a_collapsed_model_is_not_called_robust(table: Table) -> None:
 
 def test_what_is_in_domain_is_never_counted() -> None:
     rows = [
-        dataclasses.replace(row(method, 0, "ood", "accuracy", value, notes=notes), suite_value=name)
-        for name, notes, values in (
-            ("snli", (Note("snli is in domain", "in domain"), Note("selected on dev", "selected")), (0.5, 0.9)),
-            ("sick", (Note("selected on dev", "selected"),), (0.5, 0.4)),
+        dataclasses.replace(
+            row(method, 0, "ood", "accuracy", value, selected_on_dev=True),
+            suite_value=name,
+            in_domain=aspect == "quality",
+            aspect=aspect,
         )
+        for name, aspect, values in (("snli", "quality", (0.5, 0.9)), ("sick", "robustness", (0.5, 0.4)))
         for method, value in zip(("vanilla", "match"), values, strict=True)
     ]
     table = build_table(rows, ["vanilla", "match"])
@@ -142,16 +146,18 @@ def test_the_csv_tells_the_spread_over_the_sets_of_all_seeds() -> None:
 
 
 def test_rows_survive_json() -> None:
-    one = row("match", 0, "clean", "accuracy", 0.5, notes=(Note("mean of a; b", "test"), Note("collapsed to 'c; d'")))
+    one = row(
+        "match", 0, "clean", "accuracy", 0.5, notes=(Note("mean of a; b", "test"), Note("c; d")), collapsed="c; d"
+    )
     assert line_row(json.loads(json.dumps(row_line(one)))) == one
     assert math.isnan(line_row(row_line(row("match", 0, "clean", "mcc", math.nan))).value)
 
 
 def test_a_note_is_whole_whatever_it_says() -> None:
-    torn = Note("collapsed to 'good; selected on dev; x is in domain'", "collapsed")
+    torn = "good; selected on dev; x is in domain"
     about = Note("the file 'mean of; a.csv' has no groups; so the classes are the groups")
-    table = build_table([row("vanilla", 0, "clean", "accuracy", 0.5, notes=(torn, about))], ["vanilla"])
-    assert table.notes == (f"vanilla seed 0: {torn.text}", f"vanilla seed 0: {about.text}")
+    table = build_table([row("vanilla", 0, "clean", "accuracy", 0.5, notes=(about,), collapsed=torn)], ["vanilla"])
+    assert table.notes == (f"vanilla seed 0: collapsed to {torn!r}", f"vanilla seed 0: {about.text}")
     assert table.lines[0].cells["vanilla"].note == "collapsed"
     # what a note says decides nothing
     prose = [Note("collapsed bridges are in domain"), Note("selected words"), Note("mean of nothing")]
@@ -160,15 +166,27 @@ def test_a_note_is_whole_whatever_it_says() -> None:
     assert table.lines[0].cells["vanilla"].note == ""
 
 
-def test_rows_written_with_joined_notes_make_the_same_table(tmp_path: Path) -> None:
-    texts = ("", "collapsed to 'bad'; selected on dev", "snli is in domain", "mean of 3 sets; over 12 parameters")
-    rows = [row("vanilla", seed, "clean", "accuracy", 0.5, notes=joined_notes(text)) for seed, text in enumerate(texts)]
-    older = []
-    for text, each in zip(texts, rows, strict=True):
-        line = row_line(each)
-        del line["notes"]
-        older.append(json.dumps({**line, "note": text}) + "\n")
-    (tmp_path / "rows.jsonl").write_text("".join(older))
+def test_rows_of_earlier_versions_make_the_same_table(tmp_path: Path) -> None:
+    told: list[tuple[str, list[tuple[str, str]], dict[str, Any]]] = [
+        ("", [], {}),
+        ("collapsed to 'bad'; selected on dev", [("collapsed to 'bad'", "collapsed"), ("selected on dev", "selected")],
+         {"collapsed": "bad", "selected_on_dev": True}),
+        ("snli is in domain", [("snli is in domain", "in domain")], {"in_domain": True, "aspect": None}),
+        ("mean of 3 sets; over 12 parameters", [("mean of 3 sets", "test"), ("over 12 parameters", "run")],
+         {"sets": 3, "notes": (Note("over 12 parameters"),)}),
+    ]  # fmt: skip
+    rows = [
+        dataclasses.replace(row("vanilla", seed, "ood", "accuracy", 0.5, **fields), suite_value="snli")
+        for seed, (_, _, fields) in enumerate(told)
+    ]
+    today = {"model", "aspect", "sets", "summary", "in_domain", "collapsed", "selected_on_dev"}
+    for number, each in enumerate(rows):
+        bare = {key: value for key, value in row_line(each).items() if key not in today | {"notes"}}
+        joined, kinds, _ = told[number]
+        assert line_row({**bare, "note": joined}) == each
+        assert line_row({**bare, "notes": [{"text": text, "kind": kind} for text, kind in kinds]}) == each
+        with open(tmp_path / "rows.jsonl", "a") as handle:
+            handle.write(json.dumps({**bare, "note": joined}) + "\n")
     table = build_table(read_rows(tmp_path / "rows.jsonl"), ["vanilla"])
     assert table == build_table(rows, ["vanilla"])
     assert table.notes == (
@@ -182,6 +200,6 @@ def test_rows_written_with_joined_notes_make_the_same_table(tmp_path: Path) -> N
 
 def test_a_single_seed_has_no_spread() -> None:
     table = build_table([row("vanilla", 0, "clean", "accuracy", 0.8)], ["vanilla"])
-    assert cell_text(table.lines[0].cells["vanilla"], "accuracy") == "80.00"
+    assert cell_text(table.lines[0].cells["vanilla"], ACCURACY) == "80.00"
     assert "one seed, no spread" in table.caption
     assert verdict(table) == []

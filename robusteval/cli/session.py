@@ -151,5 +151,5 @@ def experiment_table(
 
 def evaluation_table(evaluation: Evaluation) -> Table:
     """What one checkpoint measured, and under it what the user should know."""
-    rows = checkpoint_rows(evaluation.measurements, evaluation.task.name, evaluation.name)
-    return build_table(rows, [evaluation.name], evaluation.notices)
+    rows = checkpoint_rows(evaluation.measurements, evaluation.task.name, evaluation.name, evaluation.model)
+    return build_table(rows, [evaluation.name], evaluation.notices, evaluation.declared)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -17,7 +17,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.models.encoding import Encoded, encode
 from robusteval.perturbations.base import Source
-from robusteval.results.metrics import predictions, score
+from robusteval.results.metrics import Aspect, Metric, predictions, score
 from robusteval.results.predictions import Predictions, Record
 from robusteval.results.rows import Note
 from robusteval.settings.codec import settings as make_settings
@@ -32,8 +32,10 @@ S = TypeVar("S")
 class Measurement:
     """One setting of one suite: its metrics over n rows.
 
-    spread: the values of a metric on every set, where several random sets make one measurement and `metrics`
+    spread: the values of a metric on every set, where several random `sets` make one measurement and `metrics`
     holds their mean. frame: a table of its own (a histogram, a curve), kept beside the rows.
+    summary: it sums up others of its suite. in_domain: its rows are text like that of the training. collapsed: the
+    class that is predicted throughout. aspect: what it speaks of, None where its suite or its metrics say so.
     """
 
     suite: str
@@ -45,6 +47,11 @@ class Measurement:
     notes: tuple[Note, ...] = ()
     spread: dict[str, tuple[float, ...]] = field(default_factory=dict)
     frame: pd.DataFrame | None = None
+    sets: int = 1
+    summary: bool = False
+    in_domain: bool = False
+    collapsed: str | None = None
+    aspect: Aspect | None = None
 
 
 @dataclass
@@ -105,15 +112,14 @@ class Subject:
         examples: Examples,
         logits: npt.NDArray[np.float32],
         task: Task | None = None,
-        notes: tuple[Note, ...] = (),
     ) -> Measurement:
         """Score one set of predictions with the metrics of the task they belong to."""
         task = task or self.data.task
         began = time.perf_counter()
         self.keep(suite, value, 0, examples, logits)
         metrics = score(task.metrics, examples.labels, logits, regression=task.regression)
-        seconds, notes = time.perf_counter() - began, (*notes, *_undefined(metrics))
-        return Measurement(suite, value, split, metrics, len(examples), seconds, notes)
+        seconds = time.perf_counter() - began
+        return Measurement(suite, value, split, metrics, len(examples), seconds, _undefined(metrics))
 
     def measure_sets(self, suite: str, value: str, sets: Iterable[Encoded]) -> Measurement:
         """Predict random versions of the dev split, each of which is dropped once it is scored.
@@ -142,8 +148,8 @@ class Subject:
             metrics["worst_case_accuracy"] = float(always_right.mean())
         return Measurement(
             suite, value, task.dev, metrics, len(dev), time.perf_counter() - began,
-            notes=(*([Note(f"mean of {count} sets", "test")] if count > 1 else []), *_undefined(metrics)),
-            spread={name: tuple(each) for name, each in values.items()} if count > 1 else {},
+            notes=_undefined(metrics), spread={name: tuple(each) for name, each in values.items()} if count > 1 else {},
+            sets=count,
         )  # fmt: skip
 
 
@@ -171,10 +177,14 @@ class Suite(Generic[S]):
 
     One file or class per suite; `Settings` is a frozen dataclass whose fields a user may give after the name
     ("flatness:directions=5"). `acts_inside`: it needs to know the model's architecture.
+    `aspect`: what all its numbers speak of, None where each metric says so. `metrics`: what there is to say of metrics
+    of its own; any other that this program does not know is shown with three digits, and no model is compared by it.
     """
 
     Settings: ClassVar[type[Any]] = NoSettings
     acts_inside: ClassVar[bool] = False
+    aspect: ClassVar[Aspect | None] = None
+    metrics: ClassVar[tuple[Metric, ...]] = ()
 
     def __init__(self, name: str, settings: S) -> None:
         self.name, self.settings = name, settings
@@ -216,6 +226,11 @@ class Suite(Generic[S]):
             tokenizer, data.dev.take([0]), data.task, max_length=128, columns=config.columns,
             mask_token=config.mask_token,
         )  # fmt: skip
+
+    def measure(self, subject: Subject) -> Iterator[Measurement]:
+        """`run`, where each measurement says what it speaks of."""
+        for item in self.run(subject):
+            yield item if item.aspect is not None else replace(item, aspect=self.aspect)
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         """Measure; every measurement bears `self.name` as its suite."""

@@ -97,6 +97,7 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
     """
 
     Settings = OutOfDomainSettings
+    aspect = "robustness"
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         task, notices = data.task, list[str]()
@@ -191,19 +192,21 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
         known = examples.fingerprint == data.dev.fingerprint
         own = subject.clean if known else subject.predict(examples, f"{self.name} {target.name}")
         split = transfer.split or target.dev
-        notes = (Note(f"{target.name} is in domain", "in domain"),) if transfer.in_domain else ()
         logits = relabel(own, classes, self.settings.merge)
-        measured = subject.measure(self.name, target.name, split, examples, logits, target, notes)
+        measured = subject.measure(self.name, target.name, split, examples, logits, target)
         source = {"set": target.name, "split": split, "rows": len(examples), "fingerprint": examples.fingerprint}
         return dataclasses.replace(
             measured,
             seconds=time.perf_counter() - began,
+            in_domain=transfer.in_domain,
+            aspect="quality" if transfer.in_domain else None,
             frame=pd.DataFrame([{**source, "origin": examples.source.get("origin", "")}]),
         )
 
 
 def _average(suite: str, metrics: dict[str, float], items: list[Measurement], note: str) -> Measurement:
-    return Measurement(suite, AVERAGE, "", metrics, sum(item.n for item in items), 0.0, (Note(note, "test"),))
+    n = sum(item.n for item in items)
+    return Measurement(suite, AVERAGE, "", metrics, n, 0.0, (Note(note, "test"),), summary=True)
 
 
 def _nothing(suite: str, task: Task, gone: Mapping[str, str], undeclared: str) -> RowsMissing:
@@ -252,6 +255,8 @@ class AdvGlue(Suite[NoSettings]):
     "average" has the one metric `score`, see `task_score`: MNLI is the mean of matched and mismatched, QQP the mean
     of accuracy and F1. It is given where there is more than one number and no set is missing.
     """
+
+    aspect = "robustness"
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         if not data.adversarial:

@@ -85,9 +85,10 @@ class Groups(Suite[GroupsSettings]):
         groups = parts(subject, self.name, members, names)
         yield from groups
         (average,) = parts(subject, self.name, np.zeros_like(members), ("average",))
-        yield average
+        yield dataclasses.replace(average, summary=True)
         worst = min(groups, key=lambda group: group.metrics["accuracy"])
-        yield dataclasses.replace(worst, value="worst", notes=(Note(f"the worst group is {worst.value}"),))
+        note = Note(f"the worst group is {worst.value}")
+        yield dataclasses.replace(worst, value="worst", notes=(note,), summary=True)
 
     def _members(self, data: TaskData) -> Any:
         return negation_groups(data.dev, data.task, parse_words(self.settings.words, "suites: groups:words"))

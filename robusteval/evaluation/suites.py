@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from robusteval.models.encoding import Encoded
 from robusteval.perturbations import PERTURBATIONS
 from robusteval.perturbations.base import Source
 from robusteval.results.metrics import predictions
-from robusteval.results.rows import Note
 from robusteval.runtime.seeds import derive
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
@@ -70,16 +70,19 @@ class Clean(Suite[NoSettings]):
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         data = subject.data
-        notes: tuple[Note, ...] = ()
+        collapsed = None
         if not data.task.regression:
             found = np.unique(predictions(subject.clean, regression=False))
             if len(found) == 1 and len(np.unique(data.dev.labels)) > 1:
-                notes = (Note(f"collapsed to {data.task.labels[int(found[0])]!r}", "collapsed"),)
-        yield subject.measure(self.name, "", data.task.dev, data.dev, subject.clean, notes=notes)
+                collapsed = data.task.labels[int(found[0])]
+        measured = subject.measure(self.name, "", data.task.dev, data.dev, subject.clean)
+        yield dataclasses.replace(measured, collapsed=collapsed)
 
 
 class Perturbed(Suite[NoSettings]):
     """One measurement per rate: `sets` random versions of the dev split, the same for every model (TDT, Figure 5)."""
+
+    aspect = "robustness"
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         PERTURBATIONS[self.name](self.trial(data, tokenizer, config), 0.5, np.random.default_rng(0))

@@ -240,6 +240,7 @@ class OrderedDrop(Suite[OrderedDropSettings]):
     """
 
     Settings: ClassVar[type[Any]] = OrderedDropSettings
+    aspect = "analysis"
     acts_inside = True
 
     def check_method(self, label: str, kept: Sequence[str]) -> None:

@@ -22,6 +22,8 @@ class Own(Suite[NoSettings]):
     """Each file with the metrics of its own classes; where several of the model's classes answer one, the likeliest
     of the model's decides. The `frame` says which rows each had."""
 
+    aspect = "robustness"
+
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         if not data.tests:
             raise UserError(f"suites: {self.name!r} has nothing to test on; give files with --test NAME=FILE")

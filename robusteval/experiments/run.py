@@ -135,6 +135,7 @@ def scenario_value(scenarios: Sequence[Scenario[Any]]) -> float | None:
 def _row(spec: RunSpec, folder: RunFolder, **fields: Any) -> Row:
     return Row(
         run=folder.path.name,
+        model=spec.model,
         task=spec.task,
         method=spec.method.label,
         scenario=spec.scenario.label,
@@ -238,16 +239,16 @@ def _train_rows(spec: RunSpec, folder: RunFolder, split: str, prepared: Prepared
 
 def _evaluate(text: str, suite: Suite[Any], spec: RunSpec, folder: RunFolder, subject: Subject) -> None:
     measurements = run_suite(suite, subject, folder)
-    make = functools.partial(_row, spec, folder)
+    make = functools.partial(_row, spec, folder, selected_on_dev=spec.train.select == "best")
     rows = []
     for item in measurements:
-        said = _selected(spec)
-        for note in item.notes:
-            if note.kind == "collapsed":
-                said += (Note(f"to learn more than one class, {_remedies(spec)}"),)
-                logger.warning("%s has %s: it predicts nothing else; %s", run_title(spec), note.text, _remedies(spec))
+        said = []
+        if item.collapsed is not None:
+            said.append(Note(f"to learn more than one class, {_remedies(spec)}"))
+            told = "%s has collapsed to %r: it predicts nothing else; %s"
+            logger.warning(told, run_title(spec), item.collapsed, _remedies(spec))
         rows += measurement_rows(item, make, *said)
-    folder.finish_stage(text, rows, folder.suite_files(suite.name))
+    folder.finish_stage(text, rows, folder.suite_files(suite.name), suite.metrics)
 
 
 def _remedies(spec: RunSpec) -> str:
@@ -257,10 +258,6 @@ def _remedies(spec: RunSpec) -> str:
     presets = "".join(f", or {text}" for text in build_method(spec.method).remedies)
     rate = f"--learning-rate, {train.learning_rate or 2e-5:g}"
     return f"try more steps ({steps} here), another rate ({rate} here){presets}"
-
-
-def _selected(spec: RunSpec) -> tuple[Note, ...]:
-    return (Note("selected on dev", "selected"),) if spec.train.select == "best" else ()
 
 
 def _attack(
@@ -339,14 +336,12 @@ def _attack_rows(
     spec: RunSpec, folder: RunFolder, recipe: str, summary: AttackSummary, data: TaskData, seconds: float
 ) -> list[Row]:
     """Every number with its own denominator."""
-    notes = (*((Note(summary.warning),) if summary.warning else ()), *_selected(spec))
-    names = {"clean_accuracy": "attacked_clean_accuracy"}  # it is of the attacked rows only
-    # model rows depend on what the cache held when an attack was resumed: they are no result
+    notes = (Note(summary.warning),) if summary.warning else ()
     return [
         _row(
-            spec, folder, suite="attack", suite_value=recipe, split=data.task.dev, metric=names.get(metric, metric),
-            value=value, n=n, seconds=seconds, notes=notes,
+            spec, folder, suite="attack", suite_value=recipe, split=data.task.dev, metric=metric, value=value, n=n,
+            seconds=seconds, notes=notes, selected_on_dev=spec.train.select == "best",
         )
         for metric, value, n in summary.metrics()
-        if (n or metric != "mean_similarity") and metric != "mean_model_rows"
+        if n or metric != "mean_similarity"
     ]  # fmt: skip

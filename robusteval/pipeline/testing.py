@@ -30,7 +30,7 @@ def run_suite(suite: Suite[Any], subject: Subject, folder: RunFolder) -> list[Me
 
         subject.record = record
         try:
-            measurements = list(suite.run(subject))
+            measurements = list(suite.measure(subject))
         finally:
             subject.record = told
     frames = [item.frame for item in measurements if item.frame is not None]
@@ -45,23 +45,35 @@ def measurement_rows(item: Measurement, row: Callable[..., Row], *notes: Note) -
         row(
             suite=item.suite, suite_value=item.value, split=item.split, metric=metric, value=value, n=item.n,
             seconds=round(item.seconds, 3), notes=(*item.notes, *notes), spread=item.spread.get(metric, ()),
+            aspect=item.aspect, sets=item.sets, summary=item.summary, in_domain=item.in_domain,
+            collapsed=item.collapsed,
         )
         for metric, value in item.metrics.items()
     ]  # fmt: skip
 
 
-def checkpoint_rows(items: Iterable[Measurement], task: str, name: str) -> list[Row]:
-    """The measurements of a finished checkpoint as rows, so that the same table shows them."""
-    row = functools.partial(Row, run=name, task=task, method=name, scenario="none", scenario_value=None, seed=0)
+def checkpoint_rows(items: Iterable[Measurement], task: str, name: str, model: str) -> list[Row]:
+    """The measurements of a finished checkpoint as rows, so that the same table shows them.
+
+    name: what the table calls it; model: as the user gave it.
+    """
+    row = functools.partial(
+        Row, run=name, model=model, task=task, method=name, scenario="none", scenario_value=None, seed=0
+    )
     return [each for item in items for each in measurement_rows(item, row)]
 
 
 def run_tests(
-    suites: Mapping[str, Suite[Any]], subject: Subject, name: str, folder: RunFolder, about: Mapping[str, Any]
+    suites: Mapping[str, Suite[Any]],
+    subject: Subject,
+    name: str,
+    model: str,
+    folder: RunFolder,
+    about: Mapping[str, Any],
 ) -> list[Measurement]:
     """A finished checkpoint through all its suites; `folder` then holds what a run's does, in place of what it held.
 
-    about: what evaluation.json says beside the rows, the settings and the machine.
+    name, model: as in `checkpoint_rows`; about: what evaluation.json says beside rows, settings and machine.
     """
     data, predictor = subject.data, subject.predictor
     measurements = []
@@ -80,7 +92,8 @@ def run_tests(
         folder.write_record(EVALUATION, record)
         for text, suite in suites.items():
             found = run_suite(suite, subject, folder)
-            folder.finish_stage(text, checkpoint_rows(found, data.task.name, name), folder.suite_files(suite.name))
+            rows = checkpoint_rows(found, data.task.name, name, model)
+            folder.finish_stage(text, rows, folder.suite_files(suite.name), suite.metrics)
             measurements += found
         if measurements:
             folder.finish(keep_model=True)

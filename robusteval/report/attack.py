@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from robusteval.results.attack_summary import summarise
+from robusteval.results.metrics import metric
 
 
 def print_attack(lines: Sequence[Mapping[str, Any]], title: str, console: Console, resumed: int = 0) -> None:
@@ -22,21 +23,9 @@ def print_attack(lines: Sequence[Mapping[str, Any]], title: str, console: Consol
     if resumed:
         console.print(f"{resumed} of {summary.examples} examples were finished before", markup=False)
     grid = Table("measure", "value", "n", title=escape(title))
-    shares = {
-        "accuracy before": (summary.clean_accuracy, summary.evaluated),
-        "accuracy under attack": (summary.accuracy_under_attack, summary.evaluated),
-        "attack success rate": (summary.attack_success_rate, summary.attacked),
-    }
-    for name, (value, n) in shares.items():
-        grid.add_row(name, f"{100 * value:.2f} %" if n else "n/a", str(n))
-    numbers = {
-        "queries per attack": (f"{summary.mean_queries:.1f}", summary.attacked),
-        "words changed": (f"{summary.mean_words_changed_percent:.1f} %", summary.succeeded),
-        "similarity": (f"{summary.mean_similarity:.3f}", summary.compared),
-    }
-    for name, (text, n) in numbers.items():
-        grid.add_row(name, text if n else "n/a", str(n))
-    grid.add_row("errors", str(summary.errors), str(summary.examples))
+    for name, value, n in summary.metrics():
+        about = metric(name)
+        grid.add_row(about.shown, f"{about.text(value)} {about.unit}".strip() if n else "n/a", str(n))
     console.print(grid)
     messages = Counter(line["message"] for line in lines if line["outcome"] == "error")
     for message, count in messages.most_common(3):

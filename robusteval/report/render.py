@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from robusteval.report.table import SECONDARY, Cell, Table, cell_text, count_text, line_name, verdict
+from robusteval.report.table import Cell, Table, cell_text, count_text, line_name, verdict
 from robusteval.storage.files import write_atomic
 
 _LATEX = {
@@ -31,10 +31,10 @@ def _in_scenarios(table: Table) -> bool:
 
 def _body(table: Table) -> list[list[str]]:
     return [
-        [*([line.scenario] if _in_scenarios(table) else []), line_name(line), line.metric, count_text(line)]
+        [*([line.scenario] if _in_scenarios(table) else []), line_name(line), line.metric.name, count_text(line)]
         + [cell_text(line.cells[method], line.metric) for method in table.methods]
         for line in table.lines
-        if line.metric not in SECONDARY
+        if line.metric.role != "detail"
     ]
 
 
@@ -60,7 +60,7 @@ def csv(table: Table) -> str:
     records = [
         {
             "task": table.task, "scenario": line.scenario, "suite": line.suite, "suite_value": line.value,
-            "split": line.split, "metric": line.metric, "method": method, "mean": cell.mean, "std": cell.std,
+            "split": line.split, "metric": line.metric.name, "method": method, "mean": cell.mean, "std": cell.std,
             "delta": cell.delta, "drop": cell.drop, "seeds": len(cell.values), **_over_sets(cell),
             "n_min": line.n[0], "n_max": line.n[1], "note": cell.note,
         }

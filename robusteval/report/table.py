@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
+from robusteval.results.metrics import Aspect, Metric, metric
 from robusteval.results.rows import Note, Row
-
-# Shares and correlations, shown times 100 as the papers do.
-TIMES_100 = {
-    "accuracy", "f1", "macro_f1", "mcc", "pearson", "spearman", "score", "ece", "brier", "flip_rate",
-    "worst_case_accuracy", "attacked_clean_accuracy", "accuracy_under_attack", "attack_success_rate", "insensitive",
-}  # fmt: skip
-# Counts, sizes and percentages, shown with one decimal; all other numbers with three digits.
-COUNTS = {"steps", "peak_memory_mb", "mean_queries", "errors", "mean_words_changed_percent", "rows"}
-# What a comparison of robustness rests on: scores on perturbed, shifted and attacked text.
-ROBUSTNESS = {"mask", "replace", "delete", "swap", "typos", "ood", "advglue", "test", "attack"}
-# In table.csv and the rows only: they would double the table.
-SECONDARY = {"flip_rate", "worst_case_accuracy", "errors"}
 
 
 @dataclass(frozen=True)
@@ -51,15 +41,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One test of models trained in one scenario; n: smallest and largest denominator over runs."""
+    """One test of models trained in one scenario; n: smallest and largest denominator over runs.
+
+    aspect: what it speaks of; summary: whether it sums up other lines.
+    """
 
     scenario: str
     suite: str
     value: str
     split: str
-    metric: str
+    metric: Metric
     n: tuple[int, int]
     cells: dict[str, Cell]
+    aspect: Aspect
+    summary: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +85,16 @@ class Table:
         )
 
 
-def build_table(rows: Sequence[Row], methods: Sequence[str], notes: Sequence[str] = ()) -> Table:
-    """Arrange the rows of one task. A method without a row for a test has an empty cell."""
+def build_table(
+    rows: Sequence[Row],
+    methods: Sequence[str],
+    notes: Sequence[str] = (),
+    declared: Mapping[str, Metric] = MappingProxyType({}),
+) -> Table:
+    """Arrange the rows of one task. A method without a row for a test has an empty cell.
+
+    declared: metrics that suites of the user's own said more of.
+    """
     tests: dict[tuple[str, str, str, str, str], dict[str, dict[int, Row]]] = {}
     for row in rows:
         key = (row.scenario, row.suite, row.suite_value, row.split, row.metric)
@@ -101,9 +104,13 @@ def build_table(rows: Sequence[Row], methods: Sequence[str], notes: Sequence[str
         plain = tests.get(("none", *test), {}) if scenario != "none" and test[0] not in ("train", "scenario") else {}  # type: ignore[arg-type]
         baseline = by_method.get(methods[0], {})
         cells = {m: _cell(by_method.get(m, {}), baseline if m != methods[0] else {}, plain.get(m, {})) for m in methods}
-        counts = [row.n for runs in by_method.values() for row in runs.values()]
-        suite, value, split, metric = test
-        lines.append(Line(scenario, suite, value, split, metric, (min(counts), max(counts)), cells))
+        measured = [row for runs in by_method.values() for row in runs.values()]
+        counts = [row.n for row in measured]
+        suite, value, split, name = test
+        about = metric(name, declared)
+        aspect = next((row.aspect for row in measured if row.aspect is not None), about.aspect)
+        summary = any(row.summary for row in measured)
+        lines.append(Line(scenario, suite, value, split, about, (min(counts), max(counts)), cells, aspect, summary))
     order = list(dict.fromkeys(line.scenario for line in lines))
     lines.sort(key=lambda line: (order.index(line.scenario), line.suite in ("train", "scenario")))
     seeds = tuple(sorted({row.seed for row in rows}))
@@ -114,8 +121,8 @@ def build_table(rows: Sequence[Row], methods: Sequence[str], notes: Sequence[str
 def _cell(runs: dict[int, Row], baseline: dict[int, Row], plain: dict[int, Row]) -> Cell:
     ordered = [runs[seed] for seed in sorted(runs)]
     values = tuple(row.value for row in ordered if not math.isnan(row.value))
-    kinds = {note.kind for row in ordered for note in row.notes}
-    note = next((kind for kind in ("collapsed", "in domain") if kind in kinds), "")
+    in_domain = "in domain" if any(row.in_domain for row in ordered) else ""
+    note = "collapsed" if any(row.collapsed is not None for row in ordered) else in_domain
     return Cell(
         values, _difference(runs, baseline), note, len(ordered) - len(values),
         _difference(runs, plain), tuple(each for row in ordered for each in row.spread if not math.isnan(each)),
@@ -133,11 +140,9 @@ def _row_notes(rows: Sequence[Row]) -> list[str]:
     """Notes that rows carry, each once, with the runs they belong to."""
     found: dict[Note, list[str]] = {}
     for row in rows:
-        for note in row.notes:
-            if note.kind == "selected":
-                continue  # the table says for every column what was selected
+        for note in row.remarks:
             under = "" if row.scenario == "none" else f" under {row.scenario}"
-            who = "" if note.kind in ("test", "in domain") else f"{row.method} seed {row.seed}{under}"
+            who = "" if note.kind == "test" else f"{row.method} seed {row.seed}{under}"
             if who not in found.setdefault(note, []):
                 found[note].append(who)
     return [f"{', '.join(who)}: {note.text}" if who[0] else note.text for note, who in found.items()]
@@ -146,15 +151,14 @@ def _row_notes(rows: Sequence[Row]) -> list[str]:
 def verdict(table: Table) -> list[str]:
     """One sentence per method: on how many tests of robustness it is above the baseline, and how clearly.
 
-    Only the task's first metric of each test counts, and of an attack the accuracy under it. A method is compared in
-    those scenarios only in which neither it nor the baseline collapsed to one class in any run.
+    Only the first metric of each test that models are compared by counts, and no line that sums up others. A method is
+    compared in those scenarios only in which neither it nor the baseline collapsed to one class in any run.
     """
     lines, seen = [], set()
     for line in table.lines:
         key = (line.scenario, line.suite, line.value, line.split)
-        wanted = line.metric == "accuracy_under_attack" if line.suite == "attack" else key not in seen
-        summary = line.value == "average" or any(cell.note == "in domain" for cell in line.cells.values())
-        if line.suite in ROBUSTNESS and wanted and not summary:
+        compares = line.metric.role == "main" and line.metric.direction != "neither"
+        if line.aspect == "robustness" and compares and not line.summary and key not in seen:
             lines.append(line)
             seen.add(key)
     collapsed = {(line.scenario, m) for line in table.lines for m in table.methods if line.cells[m].note == "collapsed"}
@@ -162,18 +166,17 @@ def verdict(table: Table) -> list[str]:
     sentences = []
     for method in table.methods[1:]:
         sound = [line for line in lines if not collapsed & {(line.scenario, method), (line.scenario, baseline)}]
-        deltas = [(line.cells[method], line.cells[baseline]) for line in sound]
-        deltas = [(cell, base) for cell, base in deltas if cell.delta is not None and not math.isnan(cell.delta)]
-        if not deltas:
+        gains = [_gain(line, line.cells[method], line.cells[baseline]) for line in sound]
+        gains = [(gain, spread) for gain, spread in gains if not math.isnan(gain)]
+        if not gains:
             continue
-        better = sum((cell.delta or 0) > 0 for cell, _ in deltas)
-        worse = sum((cell.delta or 0) < 0 for cell, _ in deltas)
-        clear = sum(abs(cell.delta or 0) > math.hypot(cell.std, base.std) for cell, base in deltas)
+        better, worse = sum(gain > 0 for gain, _ in gains), sum(gain < 0 for gain, _ in gains)
+        clear = sum(abs(gain) > spread for gain, spread in gains)
         side = "more robust" if better > worse else "less robust" if worse > better else "neither more nor less robust"
         beyond = f"; {clear} of these differences exceed the spread over seeds" if len(table.seeds) > 1 else ""
         sentences.append(
             f"{method} is {side} than {baseline} here: better on {better} and worse on {worse} of "
-            f"{len(deltas)} perturbed, shifted and attacked tests{beyond}."
+            f"{len(gains)} perturbed, shifted and attacked tests{beyond}."
         )
     for method in table.methods if lines else ():
         where = [scenario for scenario in table.scenarios if (scenario, method) in collapsed]
@@ -188,22 +191,19 @@ def verdict(table: Table) -> list[str]:
     return sentences
 
 
-def number(value: float, metric: str) -> str:
-    """A value as the table shows it."""
-    if math.isnan(value):
-        return "n/a"
-    if metric in TIMES_100:
-        return f"{100 * value:.2f}"
-    return f"{value:.1f}" if metric in COUNTS else f"{value:.3g}"
+def _gain(line: Line, cell: Cell, baseline: Cell) -> tuple[float, float]:
+    """By how much a cell is better than the baseline's, NaN where that is not known; and the spread of both."""
+    delta = math.nan if cell.delta is None else cell.delta
+    return (delta if line.metric.direction == "higher" else -delta), math.hypot(cell.std, baseline.std)
 
 
-def cell_text(cell: Cell, metric: str) -> str:
+def cell_text(cell: Cell, metric: Metric) -> str:
     """mean ± std (Δ) {drop}, with what is not there left out."""
     if not cell.values:
         return "n/a" if cell.undefined else "–"
-    text = number(cell.mean, metric)
+    text = metric.text(cell.mean)
     if not math.isnan(cell.std):
-        text += f" ± {number(cell.std, metric)}"
+        text += f" ± {metric.text(cell.std)}"
     if cell.delta is not None:
         text += f" ({_signed(cell.delta, metric)})"
     if cell.drop is not None:
@@ -213,8 +213,8 @@ def cell_text(cell: Cell, metric: str) -> str:
     return text + (f" [{cell.note}]" if cell.note else "")
 
 
-def _signed(value: float, metric: str) -> str:
-    return ("−" if value < 0 else "+") + number(abs(value), metric)
+def _signed(value: float, metric: Metric) -> str:
+    return ("−" if value < 0 else "+") + metric.text(abs(value))
 
 
 def line_name(line: Line) -> str:

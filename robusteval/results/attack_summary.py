@@ -48,13 +48,15 @@ class AttackSummary:
     mean_similarity: float
 
     def metrics(self) -> list[tuple[str, float, int]]:
-        """(metric, value, n) with n the denominator that the value has."""
+        """(metric, value, n) with n the denominator that the value has; accuracy before is of the attacked rows only.
+
+        Model rows are none: they depend on what a cache held when an attack went on.
+        """
         return [
-            ("clean_accuracy", self.clean_accuracy, self.evaluated),
+            ("attacked_clean_accuracy", self.clean_accuracy, self.evaluated),
             ("accuracy_under_attack", self.accuracy_under_attack, self.evaluated),
             ("attack_success_rate", self.attack_success_rate, self.attacked),
             ("mean_queries", self.mean_queries, self.attacked),
-            ("mean_model_rows", self.mean_model_rows, self.attacked),
             ("mean_words_changed_percent", self.mean_words_changed_percent, self.succeeded),
             ("mean_similarity", self.mean_similarity, self.compared),
             ("errors", float(self.errors), self.examples),

@@ -1,21 +1,72 @@
-"""Metrics of the papers, from scikit-learn and scipy, by name."""
+"""Metrics: what a number is called, how it is shown and what it speaks of, and the functions of the papers' metrics."""
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
-from sklearn import metrics as sk
 
 from robusteval.results.finite import check_finite
 
 Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.floating[Any]]
-Metric = Callable[[Array, Array], float]
+
+Direction = Literal["higher", "lower", "neither"]
+Role = Literal["main", "beside", "detail"]
+Aspect = Literal["quality", "robustness", "calibration", "analysis", "cost", "size"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a number is. Of a metric that nobody declared only its name is known, and the defaults hold.
+
+    name: as rows bear it; shown: in words, else the name; unit: of the number as it is shown, "" for a pure number.
+    scale: what it is shown times, 100 for shares and correlations, as the papers do; digits: decimals, None for three
+    significant digits. direction: which numbers are better, or neither.
+    aspect: what it speaks of, unless its suite says otherwise. "quality": text like that of the training;
+    "robustness": perturbed, shifted and attacked text; "calibration": probabilities; "analysis": weights, gradients,
+    the order of tokens; "cost": time, memory, steps; "size": counts of rows.
+    role: whether models are compared by it ("main"), it stands in the table beside ("beside"), or is found in table.csv
+    and the rows only ("detail").
+    function: gold and predicted classes or scores [n] -> the number, where it is one of those alone.
+    """
+
+    name: str
+    shown: str = ""
+    unit: str = ""
+    digits: int | None = None
+    scale: int = 1
+    direction: Direction = "neither"
+    aspect: Aspect = "analysis"
+    role: Role = "main"
+    function: Callable[[Array, Array], float] | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("direction", get_args(Direction)),
+            ("aspect", get_args(Aspect)),
+            ("role", get_args(Role)),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"metric {self.name!r}: {name} is none of {', '.join(choices)}")
+        if not self.shown:
+            object.__setattr__(self, "shown", self.name)
+
+    def record(self) -> dict[str, Any]:
+        """All that is declared but the function, as plain values."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "function"}
+
+    def text(self, value: float) -> str:
+        """A value as tables show it, without the unit; "n/a" for NaN."""
+        if math.isnan(value):
+            return "n/a"
+        return f"{self.scale * value:.3g}" if self.digits is None else f"{self.scale * value:.{self.digits}f}"
 
 
 def predictions(logits: npt.NDArray[np.float32], *, regression: bool) -> Array:
@@ -25,25 +76,35 @@ def predictions(logits: npt.NDArray[np.float32], *, regression: bool) -> Array:
 
 
 def accuracy(gold: Array, predicted: Array) -> float:
-    return float(sk.accuracy_score(gold, predicted))
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(gold, predicted))
 
 
 def f1(gold: Array, predicted: Array) -> float:
     """F1 of class 1 in a two-class task, as GLUE reports it."""
-    return float(sk.f1_score(gold, predicted, zero_division=0))
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(gold, predicted, zero_division=0))
 
 
 def macro_f1(gold: Array, predicted: Array) -> float:
-    return float(sk.f1_score(gold, predicted, average="macro", zero_division=0))
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(gold, predicted, average="macro", zero_division=0))
 
 
 def mcc(gold: Array, predicted: Array) -> float:
     """Matthews correlation; 0 where one class is predicted throughout."""
-    return float(sk.matthews_corrcoef(gold, predicted))
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(gold, predicted))
 
 
 def pearson(gold: Array, predicted: Array) -> float:
     """Pearson correlation; NaN where one side is constant."""
+    from scipy import stats
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         return float(stats.pearsonr(gold, predicted).statistic)
@@ -51,6 +112,8 @@ def pearson(gold: Array, predicted: Array) -> float:
 
 def spearman(gold: Array, predicted: Array) -> float:
     """Spearman rank correlation; NaN where one side is constant."""
+    from scipy import stats
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         return float(stats.spearmanr(gold, predicted).statistic)
@@ -83,17 +146,64 @@ def brier(gold: Array, probabilities: Floats) -> float:
     return float(np.square(probabilities - onehot).sum(axis=1).mean())
 
 
+# Shares and correlations are shown times 100, as the papers do.
+_SHARE: dict[str, Any] = {"unit": "%", "scale": 100, "digits": 2}
+_SCORE: dict[str, Any] = {"scale": 100, "digits": 2, "direction": "higher", "aspect": "quality"}
+
 METRICS: dict[str, Metric] = {
-    "accuracy": accuracy,
-    "f1": f1,
-    "macro_f1": macro_f1,
-    "mcc": mcc,
-    "pearson": pearson,
-    "spearman": spearman,
-}
+    each.name: each
+    for each in (
+        # of a task
+        Metric("accuracy", "accuracy", function=accuracy, **{**_SCORE, "unit": "%"}),
+        Metric("f1", "F1", function=f1, **_SCORE),
+        Metric("macro_f1", "macro F1", function=macro_f1, **_SCORE),
+        Metric("mcc", "Matthews correlation", function=mcc, **_SCORE),
+        Metric("pearson", "Pearson correlation", function=pearson, **_SCORE),
+        Metric("spearman", "Spearman correlation", function=spearman, **_SCORE),
+        Metric("score", "mean score", **_SCORE),
+        # of random sets of perturbed text
+        Metric("flip_rate", "flip rate", direction="lower", aspect="robustness", role="detail", **_SHARE),
+        Metric("worst_case_accuracy", "worst-case accuracy", direction="higher", aspect="robustness", role="detail",
+               **_SHARE),
+        # of probabilities
+        Metric("ece", "expected calibration error", direction="lower", aspect="calibration", **_SHARE),
+        Metric("brier", "Brier score", scale=100, digits=2, direction="lower", aspect="calibration"),
+        Metric("nll", "negative log-likelihood", unit="nats", direction="lower", aspect="calibration"),
+        # of an attack; a success rate has another denominator for every model
+        Metric("attacked_clean_accuracy", "accuracy before", direction="higher", aspect="quality", role="beside",
+               **_SHARE),
+        Metric("accuracy_under_attack", "accuracy under attack", direction="higher", aspect="robustness", **_SHARE),
+        Metric("attack_success_rate", "attack success rate", direction="lower", aspect="robustness", role="beside",
+               **_SHARE),
+        Metric("mean_queries", "queries per attack", "", 1, direction="higher", aspect="robustness", role="beside"),
+        Metric("mean_words_changed_percent", "words changed", "%", 1, direction="higher", aspect="robustness",
+               role="beside"),
+        Metric("mean_similarity", "similarity", "", 3, aspect="robustness", role="beside"),
+        Metric("errors", "errors", "", 0, direction="lower", aspect="size", role="detail"),
+        # of weights and gradients
+        Metric("loss", "loss", "nats", direction="lower"),
+        Metric("sharpness", "sharpness", "nats", direction="lower"),
+        Metric("top_eigenvalue", "top Hessian eigenvalue", direction="lower"),
+        Metric("insensitive", "insensitive parameters", **_SHARE),
+        Metric("mean", "mean sensitivity"),
+        Metric("std", "deviation of the sensitivity"),
+        Metric("gini", "Gini coefficient of the sensitivity"),
+        # of training
+        Metric("steps", "steps", "", 1, aspect="cost"),
+        Metric("seconds_per_step", "time per step", "s", direction="lower", aspect="cost"),
+        Metric("peak_memory_mb", "peak memory", "MiB", 1, direction="lower", aspect="cost"),
+        Metric("rows", "rows", "", 1, aspect="size"),
+    )
+}  # fmt: skip
+
+
+def metric(name: str, declared: Mapping[str, Metric] = MappingProxyType({})) -> Metric:
+    """The metric of that name, of this program or `declared` by a suite; else one of which nothing is said."""
+    return METRICS.get(name) or declared.get(name) or Metric(name)
 
 
 def score(names: Sequence[str], gold: Array, logits: npt.NDArray[np.float32], *, regression: bool) -> dict[str, float]:
     """Every named metric of one set of predictions."""
     predicted = predictions(logits, regression=regression)
-    return {name: METRICS[name](gold, predicted) for name in names}
+    functions = {name: METRICS[name].function for name in names}
+    return {name: function(gold, predicted) for name, function in functions.items() if function is not None}

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from robusteval.errors import UserError
+from robusteval.results.metrics import Aspect, Metric
+from robusteval.results.older import from_prose
 from robusteval.settings.codec import content_hash, from_dict
 from robusteval.storage.reading import complete_lines, parse_json
 
-NoteKind = Literal["run", "test", "selected", "collapsed", "in domain"]
+NoteKind = Literal["run", "test"]
 
 
 @dataclass(frozen=True)
 class Note:
-    """What a reader must know of a number, as prose, and what a table makes of it.
+    """What a reader must know of a number, as prose.
 
-    kind: "run", what this run met; "test", what holds for this test of every run; "in domain", the same of a test that
-    is none of robustness; "collapsed", the run predicts one class; "selected", the checkpoint was chosen on these rows.
+    kind: "run", what this run met; "test", what holds for this test of every run.
     """
 
     text: str
@@ -38,9 +39,14 @@ class Row:
 
     run: folder name of the run; suite, suite_value: the test and its setting (mask, "0.1");
     split: the rows it was measured on; value: the number itself; n: its denominator;
-    seconds: what measuring it took; notes: what a reader must know;
+    seconds: what measuring it took; notes: what else a reader must know;
     scenario: what was done to the training set, as the user wrote it, scenario_value: its strength;
     spread: the value on each random set, where `value` is their mean.
+    model: the starting model, or the tested checkpoint, as the user named it; "" in rows of an earlier version.
+    aspect: what the number speaks of, None where its metric says so. sets: random sets that it was measured on.
+    summary: whether it sums up other rows of its suite. in_domain: whether its rows are text like that of the training.
+    collapsed: the class that the run predicts throughout, None where it predicts several.
+    selected_on_dev: whether the checkpoint was chosen on the dev split.
     """
 
     run: str
@@ -58,6 +64,21 @@ class Row:
     seconds: float
     notes: tuple[Note, ...] = ()
     spread: tuple[float, ...] = ()
+    model: str = ""
+    aspect: Aspect | None = None
+    sets: int = 1
+    summary: bool = False
+    in_domain: bool = False
+    collapsed: str | None = None
+    selected_on_dev: bool = False
+
+    @property
+    def remarks(self) -> tuple[Note, ...]:
+        """All that a table says under its lines of this number: first what the fields tell, then the notes."""
+        told = [] if self.collapsed is None else [Note(f"collapsed to {self.collapsed!r}")]
+        told += [Note(f"{self.suite_value} is in domain", "test")] if self.in_domain else []
+        told += [Note(f"mean of {self.sets} sets", "test")] if self.sets > 1 else []
+        return (*told, *self.notes)
 
 
 def row_line(row: Row) -> dict[str, Any]:
@@ -67,7 +88,7 @@ def row_line(row: Row) -> dict[str, Any]:
 
 
 def line_row(line: Mapping[str, Any], where: str = "row") -> Row:
-    """The row that `row_line` wrote, or an older one with all its notes in one text.
+    """The row that `row_line` wrote, or one of an earlier version.
 
     UserError, which begins with `where`, where it is none.
     """
@@ -76,29 +97,10 @@ def line_row(line: Mapping[str, Any], where: str = "row") -> Row:
         spread = [math.nan if each is None else each for each in spread]
     value = math.nan if line.get("value", 0) is None else line.get("value")
     fields = {**line, "value": value, "spread": spread}
-    if "note" in fields:
-        fields["notes"] = joined_notes(str(fields.pop("note")))
-    row = from_dict(Row, fields, f"{where}: ")
+    row = from_dict(Row, fields if "aspect" in fields else from_prose(fields), f"{where}: ")
     if math.inf in map(abs, (row.value, row.seconds, *row.spread)) or row.n < 0:
         raise UserError(f"{where}: its numbers are out of range")
     return row
-
-
-def joined_notes(text: str) -> tuple[Note, ...]:
-    """The notes of a row as they were written before notes had kinds: prose with "; " in between.
-
-    >>> joined_notes("mean of 3 sets; selected on dev")
-    (Note(text='mean of 3 sets', kind='test'), Note(text='selected on dev', kind='selected'))
-    """
-    return tuple(Note(part, _kind(part)) for part in text.split("; ") if part)
-
-
-def _kind(text: str) -> NoteKind:
-    if text.startswith("mean of"):
-        return "test"
-    if text.endswith("is in domain"):
-        return "in domain"
-    return "collapsed" if text.startswith("collapsed") else "selected" if text.startswith("selected") else "run"
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -111,7 +113,8 @@ class Journal:
     """What a rows.jsonl holds: the rows of each finished stage, then that stage's marker.
 
     every: all rows; rows: those of finished stages; markers: {"stage": name} or {"done": true}, and in it `files`, the
-    sha256 of each file that belongs to the stage, and `seal`, which binds both to all that stands before.
+    sha256 of each file that belongs to the stage, `metrics`, what its suite declares of them, and `seal`, which binds all
+    of it to what stands before.
     kept: the bytes up to the last marker; rest: what follows them; seal: the last one, "" before the first;
     sealed: whether the last marker bears one; unsealed: the bytes after the last seal, up to the last marker.
     """
@@ -124,6 +127,12 @@ class Journal:
     seal: str = ""
     sealed: bool = True
     unsealed: bytes = b""
+
+    @property
+    def declared(self) -> dict[str, Metric]:
+        """The metrics that suites of the user's own declared, by name."""
+        found = (from_dict(Metric, each) for marker in self.markers for each in marker.get("metrics", ()))
+        return {metric.name: metric for metric in found}
 
     @property
     def done(self) -> bool:
@@ -177,4 +186,5 @@ class _Marker:
     done: bool = False
     kept: bool = False
     files: dict[str, str] = field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
     seal: str = ""

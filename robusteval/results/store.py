@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from robusteval.errors import UserError
+from robusteval.results.metrics import Metric
 from robusteval.results.rows import Journal, Row, read_journal, row_line, seal_of
 from robusteval.runtime.environment import check_environment
 from robusteval.settings.codec import content_hash, to_dict, to_yaml
@@ -129,9 +130,15 @@ class RunFolder:
         for name in ("predictions", "analysis"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
-    def finish_stage(self, stage: str, rows: Sequence[Row], files: Iterable[Path] = ()) -> None:
-        """Keep the rows of a stage for good. files: those that belong to it, where they are there."""
-        self._append(rows, {"stage": stage}, files)
+    def finish_stage(
+        self, stage: str, rows: Sequence[Row], files: Iterable[Path] = (), declared: Iterable[Metric] = ()
+    ) -> None:
+        """Keep the rows of a stage for good.
+
+        files: those that belong to it, where they are there; declared: metrics that its suite says more of.
+        """
+        metrics = [metric.record() for metric in declared]
+        self._append(rows, {"stage": stage, **({"metrics": metrics} if metrics else {})}, files)
 
     def finish(self, *, keep_model: bool) -> None:
         """Mark the run as done, then drop what only resuming needed."""
