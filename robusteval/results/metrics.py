@@ -48,13 +48,9 @@ class Metric:
     function: Callable[[Array, Array], float] | None = None
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("direction", get_args(Direction)),
-            ("aspect", get_args(Aspect)),
-            ("role", get_args(Role)),
-        ):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"metric {self.name!r}: {name} is none of {', '.join(choices)}")
+        for field, choices in (("direction", Direction), ("aspect", Aspect), ("role", Role)):
+            if getattr(self, field) not in get_args(choices):
+                raise ValueError(f"metric {self.name!r}: {field} is none of {', '.join(get_args(choices))}")
         if not self.shown:
             object.__setattr__(self, "shown", self.name)
 

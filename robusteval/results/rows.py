@@ -113,8 +113,8 @@ class Journal:
     """What a rows.jsonl holds: the rows of each finished stage, then that stage's marker.
 
     every: all rows; rows: those of finished stages; markers: {"stage": name} or {"done": true}, and in it `files`, the
-    sha256 of each file that belongs to the stage, `metrics`, what its suite declares of them, and `seal`, which binds all
-    of it to what stands before.
+    sha256 of each file that belongs to the stage, `metrics`, what its suite declares of them, and `seal`, which binds
+    all of it to what stands before.
     kept: the bytes up to the last marker; rest: what follows them; seal: the last one, "" before the first;
     sealed: whether the last marker bears one; unsealed: the bytes after the last seal, up to the last marker.
     """
