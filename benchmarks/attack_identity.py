@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from attack_speed import COLUMN, LABELS, load, sst2, stock
 
-from robusteval.attacks.queries.randomness import seeded
 from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.attacks.resources.offline import load_textattack
 from robusteval.attacks.workers import attack_checkpoint
 from robusteval.results.attack_lines import AttackLine
+from robusteval.runtime.generators import seeded
 
 PARALLEL, WORKERS, HASH_SEEDS = (1, 4, 16), (1, 2), (1, 77)
 SEED = 3

@@ -23,12 +23,12 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from robusteval.attacks.queries.randomness import seeded
 from robusteval.attacks.queries.wrapper import token_ids
 from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.attacks.recipes.requirements import require
 from robusteval.attacks.resources.offline import load_textattack, offline
 from robusteval.attacks.runner import AttackResult, attack_examples
+from robusteval.runtime.generators import seeded
 from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 

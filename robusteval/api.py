@@ -43,7 +43,7 @@ from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import MethodConfig
 from robusteval.settings.train import TrainConfig
-from robusteval.storage.files import locked
+from robusteval.storage.locks import locked
 from robusteval.tasks.arrow import dataset_frame
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.examples import examples_from_frame

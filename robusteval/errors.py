@@ -12,6 +12,11 @@ class UserError(Exception):
     exit_code = 2
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def nearest(value: str, valid: Iterable[str], n: int = 3) -> list[str]:
     """The valid names closest to `value`, best first; matching ignores case."""
     names = {name.lower(): name for name in valid}

@@ -32,7 +32,6 @@ from robusteval.attacks.queries.batched import Answer, BatchedPredict, Predict
 from robusteval.attacks.queries.cache import LogitsCache
 from robusteval.attacks.queries.gradients import gradient_of
 from robusteval.attacks.queries.lockstep import Routine, lock_step
-from robusteval.attacks.queries.randomness import seeded
 from robusteval.attacks.queries.wrapper import PredictWrapper, token_ids
 from robusteval.attacks.recipes.building import remembered_words
 from robusteval.attacks.recipes.registry import ATTACKS, recipe_entry
@@ -43,6 +42,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.results.attack_lines import AttackLine
 from robusteval.results.attack_summary import ProgressNote
+from robusteval.runtime.generators import seeded
 from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 

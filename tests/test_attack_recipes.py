@@ -20,7 +20,6 @@ import tiny
 import torch
 
 from robusteval.attacks.queries.batched import Predict
-from robusteval.attacks.queries.randomness import seeded
 from robusteval.attacks.queries.wrapper import PredictWrapper
 from robusteval.attacks.recipes.building import build_attack
 from robusteval.attacks.recipes.registry import ATTACKS, all_recipes, recipe_entry
@@ -32,6 +31,7 @@ from robusteval.attacks.runner import attack_examples
 from robusteval.cli.doctor import diagnose
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
+from robusteval.runtime.generators import seeded
 from robusteval.tasks.base import Examples
 
 TESTS = Path(__file__).resolve().parent

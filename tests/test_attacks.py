@@ -22,7 +22,6 @@ import pytest
 import torch
 
 from robusteval.attacks.queries.batched import BatchedPredict, Predict
-from robusteval.attacks.queries.randomness import seeded
 from robusteval.attacks.queries.wrapper import PredictWrapper, not_mistaken_for_probabilities
 from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.attacks.resources.offline import load_textattack, offline
@@ -31,6 +30,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.results.attack_lines import AttackLine
 from robusteval.results.attack_summary import summarise
+from robusteval.runtime.generators import seeded
 from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 

@@ -20,15 +20,8 @@ from robusteval.attacks.queries.cache import LogitsCache
 from robusteval.errors import UserError
 from robusteval.experiments import engine
 from robusteval.models.saving import save_checkpoint
-from robusteval.storage.files import (
-    clear_leftovers,
-    disk_trouble,
-    errno_of,
-    is_leftover,
-    locked,
-    replacing,
-    write_atomic,
-)
+from robusteval.storage.files import clear_leftovers, disk_trouble, errno_of, is_leftover, replacing, write_atomic
+from robusteval.storage.locks import locked
 from robusteval.training import state as checkpoint
 from robusteval.training.state import DamagedState, load_state, save_state
 

@@ -10,12 +10,12 @@ import torch
 
 from robusteval.attacks.plan import AttackPlan, Target
 from robusteval.attacks.queries.lockstep import Routine
-from robusteval.attacks.queries.randomness import seed_all
 from robusteval.attacks.queries.wrapper import PredictWrapper, Sees
 from robusteval.attacks.recipes.building import build_attack, twin
 from robusteval.attacks.resources.offline import load_textattack
 from robusteval.attacks.results.edits import changed_spans, count_edits
 from robusteval.results.attack_lines import FIELDS, TIME_LIMIT, AttackLine, Outcome
+from robusteval.runtime.generators import seed_all
 from robusteval.runtime.seeds import derive
 
 BUDGET_REACHED = "query budget reached"

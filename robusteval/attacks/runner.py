@@ -13,7 +13,6 @@ from robusteval.attacks.plan import AttackPlan, Target, make_plan
 from robusteval.attacks.queries.batched import BatchedPredict, Predict
 from robusteval.attacks.queries.cache import LogitsCache
 from robusteval.attacks.queries.lockstep import lock_step
-from robusteval.attacks.queries.randomness import preserved
 from robusteval.attacks.queries.wrapper import Sees
 from robusteval.attacks.recipes.building import remembered_words
 from robusteval.attacks.resources.offline import load_textattack, offline
@@ -21,6 +20,7 @@ from robusteval.attacks.results.similarity import Similarity
 from robusteval.errors import UserError
 from robusteval.results.attack_lines import AttackLine, append, claimed, finished
 from robusteval.results.attack_summary import AttackSummary, summarise
+from robusteval.runtime.generators import preserved
 from robusteval.runtime.memory import release_freed
 from robusteval.tasks.base import Examples
 

@@ -68,7 +68,8 @@ from robusteval.runtime import stopping
 from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.terminal import Screen, loading, printable
 from robusteval.settings.grammar import listed, pieces
-from robusteval.storage.files import disk_trouble, locked
+from robusteval.storage.files import disk_trouble
+from robusteval.storage.locks import locked
 from robusteval.version import VERSION
 
 app = typer.Typer(

@@ -233,7 +233,8 @@ def transfer(
         from robusteval.evaluation.transfer import over_seeds
         from robusteval.pipeline.transfer import transfer as tried
         from robusteval.report.transfer import print_transfer, write_transfer
-        from robusteval.storage.files import check_place, locked
+        from robusteval.storage.files import check_place
+        from robusteval.storage.locks import locked
 
     console = Screen()
     check_place(experiment / "report", folder=True, field="experiment")

@@ -23,7 +23,7 @@ from robusteval.runtime.environment import differences
 from robusteval.runtime.progress import duration
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
-from robusteval.storage.files import locked
+from robusteval.storage.locks import locked
 from robusteval.tasks.labels import distribution
 from robusteval.tasks.load import sample
 

@@ -24,7 +24,7 @@ from robusteval.evaluation.gradients import batches, differentiable
 from robusteval.methods.base import task_loss
 from robusteval.models.encoding import Batch
 from robusteval.results.rows import Note
-from robusteval.runtime.seeds import derive
+from robusteval.runtime.generators import torch_generator
 from robusteval.settings.checks import check_choice, check_range
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks.base import Examples
@@ -35,7 +35,7 @@ Tensors = Sequence[Tensor]
 
 def normals(parameters: Tensors, *names: object) -> list[Tensor]:
     """Standard normal noise of the parameters' shapes; drawn on the CPU, so that every device sees the same."""
-    generator = torch.Generator().manual_seed(derive(0, "flatness", *names))
+    generator = torch_generator(torch.device("cpu"), 0, "flatness", *names)
     return [torch.randn(parameter.shape, generator=generator).to(parameter) for parameter in parameters]
 
 

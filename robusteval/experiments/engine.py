@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from robusteval.errors import UserError
+from robusteval.errors import UserError, first_line
 from robusteval.experiments.plan import Plan
 from robusteval.experiments.run import execute
 from robusteval.runtime import memory, stopping
@@ -91,7 +91,7 @@ def _outcome(run: RunSpec, work: WorkConfig, facts: dict[str, str], data: TaskDa
             raise KeyboardInterrupt from error
         folder = work.out / "runs" / run.name(**facts)
         full = disk_trouble(error, folder)
-        return full or f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} ({_reported(folder)})"
+        return full or f"{type(error).__name__}: {first_line(error)} ({_reported(folder)})"
     finally:
         memory.release()
     return "done"

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robusteval.models.encoding import Batch, Encoded
-from robusteval.runtime.seeds import derive
+from robusteval.runtime.generators import torch_generator
 from robusteval.settings.codec import settings as make_settings
 from robusteval.settings.train import TrainConfig
 
@@ -158,8 +158,7 @@ class Method(Generic[S]):
         """Called once before `setup`; the method's own generator starts here. root: the composition, if any."""
         self.context = context
         self.root: Method[Any] = root or self
-        self.generator = torch.Generator(device=context.device)
-        self.generator.manual_seed(derive(context.seed, "method", self.name))
+        self.generator = torch_generator(context.device, context.seed, "method", self.name)
 
     # ---- the hooks -------------------------------------------------------------------------------
 

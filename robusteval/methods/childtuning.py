@@ -17,6 +17,7 @@ from robusteval.components.parameters import block_parameters
 from robusteval.components.update_rules import overflowed
 from robusteval.methods.base import Method, TrainingData
 from robusteval.models.encoding import Batch
+from robusteval.runtime.generators import forked
 from robusteval.runtime.seeds import derive
 from robusteval.settings.checks import check_choice, check_range
 from robusteval.settings.train import TrainConfig
@@ -163,11 +164,9 @@ class ChildD(Method[ChildDSettings]):
         """Summed squared gradients of each target."""
         settings, training = self.settings, model.training
         fisher = [torch.zeros_like(parameter) for _, parameter in self._targets]
-        devices = [self.context.device] if self.context.device.type == "cuda" else []
         seen = 0
         # the dropout of this epoch must not shift the dropout of training
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(derive(self.context.seed, self.name, "fisher"))
+        with forked(self.context.device, derive(self.context.seed, self.name, "fisher")):
             model.train(settings.fisher_train_mode)
             for batch in data.batches(0):
                 for part in self._parts(batch, seen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from robusteval.components.embeddings import edit_embeddings, per_token
 from robusteval.methods.base import Method, TrainingData
 from robusteval.models.encoding import Batch
+from robusteval.runtime.generators import forked
 from robusteval.settings.checks import check_range
 
 
@@ -78,11 +80,10 @@ class FreeLB(Method[FreeLBSettings]):
             return e + delta.repeat(e.shape[0] // len(batch), 1, 1)
 
         total = torch.zeros((), device=self.context.device)
-        devices = [self.context.device] if self.context.device.type == "cuda" else []
         for step in range(settings.steps):
             last = step + 1 == settings.steps
             with (
-                torch.random.fork_rng(devices=devices, enabled=settings.shared_dropout and not last),
+                forked(self.context.device) if settings.shared_dropout and not last else nullcontext(),
                 edit_embeddings(model, perturb, words=True),
             ):
                 loss = self.root.loss(model, batch) / settings.steps

@@ -18,6 +18,7 @@ from robusteval.errors import UserError
 from robusteval.methods.base import Method, TrainingData
 from robusteval.models.architectures import submodules
 from robusteval.models.encoding import Batch
+from robusteval.runtime.generators import forked
 from robusteval.runtime.seeds import derive
 from robusteval.settings.checks import check_range
 
@@ -91,10 +92,8 @@ class PostTraining(Method[PostTrainingSettings]):
             return
         head, given = _prediction_head(model, data)
         head.to(self.context.device).train()
-        devices = [self.context.device] if self.context.device.type == "cuda" else []
         # dropout here must not shift the dropout of fine-tuning
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(derive(self.context.seed, self.name, "dropout"))
+        with forked(self.context.device, derive(self.context.seed, self.name, "dropout")):
             first, last = self._train(model, head, given, data, steps)
         if not math.isfinite(last):
             raise UserError(
@@ -163,7 +162,7 @@ def _prediction_head(model: Any, data: TrainingData) -> tuple[Any, _Given]:
     if data.folder is None or data.tokenizer.mask_token_id is None:
         raise problem
     try:
-        with torch.random.fork_rng(devices=[]):
+        with forked():
             head, report = AutoModelForMaskedLM.from_pretrained(
                 data.folder, use_safetensors=True, output_loading_info=True
             )

@@ -13,6 +13,7 @@ from robusteval.components.divergence import symmetric_kl
 from robusteval.components.embeddings import edit_embeddings, per_token, repeated
 from robusteval.methods.base import Method, TrainingData, task_loss
 from robusteval.models.encoding import Batch
+from robusteval.runtime.generators import forked
 from robusteval.settings.checks import check_choice, check_range
 
 
@@ -71,8 +72,7 @@ class R3F(Method[R3FSettings]):
             return torch.cat([first, noised(second)])
 
         if self.settings.shared_dropout:
-            devices = [self.context.device] if self.context.device.type == "cuda" else []
-            with torch.random.fork_rng(devices=devices):
+            with forked(self.context.device):
                 first = self.logits(model, batch.inputs, batch.labels)
             with edit_embeddings(model, noised, words=True):
                 second = self.logits(model, batch.inputs, batch.labels)

@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from robusteval.errors import UserError
+from robusteval.errors import UserError, first_line
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 CONVERT = "load the model where it comes from and save it with save_pretrained"
@@ -135,11 +135,6 @@ def read_json(name: str, file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"model: {file.name} of {name!r} holds no JSON object")
     return content
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says first; its kind where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def some(names: Collection[str], most: int = 3) -> str:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import init_empty_weights
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from robusteval.errors import UserError, nearest
+from robusteval.errors import UserError, first_line, nearest
 from robusteval.models.catalogue import locate
-from robusteval.models.checkpoint_folder import first_line, read_json, stored_tensors
+from robusteval.models.checkpoint_folder import read_json, stored_tensors
 from robusteval.models.dropout import configure_dropout, set_dropout
 from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.label_order import LabelMatch, apply_match, label_names, match_labels, name_labels
 from robusteval.models.tokenizers import adapt_tokenizer
 from robusteval.models.weights import account, check_finite, names_to_read, prefix_notice, read_as
+from robusteval.runtime.generators import forked
 from robusteval.runtime.seeds import derive
 
 
@@ -79,8 +79,7 @@ def load_model(
     empty = _empty_model(name, config, trust_remote_code)
     names = names_to_read(name, stored, empty)
     # a fork, so that drawing the head does not move the generator that dropout uses
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "head"))
+    with forked(seed=derive(seed, "head")):
         settings: dict[str, Any] = {"config": config, "ignore_mismatched_sizes": True, "output_loading_info": True}
         try:
             if names:
@@ -148,7 +147,7 @@ def _not_loaded(name: str, folder: Path, error: Exception, part: str = "") -> Us
 def _empty_model(name: str, config: Any, trust_remote_code: bool) -> Any:
     """The classifier of a configuration, its parameters without values."""
     try:
-        with torch.random.fork_rng(devices=[]), init_empty_weights():
+        with forked(), init_empty_weights():
             return AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
     except Exception as error:  # a configuration may say anything
         if "Unrecognized configuration class" in str(error):

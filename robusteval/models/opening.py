@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from robusteval.errors import UserError
-from robusteval.models.checkpoint_folder import first_line
+from robusteval.errors import UserError, first_line
 from robusteval.models.dropout import set_dropout
 from robusteval.models.encoding import encode
 from robusteval.models.hashes import memory_sha256

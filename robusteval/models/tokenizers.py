@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from robusteval.errors import UserError
-from robusteval.models.checkpoint_folder import first_line
+from robusteval.errors import UserError, first_line
 from robusteval.models.encoding import Collator, Encoded, encode
+from robusteval.runtime.generators import forked
 from robusteval.settings.checks import check_range
 
 # Texts of two lengths, on which it is seen whether padding matters.
@@ -63,7 +63,7 @@ def _forward(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     device, training = next(model.parameters()).device, model.training
     model.eval()
     try:
-        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+        with torch.inference_mode(), forked():
             logits: torch.Tensor = model(**{key: value.to(device) for key, value in inputs.items()}).logits
     finally:
         model.train(training)

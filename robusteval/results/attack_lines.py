@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 from robusteval.errors import UserError
 from robusteval.settings.codec import content_hash, convert
 from robusteval.storage.files import append_lines, json_line, write_atomic, writing
+from robusteval.storage.locks import locked_file, taking_turns
 from robusteval.storage.reading import complete_lines, parse_json
 
 Outcome = Literal["succeeded", "failed", "skipped", "error"]
@@ -223,7 +223,7 @@ def append(path: Path, line: AttackLine) -> None:
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
+        with taking_turns(path):
             append_lines(path, [_sealed(line)])
 
 
@@ -239,7 +239,7 @@ def claimed(path: Path) -> Iterator[None]:
             if path.exists() and not path.is_file():
                 raise UserError(f"out: {str(path)!r} is no regular file")
             path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(path))
+            stack.enter_context(locked_file(path))
             new = not path.exists()
             path.open("ab").close()
         if new:
@@ -250,48 +250,3 @@ def claimed(path: Path) -> Iterator[None]:
 def _remove_if_empty(path: Path) -> None:
     if path.is_file() and path.stat().st_size == 0:
         path.unlink()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let no other process hold `path`, by a lock on a file beside it: `append` locks `path` itself, line by line."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows
-        yield
-        return
-    real = Path(os.path.realpath(path))
-    lock = real.with_name(f".{real.name}.lock")
-    with ExitStack() as stack:
-        while True:
-            handle = stack.enter_context(open(lock, "ab"))
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"out: another process is working on {str(path)!r}") from None
-            if _is_open(lock, handle.fileno()):
-                break
-            # Its last holder removed it after it was opened here.
-            stack.pop_all().close()
-        stack.callback(lock.unlink, missing_ok=True)
-        yield
-
-
-def _is_open(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let no other process append: mending a torn last line must not meet a line that is being written."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows
-        yield
-        return
-    with open(path, "ab") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -18,17 +18,16 @@ from robusteval.settings.codec import content_hash, to_dict, to_yaml
 from robusteval.settings.data import PLACES
 from robusteval.settings.runs import ExperimentSpec
 from robusteval.storage.files import (
-    LOCK,
     append_lines,
     check_place,
     is_leftover,
     json_line,
-    locked,
     replacing,
     write_atomic,
     write_json,
     writing,
 )
+from robusteval.storage.locks import LOCK, locked
 from robusteval.storage.reading import file_sha256, read_json, read_yaml
 
 # Beside the results of `evaluate`: what was tested, on which rows, and how.
@@ -219,7 +218,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process (`files.locked`); what a killed one left half-written is cleared."""
+        """Hold the run for this process (`locks.locked`); what a killed one left half-written is cleared."""
         with locked(self.path, *FOLDERS):
             yield
 

@@ -7,6 +7,10 @@ and the same classification head, and a method that draws noise does not shift a
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def derive(seed: int, *names: object) -> int:
@@ -16,3 +20,10 @@ def derive(seed: int, *names: object) -> int:
     """
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def numpy_generator(seed: int, *names: object) -> np.random.Generator:
+    """A generator for the stream called `names` within the run `seed`."""
+    import numpy as np
+
+    return np.random.default_rng(derive(seed, *names))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robusteval.errors import UserError, unknown_name
-from robusteval.runtime.seeds import derive
+from robusteval.runtime.seeds import numpy_generator
 from robusteval.scenarios import SCENARIOS
 from robusteval.settings.checks import check_distinct
 from robusteval.settings.codec import settings as make_settings
@@ -58,7 +58,7 @@ class Scenario(Generic[S]):
 
     def generator(self, seed: int) -> np.random.Generator:
         """The only source of chance of this scenario in the run `seed`."""
-        return np.random.default_rng(derive(seed, "scenario", self.name))
+        return numpy_generator(seed, "scenario", self.name)
 
     def prepare(self, given: Prepared, task: Task, seed: int) -> Prepared:
         """The training set of one run; `given` may already have passed through another scenario.

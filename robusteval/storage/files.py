@@ -1,4 +1,4 @@
-"""Writing so that nothing finished is lost and nothing half-done stays: atomic replacement, fsynced lines, locks.
+"""Writing so that nothing finished is lost and nothing half-done stays: atomic replacement and fsynced lines.
 
 Whatever the disk refuses becomes one sentence here (UserError), so that no caller meets an OSError.
 """
@@ -19,7 +19,6 @@ from typing import Any
 
 from robusteval.errors import UserError
 
-LOCK = ".lock"
 # What a write that was killed leaves: a folder of `replacing`, or such a file or folder of an earlier version.
 _LEFTOVER = re.compile(r"\.robusteval-[0-9a-f]{16}\.tmp|\..+\.\d+\.(tmp|old)")
 _GO_ON = "then the same command goes on; nothing finished is lost"
@@ -218,37 +217,6 @@ def _drop_torn_line(handle: Any) -> None:
     if end < size:
         handle.truncate(end)
         handle.seek(end)
-
-
-@contextmanager
-def locked(folder: Path, *inside: str, wait: bool = False) -> Iterator[None]:
-    """Hold `folder`, made where it is missing, for this process; the system frees it however the process ends.
-
-    What killed writers left in it, and in its folders `inside`, is cleared: nobody else writes there now.
-    UserError where another process holds it, unless `wait`.
-    """
-    lock = folder / LOCK
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows
-        yield
-        return
-    with writing(lock):
-        # a named pipe would be waited for otherwise
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    try:
-        with writing(lock):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise UserError(f"out: another process is working on {str(folder)!r}") from None
-        for place in (folder, *(folder / name for name in inside)):
-            clear_leftovers(place)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def is_leftover(name: str) -> bool:

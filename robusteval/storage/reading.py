@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from robusteval.errors import UserError
+from robusteval.errors import UserError, first_line
 
 # No line and no record of ours comes near this size; parsing a larger one would only take long.
 LARGEST = 16 * 2**20
@@ -143,7 +143,7 @@ def parse_yaml(text: bytes, where: str) -> dict[str, Any]:
         found = yaml.load(written, Loader=Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark: Any = getattr(error, "problem_mark", None)
-        reason = f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else str(error).splitlines()[0]
+        reason = f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else first_line(error)
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else reason
         raise UserError(f"{where}: is not readable as YAML of this program: {reason}") from None
     if not isinstance(found, dict):

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from robusteval.errors import UserError
+from robusteval.errors import UserError, first_line
 from robusteval.tasks.table import make_frame
 
 # what pyarrow and datasets raise for files that are not what they should be
@@ -75,10 +75,6 @@ def concatenated(frames: Sequence[pd.DataFrame], files: Sequence[str], where: st
     whole = pd.concat([frame[first.columns] for frame in frames], ignore_index=True)
     whole.attrs = first.attrs
     return whole
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _number(value: Decimal | None) -> int | float | None:

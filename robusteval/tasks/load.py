@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from robusteval.errors import UserError, unknown_name
-from robusteval.runtime.seeds import derive
+from robusteval.runtime.seeds import numpy_generator
 from robusteval.settings.data import DataConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task, Transfer
@@ -232,7 +232,7 @@ def sample(examples: Examples, limit: int | None) -> Examples:
     """`limit` rows drawn once for all seeds and methods, in their original order; smaller limits are nested."""
     if limit is None or limit >= len(examples):
         return examples
-    order = np.random.default_rng(derive(0, "sample")).permutation(len(examples))
+    order = numpy_generator(0, "sample").permutation(len(examples))
     return examples.take(np.sort(order[:limit]))
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from robusteval.errors import UserError, nearest
+from robusteval.errors import UserError, first_line, nearest
 from robusteval.settings.dialect import Dialect
-from robusteval.tasks.arrow import DAMAGED, concatenated, dataset_frame, first_line
+from robusteval.tasks.arrow import DAMAGED, concatenated, dataset_frame
 from robusteval.tasks.base import Task
 from robusteval.tasks.files import read_table
 from robusteval.tasks.folders import find_splits, places, shard_of, split_files

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robusteval.errors import UserError
-from robusteval.runtime.seeds import derive
+from robusteval.runtime.seeds import numpy_generator
 from robusteval.tasks.base import Examples, Task
 
 IntArray = npt.NDArray[np.int64]
@@ -23,7 +23,7 @@ def split_off(examples: Examples, share: float, task: Task) -> tuple[Examples, E
     classes = np.zeros(len(examples), np.int64) if task.regression else examples.labels.astype(np.int64)
     first = {group: row for row, group in reversed(list(enumerate(groups.tolist())))}
     sizes = np.bincount(groups)
-    generator = np.random.default_rng(derive(0, "dev_share"))
+    generator = numpy_generator(0, "dev_share")
     for label in np.unique(classes).tolist():
         mine = np.asarray([group for group, row in first.items() if classes[row] == label], np.int64)
         mine = generator.permutation(np.sort(mine))

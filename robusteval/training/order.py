@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.runtime.seeds import derive
+from robusteval.runtime.seeds import numpy_generator
 
 POOL = 50
 
@@ -46,7 +46,7 @@ class BatchOrder:
 
     def epoch(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """All batches of one epoch, in order."""
-        generator = np.random.default_rng(derive(self._seed, "order", epoch))
+        generator = numpy_generator(self._seed, "order", epoch)
         count = len(self._lengths)
         if self._chances is None:
             order = generator.permutation(count)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from robusteval.runtime.generators import RandomStates
 from robusteval.storage.files import replacing, writing
 
 
@@ -83,21 +83,17 @@ def _unpack(value: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def generator_states() -> dict[str, Any]:
-    """The state of every global generator."""
-    name, keys, *rest = np.random.get_state()
+    """The state of every global generator, as `save_state` takes it."""
+    now = RandomStates.now()
+    name, keys, *rest = now.numpy
+    numbers = torch.from_numpy(np.asarray(keys).astype(np.int64))
     return {
-        "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
+        "python": now.python, "numpy": (name, numbers, *rest), "torch": now.torch_cpu, "cuda": now.torch_cuda or [],
+    }  # fmt: skip
 
 
 def restore_generators(states: dict[str, Any]) -> None:
     """Put every global generator back to a recorded state."""
-    random.setstate(states["python"])
     name, keys, *rest = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(states["torch"])
-    if states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
+    numbers = (name, keys.numpy().astype(np.uint32), *rest)
+    RandomStates(states["python"], numbers, states["torch"], states["cuda"]).restore()

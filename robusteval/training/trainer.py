@@ -20,6 +20,7 @@ from robusteval.models.encoding import Collator, Encoded
 from robusteval.models.loading import LoadedModel
 from robusteval.models.provenance import record_training
 from robusteval.runtime import memory, stopping
+from robusteval.runtime.generators import preserved
 from robusteval.runtime.progress import ProgressBar
 from robusteval.runtime.seeds import derive
 from robusteval.settings.codec import content_hash, to_dict
@@ -82,10 +83,9 @@ def train(
     order = BatchOrder(data.lengths, config.batch_size, seed, bucket=config.bucket, weights=data.weights)
     total = order.total_steps(config.epochs, config.max_steps)
     collate = Collator(loaded.tokenizer, multiple=8 if device.type == "cuda" else 1)
-    devices = [device] if device.type == "cuda" else []
     with ExitStack() as cleanup:
         accelerator = cleanup.enter_context(accelerated(device, precision, track, folder))
-        cleanup.enter_context(torch.random.fork_rng(devices=devices))
+        cleanup.enter_context(preserved())
         cleanup.callback(loaded.model.eval)
         torch.manual_seed(derive(seed, "dropout"))
         model = loaded.model.to(device).train()

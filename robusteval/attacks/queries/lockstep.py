@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from robusteval.attacks.queries.randomness import RandomStates
+from robusteval.runtime.generators import RandomStates
 
 Result = TypeVar("Result")
 Question = Sequence[Any]

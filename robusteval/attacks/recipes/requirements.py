@@ -75,9 +75,9 @@ def require(name: str, resources_dir: Path | None = None) -> list[ResourceStatus
 def _try_out(name: str, resources_dir: Path | None) -> None:
     """Load and build the recipe `name` once, asking no model; UserError where that fails."""
     # Only here, as they import torch.
-    from robusteval.attacks.queries.randomness import preserved
     from robusteval.attacks.queries.wrapper import PredictWrapper
     from robusteval.attacks.recipes.building import build_attack, twin
+    from robusteval.runtime.generators import preserved
 
     load_textattack(resources_dir)
     with preserved(), offline(resources_dir):

@@ -1,4 +1,4 @@
-"""The global random states: TextAttack draws from them, so each example gets them seeded and then back."""
+"""torch's generators of random numbers, and the global ones of a process, which are given back as they were found."""
 
 from __future__ import annotations
 
@@ -10,6 +10,28 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from robusteval.runtime.seeds import derive
+
+
+def torch_generator(device: torch.device, seed: int, *names: object) -> torch.Generator:
+    """As `seeds.numpy_generator`, on a device."""
+    generator = torch.Generator(device=device)
+    generator.manual_seed(derive(seed, *names))
+    return generator
+
+
+@contextmanager
+def forked(device: torch.device | None = None, seed: int | None = None) -> Iterator[None]:
+    """Put torch's global generators, that of the CPU and that of `device`, back after the block; seeded where told to.
+
+    Cheap enough for every step; `preserved` is for all the global generators of a process.
+    """
+    devices = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        if seed is not None:
+            torch.manual_seed(seed)
+        yield
 
 
 @dataclass(frozen=True)
@@ -31,7 +53,7 @@ class RandomStates:
         random.setstate(self.python)
         np.random.set_state(self.numpy)
         torch.set_rng_state(self.torch_cpu)
-        if self.torch_cuda is not None:
+        if self.torch_cuda:
             torch.cuda.set_rng_state_all(self.torch_cuda)
 
 
