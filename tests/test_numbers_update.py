@@ -19,7 +19,7 @@ from robusteval.components.update_rules import adam_moments, adamax_direction, w
 from robusteval.errors import UserError
 from robusteval.methods import METHODS, bidrop, childtuning, dps, noisytune, pats, post_training, recadam, sage
 from robusteval.methods import mixout as mixout_module
-from robusteval.methods import weight_decay as prior
+from robusteval.methods import prior_weight_decay as prior
 from robusteval.methods.compose import build_method
 from robusteval.settings.runs import MethodConfig
 

@@ -38,8 +38,10 @@ _register(
     regression="with groups, else vanilla",
 )  # fmt: skip
 _register("double-batch", "double_batch:DoubleBatch", "vanilla with twice the batch size", hook="-", cost="6F")
-_register("prior-wd", "weight_decay:PriorWeightDecay", "weight decay toward pretrained weights", "before_step", "3F")
-_register("top-k", "topk:TopK", "train the top K encoder blocks only", "-", "F + 2F K/L")
+_register(
+    "prior-wd", "prior_weight_decay:PriorWeightDecay", "weight decay toward pretrained weights", "before_step", "3F"
+)
+_register("top-k", "top_k:TopK", "train the top K encoder blocks only", "-", "F + 2F K/L")
 _register("mixout", "mixout:Mixout", "weights replaced by the pretrained ones at random", "forward", "3F")
 _register("recadam", "recadam:RecAdam", "RecAdam: recall the pretrained weights, then fine-tune", "optimizer", "3F")
 _register("child-f", "childtuning:ChildF", "ChildTuning-F: a random sub-network every step", "before_step", "3F")

@@ -107,7 +107,7 @@ class Pats(Method[PatsSettings]):
     def setup(self, model: Any, data: TrainingData) -> None:
         self.targets = block_parameters(model, norms=False)
         self.average = {name: torch.zeros_like(parameter) for name, parameter in self.targets}
-        self.peak_rate = data.config.learning_rate or 2e-5
+        self.peak_rate = data.config.peak_rate or 1.0  # at a rate of 0 there is nothing to scale
         self._before: dict[str, Tensor] = {}
         self._active: list[tuple[str, nn.Parameter]] = []
 

@@ -75,7 +75,7 @@ class RecAdam(Method[RecAdamSettings]):
         self._targets = [] if plain else pretrained_parameters(model)
         anchors = snapshot(self._targets)
         self._anchors = {parameter: anchors[name] for name, parameter in self._targets}
-        rate = data.config.learning_rate or 2e-5
+        rate = data.config.peak_rate
         if not plain and settings.fun != "constant" and rate * settings.w * settings.gamma >= 2:
             raise UserError(
                 f"recadam:gamma: {settings.gamma:g} at learning rate {rate:g} diverges; "

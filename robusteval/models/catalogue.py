@@ -11,6 +11,7 @@ from robusteval.errors import UserError, unknown_name
 from robusteval.models.checkpoint_folder import check_folder
 from robusteval.models.hashes import weights_sha256
 from robusteval.registry import Registry
+from robusteval.settings.train import LEARNING_RATE
 from robusteval.storage.paths import user_path
 
 
@@ -19,7 +20,7 @@ class ModelSource:
     """A named encoder: its hub id, and for the embedded one the package that carries it and its checksum."""
 
     hub: str
-    learning_rate: float = 2e-5
+    learning_rate: float = LEARNING_RATE
     package: str = ""
     sha256: str = ""
 
@@ -56,8 +57,8 @@ for _name, _target, _summary in (
 
 
 def recommended_learning_rate(name: str) -> float:
-    """The peak learning rate of a registered model, 2e-5 for any other."""
-    return MODELS[name].learning_rate if name in MODELS else 2e-5
+    """The peak learning rate that suits a model."""
+    return MODELS[name].learning_rate if name in MODELS else LEARNING_RATE
 
 
 def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:

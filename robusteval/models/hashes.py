@@ -1,4 +1,9 @@
-"""What names a model: sha256 over all that decides its logits, in a folder or in memory."""
+"""What names a model: three digests, each for the question that it answers.
+
+`weights_sha256` is what a publisher gives for a model: a registered one is checked against it. `checkpoint_sha256` and
+`memory_sha256` cover all that decides a model's logits, in a folder and in memory; they key caches, frozen sets and
+the identity of a training. The two differ for the same model: a saved tokenizer's files say more than its vocabulary.
+"""
 
 from __future__ import annotations
 

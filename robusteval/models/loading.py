@@ -16,7 +16,7 @@ from robusteval.models.dropout import configure_dropout, set_dropout
 from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.label_order import LabelMatch, apply_match, label_names, match_labels, name_labels
 from robusteval.models.tokenizers import adapt_tokenizer
-from robusteval.models.weights import account, check_finite, names_to_read, prefix_notice, read_as
+from robusteval.models.weights import check_encoder, check_finite, load_renamed, prefix_notice, unwrapped_names
 from robusteval.runtime.generators import forked
 from robusteval.runtime.seeds import derive
 
@@ -62,7 +62,7 @@ def load_model(
     keep_head: the checkpoint must bring a head for exactly these labels (evaluation), which is put into their order
         (`label_order.match_labels`); otherwise a head that is missing or of another size is new, with a notice.
     Raises UserError for anything that cannot be loaded, for an encoder that is not wholly the checkpoint's
-    (`weights.account`), and for a tokenizer that does not fit it (`tokenizers.adapt_tokenizer`).
+    (`weights.check_encoder`), and for a tokenizer that does not fit it (`tokenizers.adapt_tokenizer`).
     """
     folder, source = locate(name, revision)
     stored = stored_tensors(name, folder)
@@ -77,13 +77,13 @@ def load_model(
     if dropout is not None:
         configure_dropout(config, dropout)
     empty = _empty_model(name, config, trust_remote_code)
-    names = names_to_read(name, stored, empty)
+    names = unwrapped_names(name, stored, empty)
     # a fork, so that drawing the head does not move the generator that dropout uses
     with forked(seed=derive(seed, "head")):
         settings: dict[str, Any] = {"config": config, "ignore_mismatched_sizes": True, "output_loading_info": True}
         try:
             if names:
-                model, report = type(empty).from_pretrained(None, state_dict=read_as(stored, names), **settings)
+                model, report = type(empty).from_pretrained(None, state_dict=load_renamed(stored, names), **settings)
             else:
                 model, report = AutoModelForSequenceClassification.from_pretrained(
                     folder, use_safetensors=True, trust_remote_code=trust_remote_code, **settings
@@ -92,7 +92,7 @@ def load_model(
             raise UserError(f"model: {name!r} cannot be loaded: {first_line(error)}") from error
     notices = [prefix_notice(names)] if names else []
     sizes = {names.get(key, key): tensor.shape for key, tensor in stored.items()}
-    notices += account(name, model, sizes, report, keep_head=keep_head)
+    notices += check_encoder(name, model, sizes, report, keep_head=keep_head)
     model = model.float().eval()
     notices += check_finite(name, model, refuse=not keep_head)
     apply_match(model, match, labels)

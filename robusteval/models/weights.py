@@ -31,7 +31,7 @@ HEAD_NAMES = ("classifier", "score", "head", "classification_head")
 DEEPEST = 4
 
 
-def names_to_read(name: str, stored: Collection[str], model: Any) -> dict[str, str]:
+def unwrapped_names(name: str, stored: Collection[str], model: Any) -> dict[str, str]:
     """The names of the tensors in a file -> those without the prefix of a wrapper; empty where they fit as they are.
 
     model: of the class that is loaded, its parameters maybe without values. UserError for adapters that are not
@@ -81,7 +81,7 @@ def names_to_read(name: str, stored: Collection[str], model: Any) -> dict[str, s
     return read
 
 
-def read_as(stored: Mapping[str, Stored], names: Mapping[str, str]) -> dict[str, torch.Tensor]:
+def load_renamed(stored: Mapping[str, Stored], names: Mapping[str, str]) -> dict[str, torch.Tensor]:
     """All tensors of the files, under other names."""
     files = sorted({tensor.file for tensor in stored.values()})
     return {names[key]: tensor for file in files for key, tensor in load_file(file).items()}
@@ -93,7 +93,7 @@ def prefix_notice(names: Mapping[str, str]) -> str:
     return f"the checkpoint's tensors are named as a wrapper names them; {key} is read as {short}, and so all of them"
 
 
-def account(
+def check_encoder(
     name: str,
     model: Any,
     stored: Mapping[str, tuple[int, ...]],

@@ -10,6 +10,9 @@ from robusteval.errors import UserError
 from robusteval.settings.codec import from_dict, to_dict
 from robusteval.settings.fields import Record, setting
 
+# Peak rate for a model that none is recommended for.
+LEARNING_RATE = 2e-5
+
 
 @dataclass(frozen=True)
 class TrainConfig(Record):
@@ -44,6 +47,11 @@ class TrainConfig(Record):
                 f"weight_decay: {self.weight_decay:g} is not possible with the optimizer 'adamax-plain', which has "
                 "none; say weight_decay=0, or adamax"
             )
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate at the end of the warm-up."""
+        return LEARNING_RATE if self.learning_rate is None else self.learning_rate
 
 
 def override(train: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

@@ -38,7 +38,6 @@ class EagerStep:
     """Operation after operation, as Python comes to them, with every hook of the method in its place.
 
     model, optimizer: as accelerate prepared them; parameters: all that the optimizer moves.
-    peak_rate: the learning rate at the end of the warm-up.
     """
 
     model: Any
@@ -48,7 +47,6 @@ class EagerStep:
     method: Method[Any]
     context: Context
     config: TrainConfig
-    peak_rate: float
 
     def __call__(self, number: int, batch: Batch) -> StepResult:
         context, method = self.context, self.method
@@ -59,7 +57,7 @@ class EagerStep:
             loss += method.backward(self.model, micro) * context.share
         self.accelerator.unscale_gradients(self.optimizer)
         context.overflowed = gradients_overflowed(self.accelerator, self.optimizer)
-        context.learning_rate = learning_rate_at(number, context.total_steps, self.config, self.peak_rate)
+        context.learning_rate = learning_rate_at(number, context.total_steps, self.config, self.config.peak_rate)
         set_learning_rate(self.optimizer, context.learning_rate)
         method.before_step(number)
         limit = self.config.clip_norm if self.config.clip_norm > 0 else math.inf

@@ -79,7 +79,6 @@ def train(
         raise UserError("select: 'best' needs a dev split to select on")
     check_tracker(track)
     precision = pick_precision(config.precision, device)
-    peak_rate = config.learning_rate if config.learning_rate is not None else 2e-5
     order = BatchOrder(data.lengths, config.batch_size, seed, bucket=config.bucket, weights=data.weights)
     total = order.total_steps(config.epochs, config.max_steps)
     collate = Collator(loaded.tokenizer, multiple=8 if device.type == "cuda" else 1)
@@ -108,7 +107,7 @@ def train(
             cleanup.callback(accelerator.end_training)
 
         identity = content_hash([to_dict(config), method.identity(), seed, data.fingerprint(), loaded.sha256])
-        advance: Step = EagerStep(model, optimizer, parameters, accelerator, method, context, config, peak_rate)
+        advance: Step = EagerStep(model, optimizer, parameters, accelerator, method, context, config)
         run = TrainingRecord(folder, total, identity, accelerator if track else None)
         start = run.restore(model, optimizer, accelerator, method)
         for notice in method.notices:
