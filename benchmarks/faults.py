@@ -29,7 +29,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import pandas as pd
-import tiny
 
 from robusteval import attacks
 from robusteval.attacks.resources.offline import load_textattack
@@ -39,6 +38,7 @@ from robusteval.experiments import run
 from robusteval.pipeline import transfer
 from robusteval.results import rows
 from robusteval.storage.files import is_leftover
+from support import tiny
 
 LOADED = (attacks, run, session, transfer, rows)  # what a child need not import
 METHODS = "vanilla,match,bidrop,pats,tdt"

@@ -8,17 +8,21 @@ from pathlib import Path
 # before anything imports the hub's client: tests must not depend on a network that may or may not be there
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import field_cases
 import pytest
-import tiny
+
+# what the checks in it assert is told as in a test file
+pytest.register_assert_rewrite("support")
+
 import torch
+
+from support import field_cases, tiny
+from support.places import SHARED
 
 # two threads of a tiny model only wait for each other
 torch.set_num_threads(1)
 
-ROOT = Path(__file__).resolve().parent.parent
-CASE_PLACES = [Path(os.environ.get("ROBUSTEVAL_CASES", "")), ROOT.parent / "shared" / "cases"]
-DATA_PLACES = [Path(os.environ.get("ROBUSTEVAL_DATA", "")), ROOT.parent / "shared" / "data"]
+CASE_PLACES = [Path(os.environ.get("ROBUSTEVAL_CASES", "")), SHARED / "cases"]
+DATA_PLACES = [Path(os.environ.get("ROBUSTEVAL_DATA", "")), SHARED / "data"]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "robusteval"
+from support.places import ROOT, TESTS
+
+PACKAGE = ROOT / "robusteval"
 AT_THE_TOP = {"__init__.py", "api.py", "errors.py", "registry.py", "version.py", "py.typed"}
 LONGEST_MODULE, MOST_PARAMETERS = 350, 12
 # the command line's own front: what its functions take is what users may say
@@ -55,10 +57,9 @@ def test_no_function_takes_too_much() -> None:
 
 
 def test_no_test_file_imports_another() -> None:
-    tests = Path(__file__).resolve().parents[1]
-    names = {path.stem for path in tests.rglob("test_*.py")}
+    names = {path.stem for path in TESTS.rglob("test_*.py")}
     found = []
-    for path in tests.rglob("*.py"):
+    for path in TESTS.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             named += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -1,0 +1,96 @@
+"""Damaged and foreign files on disk: started anew or refused in one sentence, never a wrong result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from robusteval.errors import UserError
+from robusteval.methods.compose import build_method
+from robusteval.results.store import RunFolder, check_output, claim_output
+from robusteval.settings.codec import to_yaml
+from robusteval.settings.runs import ExperimentSpec, MethodConfig
+from robusteval.settings.train import TrainConfig
+from robusteval.storage.files import append_lines
+from robusteval.storage.reading import read_lines
+from robusteval.training.trainer import train
+from support import tiny
+
+
+def fit(folder: Path, *, seed: int = 0, stop_at: int | None = None, method: str = "vanilla") -> Any:
+    built = build_method(MethodConfig.parse(method))
+
+    def stop(step: int) -> None:
+        if step == stop_at:
+            raise KeyboardInterrupt
+
+    if stop_at is not None:
+        built.after_step = stop  # type: ignore[method-assign]
+    loaded = tiny.loaded()
+    config = TrainConfig(max_steps=5, batch_size=8, learning_rate=1e-3)
+    train(
+        loaded, tiny.encoded(24), config, built, seed=seed, device=torch.device("cpu"), folder=folder,
+        checkpoint_seconds=0, quiet=True,
+    )  # fmt: skip
+    return loaded.model.state_dict()
+
+
+def test_a_damaged_state_is_set_aside_and_training_starts_anew(tmp_path: Path) -> None:
+    whole = fit(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "cut", stop_at=3)
+    state = tmp_path / "cut" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    again = fit(tmp_path / "cut")
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    assert (tmp_path / "cut" / "state.damaged").exists()
+    assert [line["step"] for line in read_lines(tmp_path / "cut" / "train.jsonl")] == list(range(5))
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"method": "rdrop"}])
+def test_the_state_of_another_training_is_refused(other: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, stop_at=3)
+    with pytest.raises(UserError, match="belongs to a training with another model, data, settings, method or seed"):
+        fit(tmp_path, **other)
+
+
+def test_a_bad_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\nnot json\n{"a": 2}\n')
+    with pytest.raises(UserError, match=r"rows\.jsonl: line 2 is not JSON"):
+        read_lines(path)
+
+
+def test_a_run_whose_model_is_gone_forgets_its_stages(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    append_lines(folder.rows_path, [{"stage": "train"}])
+    (folder.path / "attacks").mkdir()
+    assert folder.stages() == {"train"}
+    folder.reset()
+    assert folder.stages() == set()
+    assert not (folder.path / "attacks").exists()
+
+
+def test_output_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    spec = ExperimentSpec()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "experiment.yaml").write_text("- 1\n")
+    (tmp_path / "bytes").mkdir()
+    (tmp_path / "bytes" / "experiment.yaml").write_bytes(b"\xff\xfe\x00x")
+    for place, message in (
+        (tmp_path / "file", "is a file"),
+        (tmp_path / "file" / "below", "is a file"),
+        (tmp_path / "list", "is no mapping of fields"),
+        (tmp_path / "bytes", "is not readable as YAML"),
+        (tmp_path, "is not empty and holds no experiment"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_output(place, spec)
+    claim_output(tmp_path / "new" / "deep", spec)
+    assert (tmp_path / "new" / "deep" / "experiment.yaml").read_text() == to_yaml(spec)
+    check_output(tmp_path / "new" / "deep", spec)
