@@ -64,6 +64,7 @@ from robusteval.cli.options import (
 )
 from robusteval.cli.usage import Checked, explained
 from robusteval.errors import UserError, unknown_name
+from robusteval.registry import result_name
 from robusteval.runtime import stopping
 from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.terminal import Screen, loading, printable
@@ -219,7 +220,7 @@ def train_and_attack(
         from robusteval.cli.session import run_session, show_plan
         from robusteval.experiments.plan import make_plan, make_spec
     spec = make_spec(base, pieces(methods), chosen, explicit, pieces(scenario))
-    folder = out or Path("robusteval-runs") / f"{task}-{content_hash(to_dict(spec))[:8]}"
+    folder = out or Path("robusteval-runs") / f"{result_name(task)}-{content_hash(to_dict(spec))[:8]}"
     work = WorkConfig(
         folder, device, workers, attack_parallel, not no_cache, resources, checkpoint_seconds, keep_models, track,
         quiet, max_errors=max_errors,
@@ -302,7 +303,7 @@ def list_names(
     ] = "",
 ) -> None:
     """Show what is registered."""
-    from robusteval.attacks.recipes.registry import all_recipes
+    from robusteval.attacks.recipes.registry import ATTACKS
     from robusteval.evaluation import SUITES
     from robusteval.methods import METHODS
     from robusteval.models.catalogue import MODELS
@@ -312,7 +313,7 @@ def list_names(
 
     kinds: dict[str, Any] = {
         "models": MODELS, "tasks": TASKS, "methods": METHODS, "scenarios": SCENARIOS, "perturbations": PERTURBATIONS,
-        "suites": SUITES, "attacks": all_recipes(),
+        "suites": SUITES, "attacks": ATTACKS,
     }  # fmt: skip
     if kind and kind not in kinds:
         raise unknown_name("list", kind, kinds)

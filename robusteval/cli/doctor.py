@@ -92,13 +92,13 @@ def _disk(out: Path) -> Check:
 
 def _recipes(resources_dir: Path | None) -> list[Check]:
     """One line per attack recipe: ready, or what it lacks; a single line where textattack itself fails."""
-    from robusteval.attacks.recipes.registry import all_recipes
+    from robusteval.attacks.recipes.registry import ATTACKS
     from robusteval.attacks.recipes.requirements import check_recipe
 
     checks = _textattack(resources_dir)
     if checks:
         return checks
-    for entry in all_recipes():
+    for entry in ATTACKS:
         try:
             lacking = [status for status in check_recipe(entry.name, resources_dir) if not status.present]
         except UserError as error:

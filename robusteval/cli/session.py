@@ -15,6 +15,7 @@ from robusteval.experiments.engine import run_plan
 from robusteval.experiments.plan import Plan, start
 from robusteval.experiments.run import run_title
 from robusteval.pipeline.testing import checkpoint_rows
+from robusteval.registry import result_name
 from robusteval.report.render import print_table, write_table
 from robusteval.report.table import Table, build_table
 from robusteval.results.rows import Row
@@ -39,7 +40,7 @@ def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     columns = ", ".join(method.label for method in plan.spec.methods)
     seeds = ", ".join(map(str, plan.spec.seeds))
     rows = f"train {len(data.train)}, dev {len(data.dev)} rows"
-    console.print(f"{base.model} on {base.task}: {rows}", markup=False, soft_wrap=True)
+    console.print(f"{base.model} on {result_name(base.task)}: {rows}", markup=False, soft_wrap=True)
     for split, examples in (("train", data.train), ("dev", data.dev)):
         console.print(f"{split}: {distribution(examples, data.task)}", markup=False, soft_wrap=True)
     tests = {f"test {name}": test.examples for name, test in data.tests.items()}
@@ -59,7 +60,7 @@ def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     recipes = base.attack.recipes
     if recipes and not data.task.regression:
         count = len(sample(data.dev, base.attack.examples))
-        console.print(f"attack {', '.join(recipes)}: {count} rows", markup=False, soft_wrap=True)
+        console.print(f"attack {', '.join(map(result_name, recipes))}: {count} rows", markup=False, soft_wrap=True)
     console.print(f"results in {work.out}", markup=False, soft_wrap=True)
     for notice in (*plan.notices, *(f"{title} is damaged: {damage}" for title, damage in damaged.items())):
         console.print(f"note: {notice}", markup=False, soft_wrap=True)

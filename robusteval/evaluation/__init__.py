@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from robusteval.evaluation.base import Suite
     from robusteval.tasks.base import Task
 
-SUITES: Registry[type[Suite[Any]]] = Registry("suite")
+SUITES: Registry[type[Suite[Any]]] = Registry(
+    "suite", "robusteval.evaluation.suites:accepted", ("robusteval.suites", "robusteval.perturbations")
+)
 for _name, _target, _summary in (
     ("clean", "suites:Clean", "the dev split as it is"),
     ("mask", "suites:Perturbed", "dev with tokens masked, per rate"),

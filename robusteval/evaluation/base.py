@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -172,7 +173,7 @@ def random_sets(config: EvalConfig) -> str:
     return f"at {rates}, {config.sets} set{'' if config.sets == 1 else 's'} each"
 
 
-class Suite(Generic[S]):
+class Suite(ABC, Generic[S]):
     """A test of one model: `check` before anything is trained, `run` on the trained model.
 
     One file or class per suite; `Settings` is a frozen dataclass whose fields a user may give after the name
@@ -232,6 +233,6 @@ class Suite(Generic[S]):
         for item in self.run(subject):
             yield item if item.aspect is not None else replace(item, aspect=self.aspect)
 
+    @abstractmethod
     def run(self, subject: Subject) -> Iterator[Measurement]:
         """Measure; every measurement bears `self.name` as its suite."""
-        raise NotImplementedError

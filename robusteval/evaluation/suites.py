@@ -14,8 +14,11 @@ from robusteval.models.architectures import check_architecture
 from robusteval.models.encoding import Encoded
 from robusteval.perturbations import PERTURBATIONS
 from robusteval.perturbations.base import Source
+from robusteval.perturbations.base import accepted as perturbation_of
+from robusteval.registry import CustomEntry
 from robusteval.results.metrics import predictions
 from robusteval.runtime.seeds import derive
+from robusteval.settings.checks import check_distinct
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.grammar import parse_part
@@ -28,8 +31,19 @@ def build_suites(texts: Sequence[str]) -> dict[str, Suite[Any]]:
     built = {}
     for text in texts:
         name, values = parse_part(text, "suites")
-        built[text] = SUITES[name].configure(name, values)
+        entry = SUITES.entry(name)
+        built[text] = entry.load().configure(entry.name, values)
+    # files of other places may have one content, and rows bear a suite's name alone
+    check_distinct("suites", [suite.name for suite in built.values()])
     return built
+
+
+def accepted(entry: CustomEntry) -> type[Suite[Any]]:
+    """The suite that an entry of others names, or that of a perturbation; UserError where it is neither."""
+    if isinstance(entry.found(), type):
+        return entry.subclass_of(Suite)
+    perturbation = perturbation_of(entry, or_else=f"no subclass of {Suite.__module__}.{Suite.__qualname__}, and ")
+    return type("Perturbed", (Perturbed,), {"perturb": staticmethod(perturbation)})
 
 
 def with_own(texts: Sequence[str], data: DataConfig) -> tuple[str, ...]:
@@ -84,8 +98,12 @@ class Perturbed(Suite[NoSettings]):
 
     aspect = "robustness"
 
+    def perturb(self, source: Source, rate: float, generator: np.random.Generator) -> Encoded:
+        return PERTURBATIONS[self.name](source, rate, generator)
+
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
-        PERTURBATIONS[self.name](self.trial(data, tokenizer, config), 0.5, np.random.default_rng(0))
+        for rate in (0.0, 0.5):
+            self.perturb(self.trial(data, tokenizer, config), rate, np.random.default_rng(0))
         return []
 
     def outline(self, data: TaskData, config: EvalConfig) -> str:
@@ -98,4 +116,4 @@ class Perturbed(Suite[NoSettings]):
     def _sets(self, source: Source, rate: float, count: int) -> Iterator[Encoded]:
         for number in range(count):
             seed = derive(0, "perturbation", self.name, f"{rate:g}", number)
-            yield PERTURBATIONS[self.name](source, rate, np.random.default_rng(seed))
+            yield self.perturb(source, rate, np.random.default_rng(seed))

@@ -11,6 +11,7 @@ from typing import Any
 from robusteval.attacks.plan import check_lengths, recipe_facts
 from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.errors import UserError
+from robusteval.evaluation import SUITES
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.experiments.run import run_facts
 from robusteval.methods import METHODS
@@ -21,12 +22,16 @@ from robusteval.models.encoding import encode, told_cut
 from robusteval.models.loading import LoadedModel
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.tokenizers import check_max_length
+from robusteval.registry import CustomEntry, Registry, result_name
 from robusteval.results.store import RunFolder, check_output, claim_output
 from robusteval.runtime.devices import pick_device
+from robusteval.scenarios import SCENARIOS
 from robusteval.scenarios.base import build_scenarios, prepare
+from robusteval.settings.grammar import label, part_name
 from robusteval.settings.runs import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig
 from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
+from robusteval.tasks import TASKS
 from robusteval.tasks.load import TaskData, load_task, sample, unmet_limits
 from robusteval.training.precision import pick_precision
 from robusteval.training.tracking import check_tracker
@@ -85,11 +90,11 @@ def _scenario_suites(asked: Sequence[str], scenarios: Sequence[ScenarioConfig]) 
 
     Raises UserError where two scenarios bring one suite with different settings: its rows bear its name alone.
     """
-    names = {text.partition(":")[0].strip() for text in asked}
+    names = {result_name(part_name(text)) for text in asked}
     brought = [text for config in scenarios for scenario in build_scenarios(config) for text in scenario.suites]
     own: dict[str, str] = {}
     for text in brought:
-        name = text.partition(":")[0]
+        name = result_name(part_name(text))
         if name not in names and own.setdefault(name, text) != text:
             raise UserError(
                 f"scenario: one brings the suite {own[name]!r} and another {text!r}, but every run has the same "
@@ -131,9 +136,11 @@ def make_plan(
     spec = dataclasses.replace(spec, base=dataclasses.replace(spec.base, evaluation=evaluation))
     check_output(work.out, spec)
     facts = run_facts(data, model, suites.values())
+    versions, told = _code_of_others(spec, data)
+    facts, notices = {**facts, **versions}, [*notices, *told]
     if any(run.train.precision == "auto" for run in runs):
         facts["precision"] = pick_precision("auto", device)
-    outlines = ((text, suite.outline(data, spec.base.evaluation)) for text, suite in suites.items())
+    outlines = ((label(text), suite.outline(data, spec.base.evaluation)) for text, suite in suites.items())
     tests = [f"{text}: {outline}" if outline else text for text, outline in outlines]
     if data.task.regression and spec.base.attack.recipes:
         notices.append(f"not attacked: {data.task.name} is a regression task, and an attack needs classes")
@@ -145,6 +152,24 @@ def make_plan(
         length = min(run.train.max_length for run in runs)
         notices += check_lengths(tokenizer, attacked, length, truncate=spec.base.attack.truncate)
     return Plan(spec, spec.runs(), data, facts, notices, tests)
+
+
+def _code_of_others(spec: ExperimentSpec, data: TaskData) -> tuple[dict[str, str], list[str]]:
+    """The versions of the packages whose code is run, and a notice for all code that is not this package's."""
+    evaluation = spec.base.evaluation
+    named: list[tuple[Registry[Any], str]] = [(TASKS, spec.base.task)] if data.task.family != "file" else []
+    named += [(METHODS, name) for method in spec.methods for name, _ in method.parts]
+    named += [(SCENARIOS, name) for scenario in spec.scenarios for name, _ in scenario.parts]
+    named += [(SUITES, part_name(text)) for text in evaluation.suites]
+    entries = [(registry.kind, registry.entry(name)) for registry, name in named]
+    entries += [("attack", recipe_entry(name)) for name in spec.base.attack.recipes]
+    versions, told = {}, []
+    for kind, entry in entries:
+        if isinstance(entry, CustomEntry):
+            told.append(f"{entry.name} is {entry.summary}")
+            if entry.version:
+                versions[f"{kind} {entry.name}"] = entry.version
+    return versions, list(dict.fromkeys(told))
 
 
 def _check_scenarios(spec: ExperimentSpec, data: TaskData) -> list[str]:

@@ -30,6 +30,7 @@ from robusteval.models.opening import open_classifier
 from robusteval.models.saving import save_checkpoint
 from robusteval.models.tokenizers import check_max_length
 from robusteval.pipeline.testing import measurement_rows, run_suite
+from robusteval.registry import placeless, result_name
 from robusteval.results.attack_lines import forget_errors, timed_out
 from robusteval.results.attack_summary import AttackSummary, ProgressNote
 from robusteval.results.metrics import score
@@ -99,7 +100,7 @@ def execute(spec: RunSpec, work: WorkConfig, facts: dict[str, str], data: TaskDa
         predictor = Predictor(loaded.model, loaded.tokenizer, spec.train.max_length, group=group)
         subject = Subject(predictor, data, spec.evaluation, folder.model)
         for text, suite in build_suites(spec.evaluation.suites).items():
-            if text not in stages:
+            if placeless(text) not in stages:
                 _evaluate(text, suite, spec, folder, subject)
         troubles = []
         if not data.task.regression:
@@ -136,7 +137,7 @@ def _row(spec: RunSpec, folder: RunFolder, **fields: Any) -> Row:
     return Row(
         run=folder.path.name,
         model=spec.model,
-        task=spec.task,
+        task=result_name(spec.task),
         method=spec.method.label,
         scenario=spec.scenario.label,
         scenario_value=scenario_value(build_scenarios(spec.scenario)),
@@ -248,7 +249,7 @@ def _evaluate(text: str, suite: Suite[Any], spec: RunSpec, folder: RunFolder, su
             told = "%s has collapsed to %r: it predicts nothing else; %s"
             logger.warning(told, run_title(spec), item.collapsed, _remedies(spec))
         rows += measurement_rows(item, make, *said)
-    folder.finish_stage(text, rows, folder.suite_files(suite.name), suite.metrics)
+    folder.finish_stage(placeless(text), rows, folder.suite_files(suite.name), suite.metrics)
 
 
 def _remedies(spec: RunSpec) -> str:

@@ -1,4 +1,4 @@
-"""Fine-tuning methods: one file each, one registration line each."""
+"""Fine-tuning methods: one file each, one registration line each; `robusteval.registry` says how others are named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from robusteval.registry import Registry
 if TYPE_CHECKING:
     from robusteval.methods.base import Method
 
-METHODS: Registry[type[Method[Any]]] = Registry("method")
+METHODS: Registry[type[Method[Any]]] = Registry(
+    "method", "robusteval.methods.base:Method", ("robusteval.methods",)
+)
 
 
 def _register(name: str, target: str, summary: str, hook: str, cost: str, regression: str = "yes") -> None:

@@ -23,7 +23,8 @@ def build_method(config: MethodConfig) -> Method[Any]:
 
     Raises UserError for an unknown method or setting, and for two methods that claim the same hook.
     """
-    parts = [METHODS[name].configure(dict(settings), name) for name, settings in config.parts]
+    entries = [(METHODS.entry(name), dict(settings)) for name, settings in config.parts]
+    parts = [entry.load().configure(settings, entry.name) for entry, settings in entries]
     return parts[0] if len(parts) == 1 else Composed(parts)
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Perturbation: TypeAlias = "Callable[[Source, float, np.random.Generator], Encoded]"
 
-PERTURBATIONS: Registry[Perturbation] = Registry("perturbation")
+PERTURBATIONS: Registry[Perturbation] = Registry(
+    "perturbation", "robusteval.perturbations.base:accepted", ("robusteval.perturbations",)
+)
 for _name, _summary in (
     ("mask", "each token becomes [MASK] with the given rate"),
     ("replace", "each token becomes one drawn from the same input with the given rate"),

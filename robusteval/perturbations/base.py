@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from robusteval.errors import UserError
 from robusteval.models.encoding import Encoded, IntArray, encode
+from robusteval.perturbations import Perturbation
+from robusteval.registry import CustomEntry, takes
 from robusteval.tasks.base import Examples, Task
 
 
@@ -66,6 +68,31 @@ class Source:
             encoded = tokenise(examples.texts)
         eligible = np.isin(encoded.column, chosen)
         return cls(encoded, eligible, examples.texts, chosen, tokenise, mask_token_id(tokenizer, mask_token))
+
+
+def accepted(entry: CustomEntry, or_else: str = "") -> Perturbation:
+    """The perturbation of others that an entry names; UserError where it is none, nor what `or_else` says.
+
+    Each of its calls is looked at: UserError where it fails, gives no rows, or changes them at rate 0.
+    """
+    found = entry.found()
+    if isinstance(found, type) or not takes(found, 3):
+        raise entry.wrong(f"{entry.attribute} is {or_else}no function of (source, rate, generator)")
+
+    def perturbed(source: Source, rate: float, generator: np.random.Generator) -> Encoded:
+        try:
+            rows = found(source, rate, generator)
+        except UserError:
+            raise
+        except Exception as error:
+            raise entry.wrong(f"{entry.attribute} failed: {entry.described(error)}") from error
+        if not isinstance(rows, Encoded) or len(rows) != len(source.encoded):
+            raise entry.wrong(f"{entry.attribute} did not return the {len(source.encoded)} rows as an Encoded")
+        if rate == 0 and not np.array_equal(rows.ids, source.encoded.ids):
+            raise entry.wrong(f"{entry.attribute} changes tokens at rate 0, where nothing may change")
+        return rows
+
+    return perturbed
 
 
 def mask_token_id(tokenizer: Any, mask_token: str | None) -> int | None:

@@ -15,7 +15,6 @@ from robusteval.results.metrics import Metric
 from robusteval.results.rows import Journal, Row, read_journal, row_line, seal_of
 from robusteval.runtime.environment import check_environment
 from robusteval.settings.codec import content_hash, to_dict, to_yaml
-from robusteval.settings.data import PLACES
 from robusteval.settings.runs import ExperimentSpec
 from robusteval.storage.files import (
     append_lines,
@@ -230,7 +229,7 @@ def check_output(out: Path, spec: ExperimentSpec) -> None:
     version lacks has its default there. What a command that was stopped at its very start left is no hindrance.
     """
     held = check_folder(out)
-    difference = _difference(to_dict(held), to_dict(spec)) if held is not None else None
+    difference = held and _difference(to_dict(held, identity=True), to_dict(spec, identity=True))
     if difference:
         raise UserError(f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder")
 
@@ -287,11 +286,9 @@ def claim_output(out: Path, spec: ExperimentSpec) -> None:
 
 
 def _difference(held: Any, asked: Any, path: str = "") -> str | None:
-    """The first field in which two specs differ, with both values; where the rows lie does not count."""
+    """The first field in which two specs differ, with both values."""
     if isinstance(held, dict) and isinstance(asked, dict):
         for key in [*asked, *(key for key in held if key not in asked)]:
-            if path == "base.data." and key in PLACES:
-                continue
             found = _difference(held.get(key), asked.get(key), f"{path}{key}.")
             if found:
                 return found

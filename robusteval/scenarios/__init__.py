@@ -9,7 +9,9 @@ from robusteval.registry import Registry
 if TYPE_CHECKING:
     from robusteval.scenarios.base import Scenario
 
-SCENARIOS: Registry[type[Scenario[Any]]] = Registry("scenario")
+SCENARIOS: Registry[type[Scenario[Any]]] = Registry(
+    "scenario", "robusteval.scenarios.base:Scenario", ("robusteval.scenarios",)
+)
 for _name, _target, _summary in (
     ("label-noise", "label_noise:LabelNoise", "a share of the training rows gets a wrong class"),
     ("minority", "minority:Minority", "one class keeps only a share of its training rows"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robusteval.errors import UserError, unknown_name
+from robusteval.registry import is_file
 from robusteval.runtime.seeds import numpy_generator
 from robusteval.scenarios import SCENARIOS
 from robusteval.settings.checks import check_distinct
@@ -38,7 +40,7 @@ class Prepared:
     weights: npt.NDArray[np.float64] | None = None
 
 
-class Scenario(Generic[S]):
+class Scenario(ABC, Generic[S]):
     """One way to make training harder. `Settings` is a frozen dataclass of what a user may set."""
 
     Settings: ClassVar[type[Any]]
@@ -60,12 +62,12 @@ class Scenario(Generic[S]):
         """The only source of chance of this scenario in the run `seed`."""
         return numpy_generator(seed, "scenario", self.name)
 
+    @abstractmethod
     def prepare(self, given: Prepared, task: Task, seed: int) -> Prepared:
         """The training set of one run; `given` may already have passed through another scenario.
 
         Draws from `self.generator(seed)` alone. Raises UserError where it cannot be done.
         """
-        raise NotImplementedError
 
 
 def build_scenarios(config: ScenarioConfig) -> list[Scenario[Any]]:
@@ -74,10 +76,12 @@ def build_scenarios(config: ScenarioConfig) -> list[Scenario[Any]]:
     check_distinct("scenario", [name for name, _ in config.parts])
     built = []
     for name, values in config.parts:
-        if name not in SCENARIOS:
-            raise UserError(f"{unknown_name('scenario', name, SCENARIOS.names())} ({QUOTING})")
-        kind = SCENARIOS[name]
-        built.append(kind(name, make_settings(kind.Settings, values, name)))
+        try:
+            entry = SCENARIOS.entry(name)
+        except UserError as error:
+            raise error if is_file(name) else UserError(f"{error} ({QUOTING})") from None
+        kind = entry.load()
+        built.append(kind(entry.name, make_settings(kind.Settings, values, entry.name)))
     return built
 
 

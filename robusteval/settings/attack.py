@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from robusteval.registry import pinned
 from robusteval.settings.fields import Record, setting
 
 
@@ -28,3 +29,7 @@ class AttackConfig(Record):
     query_budget: int | None = setting(None, "Most queries for one example.", low=1, high=1e12)
     time_limit: float | None = setting(None, "Most seconds for one example.", above=0)
     truncate: bool = setting(False, "Attack also texts longer than --max-length, as far as they go.")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recipes", tuple(pinned(name, "attack recipe") for name in self.recipes))
+        super().__post_init__()

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from robusteval.errors import UserError, unknown_name
+from robusteval.registry import placeless
 from robusteval.settings.checks import check_choice
 from robusteval.settings.fields import hints, left_out, unnamed
 from robusteval.storage.reading import parse_yaml
@@ -33,9 +34,10 @@ def content_hash(value: Any) -> str:
 def to_dict(record: Any, *, identity: bool = False) -> dict[str, Any]:
     """A config record as plain dicts, lists and scalars; settings that came `later` are left out at their default.
 
-    identity: only with what says what a run is.
+    identity: only with what says what a run is: of a file of the user's own that is its content, not its place.
     """
-    return typing.cast(dict[str, Any], json.loads(json.dumps(_plain(record, identity))))
+    values = typing.cast(dict[str, Any], json.loads(json.dumps(_plain(record, identity))))
+    return typing.cast(dict[str, Any], placeless(values)) if identity else values
 
 
 def _plain(value: Any, identity: bool) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from robusteval.settings.dialect import AUTO, Dialect
-from robusteval.settings.fields import Record, setting, unnamed
+from robusteval.settings.fields import Record, setting
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,3 @@ class DataConfig(Record):
     @property
     def dialect(self) -> Dialect:
         return Dialect.of(self.encoding, self.delimiter, self.quote, self.header)
-
-
-# fields of DataConfig that say where rows lie and how their files are read: the rows themselves say what they are
-PLACES = frozenset(unnamed(DataConfig))

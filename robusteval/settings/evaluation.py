@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from robusteval.settings.checks import check_distinct
 from robusteval.settings.fields import Record, setting
+from robusteval.settings.grammar import part_name, pinned_parts
 
 
 @dataclass(frozen=True)
@@ -30,5 +31,6 @@ class EvalConfig(Record):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "suites", tuple(pinned_parts(text, "suite") for text in self.suites))
         # a suite's rows bear its name alone
-        check_distinct("suites", [text.partition(":")[0].strip() for text in self.suites])
+        check_distinct("suites", [part_name(text) for text in self.suites])

@@ -1,36 +1,40 @@
 """The grammar of options that hold several things: "name:key=value+name", "a,b", "a/b", with names that hold any sign.
 
 A name that holds a sign which separates stands in double quotes: "Sci/Tech", "a,b"; a quotation mark inside it is
-doubled. A quotation mark anywhere but at the ends of a name is a letter.
+doubled. A quotation mark anywhere but at the ends of a name is a letter. FILE.py:OBJECT is one name; its path stands
+in quotes only where it holds a comma, a colon, a plus or a quotation mark.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import yaml
 
 from robusteval.errors import UserError
+from robusteval.registry import is_file, pinned, result_name
 
 Part = tuple[str, dict[str, Any]]
 
 SIGNS = ",:=+/|>"
 QUOTING = "a name that holds one of , : = + / | > stands in double quotes"
 _QUOTED = re.compile(rf'(^|[{SIGNS}])(\s*)("(?:[^"]|"")*")(?=\s*(?:$|[{SIGNS}]))')
+# where an entry may begin: a path, which ends in .py (on Windows with its drive), and what of the file is meant
+_FILE = re.compile(r'(^|[,+])(\s*)((?:[A-Za-z]:[\\/])?[^,:+"]*\.py:[^,:+="]*)(?=$|[,:+])')
 _WHOLE = re.compile(r'"((?:[^"]|"")*)"')
 # from here on in Unicode lie characters for private use: they stand for quoted names while a text is cut
 _FIRST = 0xF0000
 
 
 class _Masked:
-    """A text whose quoted names are a single character each, so that it can be cut at signs."""
+    """A text whose quoted names and objects in files are a single character each, so that it can be cut at signs."""
 
     def __init__(self, text: str) -> None:
         self._names: list[str] = []
-        self.text = _QUOTED.sub(self._hide, text)
+        self.text = _FILE.sub(self._hide, _QUOTED.sub(self._hide, text))
 
     def _hide(self, match: re.Match[str]) -> str:
         self._names.append(match[3])
@@ -131,6 +135,31 @@ def parse_part(text: str, kind: str) -> Part:
 def parse_parts(text: str, kind: str) -> tuple[Part, ...]:
     """Read `name[:key=value...][+name...]`."""
     return tuple(parse_part(part, kind) for part in cut(text, "+"))
+
+
+def part_name(text: str) -> str:
+    """The name in `name[:key=value...]`."""
+    return name(cut_once(text, ":")[0])
+
+
+def pinned_parts(text: str, kind: str) -> str:
+    """The text of one part or several, with every object in a file named as `registry.pinned` does."""
+    return _renamed(text, lambda each: written(pinned(each, kind)))
+
+
+def label(text: str) -> str:
+    """The text of one part or several as results bear it: without the places of files, and with their content."""
+    return _renamed(text, result_name)
+
+
+def _renamed(text: str, rename: Callable[[str], str]) -> str:
+    parts = cut(text, "+")
+    if not any(is_file(part_name(part)) for part in parts):
+        return text
+    cuts = ((part, *cut_once(part, ":")) for part in parts)
+    return "+".join(
+        f"{rename(name(head))}{colon}{rest}" if is_file(name(head)) else part for part, head, colon, rest in cuts
+    )
 
 
 def scalar(text: str, kind: str) -> Any:

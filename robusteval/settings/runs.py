@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from robusteval.errors import UserError
+from robusteval.registry import pinned, result_name
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.checks import check_distinct, check_range
 from robusteval.settings.codec import content_hash, from_dict, to_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
-from robusteval.settings.grammar import Part, compact, ladder, parse_parts
+from robusteval.settings.grammar import Part, compact, label, ladder, parse_parts, pinned_parts
 from robusteval.settings.model import ModelConfig
 from robusteval.settings.train import TrainConfig, override
 
@@ -31,8 +32,8 @@ EARLIER = {
 class MethodConfig:
     """One column of a table: one method or several composed, their settings, and training overrides.
 
-    label: what the user wrote, the column's name; parts: (registered name, its settings) in the order given;
-    train: TrainConfig fields that hold for this column only.
+    label: what the user wrote, as results bear it (`grammar.label`), the column's name; parts: (name, its settings) in
+    the order given; train: TrainConfig fields that hold for this column only.
     """
 
     label: str = "vanilla"
@@ -46,20 +47,22 @@ class MethodConfig:
         >>> MethodConfig.parse("match:temperature=2:learning_rate=5e-5").train
         {'learning_rate': 5e-05}
         """
+        text = pinned_parts(text, "method")
         train_fields = {item.name for item in fields(TrainConfig)}
         parsed = parse_parts(text, "methods")
         train = {key: value for _, given in parsed for key, value in given.items() if key in train_fields}
         parts = tuple(
             (name, {key: value for key, value in given.items() if key not in train_fields}) for name, given in parsed
         )
-        return cls("".join(text.split()), parts, train)
+        return cls("".join(label(text).split()), parts, train)
 
 
 @dataclass(frozen=True)
 class ScenarioConfig:
     """What is done to the training set before training: one scenario, or several applied in turn.
 
-    label: what the user wrote, without the spaces around : = + / | >; parts: (registered name, its settings).
+    label: what the user wrote, as results bear it (`grammar.label`), without the spaces around : = + / | >; parts:
+    (name, its settings).
     """
 
     label: str = "none"
@@ -75,7 +78,8 @@ class ScenarioConfig:
         ['label-noise:rate=0.05', 'label-noise:rate=0.1']
         """
         return tuple(
-            cls(each, () if each == "none" else parse_parts(each, "scenario")) for each in ladder(compact(text))
+            cls(label(each), () if each == "none" else parse_parts(each, "scenario"))
+            for each in ladder(pinned_parts(compact(text), "scenario"))
         )
 
 
@@ -97,6 +101,7 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, 2**63 - 1)
+        object.__setattr__(self, "task", pinned(self.task, "task"))
 
     @classmethod
     def read(cls, held: Any, path: str = "") -> RunSpec:
@@ -119,7 +124,7 @@ class RunSpec:
             "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]
             for label in (self.method.label, self.scenario.label)
         )
-        return f"{self.task}.{method}.{scenario}.s{self.seed}.{hash8}"
+        return f"{result_name(self.task)}.{method}.{scenario}.s{self.seed}.{hash8}"
 
 
 @dataclass(frozen=True)

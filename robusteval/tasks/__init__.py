@@ -7,7 +7,7 @@ from robusteval.tasks.base import Examples, Task, Transfer
 
 __all__ = ["TASKS", "Examples", "Task", "Transfer"]
 
-TASKS: Registry[Task] = Registry("task")
+TASKS: Registry[Task] = Registry("task", "robusteval.tasks.custom:accepted", ("robusteval.tasks",))
 
 for _name, _target, _summary in (
     ("demo-sentiment", "builtin:DEMO_SENTIMENT", "built in: one text, 2 classes, accuracy"),

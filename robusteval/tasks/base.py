@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,8 @@ class Task:
     drop_unlabelled: leave rows without a gold label (-1 or "-") out, with a notice; otherwise they are an error.
     folder: the task's folder in a local family folder, where it is not the task's name.
     hub: repository on the hub, with `config` inside it; empty for tasks that are not there.
-    generator: "module:function" that makes the rows of a built-in task.
+    generator: what makes the rows, where they come from no file: a function, or "module:function", that is called with
+        the task's name, a split's name and cue=, the strength of the spurious cue, and gives rows or a data frame.
     """
 
     name: str
@@ -67,7 +69,7 @@ class Task:
     folder: str = ""
     hub: str = ""
     config: str = ""
-    generator: str = ""
+    generator: str | Callable[..., Any] = ""
 
     @property
     def regression(self) -> bool:

@@ -28,9 +28,11 @@ class RowsMissing(UserError):
 
 
 def generated(task: Task, split: str, cue: float) -> Source:
-    """Rows of a built-in task; the cue's strength matters to its training split only."""
-    module, _, name = task.generator.partition(":")
-    generate = getattr(importlib.import_module(module), name)
+    """Rows of a task that makes them; of a built-in one, the cue's strength matters to the training split only."""
+    generate = task.generator
+    if isinstance(generate, str):
+        module, _, name = generate.partition(":")
+        generate = getattr(importlib.import_module(module), name)
     return Table(pd.DataFrame(generate(task.name, split, cue=cue))), {"origin": "generated", "split": split}
 
 

@@ -21,7 +21,7 @@ import torch
 from robusteval.attacks.queries.batched import Predict
 from robusteval.attacks.queries.wrapper import PredictWrapper
 from robusteval.attacks.recipes.building import build_attack
-from robusteval.attacks.recipes.registry import ATTACKS, all_recipes, recipe_entry
+from robusteval.attacks.recipes.registry import ATTACKS, recipe_entry
 from robusteval.attacks.recipes.requirements import check_recipe, require
 from robusteval.attacks.resources import locations
 from robusteval.attacks.resources.declared import RESOURCES, Found, Resource
@@ -642,7 +642,7 @@ def test_installed_packages_offer_recipes(
         "[robusteval.attacks]\nmine = offered_recipes:Mine\npwws = offered_recipes:Mine\ngone = no_module:Mine\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    names = [entry.name for entry in all_recipes()]
+    names = [entry.name for entry in ATTACKS]
     assert names[: len(ATTACKS.names())] == ATTACKS.names() and names[len(ATTACKS.names()) :] == ["mine", "gone"]
     assert recipe_entry("pwws").target.startswith("textattack")
     lines = attack_examples(predict, examples, LABELS, "mine").lines

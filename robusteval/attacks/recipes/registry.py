@@ -1,6 +1,6 @@
 """The attacks: every TextAttack recipe that fits a classifier, by name, with what each one needs.
 
-Recipes of your own are named "path/to/file.py:OBJECT", or by an entry point (see `custom`). Importing this module
+Recipes of your own are named as `robusteval.registry` says, and are what `custom` says. Importing this module
 imports neither torch nor textattack.
 """
 
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from robusteval.attacks.recipes.custom import CustomEntry, entry_points, file_entry, is_file_recipe
-from robusteval.errors import UserError, unknown_name
-from robusteval.registry import Entry, Registry
+from robusteval.errors import UserError
+from robusteval.registry import CustomEntry, Entry, Registry
 
-ATTACKS: Registry[Any] = Registry("attack recipe")
+ATTACKS: Registry[Any] = Registry(
+    "attack recipe", "robusteval.attacks.recipes.custom:accepted", ("robusteval.attacks",)
+)
 
 # Recipes of TextAttack that cannot attack a classifier at all, and why.
 LEFT_OUT = {
@@ -22,26 +23,10 @@ LEFT_OUT = {
 
 
 def recipe_entry(name: str) -> Entry:
-    """The recipe of this name: a registered one, "path/to/file.py:OBJECT", or an entry point.
-
-    Its `name` is what results bear, and can be part of a file name; a registered name is never shadowed.
-    UserError with the nearest names, with the reason why a recipe was left out, or where there is no such file.
-    """
+    """As `ATTACKS.entry`; the UserError for a recipe that was left out says why."""
     if name in LEFT_OUT:
         raise UserError(f"attack recipe: {name!r} is left out: {LEFT_OUT[name]}")
-    if name in ATTACKS:
-        return ATTACKS.entry(name)
-    if is_file_recipe(name):
-        return file_entry(name)
-    offered = entry_points()
-    if name not in offered:
-        raise unknown_name(ATTACKS.kind, name, [*ATTACKS.names(), *offered])
-    return offered[name]
-
-
-def all_recipes() -> list[Entry]:
-    """The registered recipes, then those of installed packages."""
-    return [*ATTACKS, *(entry for name, entry in entry_points().items() if name not in ATTACKS)]
+    return ATTACKS.entry(name)
 
 
 def needs(recipe: str) -> list[str]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from robusteval.attacks.recipes.custom import CustomEntry
 from robusteval.attacks.recipes.registry import ATTACKS, needs, recipe_entry
 from robusteval.attacks.resources.declared import RESOURCES
 from robusteval.attacks.resources.offline import SUPPLY, load_textattack, offline, textattack_found
 from robusteval.errors import UserError
+from robusteval.registry import CustomEntry
 
 
 @dataclass(frozen=True)
