@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class UserError(Exception):
@@ -31,3 +31,10 @@ def unknown_name(field: str, value: object, valid: Iterable[str]) -> UserError:
     meant = f"did you mean {' or '.join(repr(name) for name in close)}?"
     hint = meant if close else f"valid names: {', '.join(names)}"
     return UserError(f"{field}: unknown name {str(value)!r}; {hint}")
+
+
+def some(names: Collection[str], most: int = 3) -> str:
+    """The first names of many."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

@@ -175,14 +175,14 @@ def transcript(
     limit: Annotated[int | None, typer.Option("--limit", help="Show that many examples.")] = None,
 ) -> None:
     """Show attacked texts with the words that were changed."""
-    from robusteval.attacks.results.frozen_sets import read_results
     from robusteval.report.transcripts import check_page, html_page, print_transcripts, summary_text, transcripts
     from robusteval.results.attack_summary import summarise
+    from robusteval.results.reading import attack_lines
     from robusteval.storage.files import write_atomic
 
     if html is not None:
         check_page(html)
-    lines = read_results(results)
+    lines = attack_lines(results)
     title = f"{lines[0]['recipe']}, seed {lines[0]['seed']}: {results.name}"
     console = Screen(highlight=False)
     if html is None:

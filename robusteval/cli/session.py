@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,11 +15,10 @@ from robusteval.experiments.plan import Plan, start
 from robusteval.experiments.run import run_title
 from robusteval.pipeline.testing import checkpoint_rows
 from robusteval.registry import result_name
+from robusteval.report.experiment import experiment_table
 from robusteval.report.render import print_table, write_table
 from robusteval.report.table import Table, build_table
-from robusteval.results.rows import Row
-from robusteval.results.store import RunFolder
-from robusteval.runtime.environment import differences
+from robusteval.results.reading import Run
 from robusteval.runtime.progress import duration
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
@@ -89,11 +87,10 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
         console.print(f"{seconds:>7}  {run_title(run)}: {outcome}{note}", markup=False, soft_wrap=True)
 
     failed = run_plan(plan, work, report)
-    folders = finished_runs(plan, work, failed)
-    rows = finished_rows(folders)
-    environments = {title: folder.environments() for title, folder in folders.items()}
-    unsealed = [title for title, folder in folders.items() if not folder.journal().sealed]
-    table = experiment_table(plan, rows, failed, environments, unsealed)
+    done = finished_runs(plan, work, failed)
+    rows = [row for run in done.values() for row in run.records]
+    told = [(run_title(run), message) for run, message in failed]
+    table = experiment_table(plan.spec, done, plan.notices, told)
     unwritten = None
     if table.lines:
         print_table(table, console)
@@ -114,40 +111,11 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
     return 2 if failed else 1 if errors else 0
 
 
-def finished_runs(plan: Plan, work: WorkConfig, failed: Sequence[tuple[RunSpec, str]] = ()) -> dict[str, RunFolder]:
+def finished_runs(plan: Plan, work: WorkConfig, failed: Sequence[tuple[RunSpec, str]] = ()) -> dict[str, Run]:
     """The runs that are done, by title, without those that `failed`, as a damaged one does."""
     out = {run_title(run) for run, _ in failed}
-    folders = {run_title(run): plan.folder(run, work.out) for run in plan.runs}
-    return {title: folder for title, folder in folders.items() if title not in out and folder.done}
-
-
-def finished_rows(folders: Mapping[str, RunFolder]) -> list[Row]:
-    """Every number of the runs that `finished_runs` gives."""
-    return [row for folder in folders.values() for row in folder.rows()]
-
-
-def experiment_table(
-    plan: Plan,
-    rows: Sequence[Row],
-    failed: Sequence[tuple[RunSpec, str]],
-    environments: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
-    unsealed: Sequence[str] = (),
-) -> Table:
-    """The table of the finished runs' rows; its notes name what failed, and what was not measured with the same.
-
-    environments: `RunFolder.environments` of each finished run, by its title; unsealed: those without a seal.
-    """
-    selected = {run.method.label: run.train.select == "best" for run in plan.runs}
-    best = [label for label, on_dev in selected.items() if on_dev]
-    last = [label for label, on_dev in selected.items() if not on_dev]
-    notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []
-    notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
-    notes += plan.notices
-    notes += differences(environments)
-    if unsealed:
-        notes.append(f"no seal, so that a change of the files would not be noticed: {', '.join(unsealed)}")
-    notes += [f"no result for {run_title(run)}: {message}" for run, message in failed]
-    return build_table(rows, [method.label for method in plan.spec.methods], notes)
+    runs = {run_title(run): Run(plan.folder(run, work.out).path) for run in plan.runs}
+    return {title: run for title, run in runs.items() if title not in out and run.folder.done}
 
 
 def evaluation_table(evaluation: Evaluation) -> Table:

@@ -6,14 +6,13 @@ Imports no torch, so that a mistake is answered before seconds are spent on impo
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from robusteval.errors import UserError, first_line
+from robusteval.errors import UserError, first_line, some
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 CONVERT = "load the model where it comes from and save it with save_pretrained"
@@ -135,13 +134,6 @@ def read_json(name: str, file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"model: {file.name} of {name!r} holds no JSON object")
     return content
-
-
-def some(names: Collection[str], most: int = 3) -> str:
-    """The first names of many."""
-    listed = list(names)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
 
 
 def _check_adapter(name: str, folder: Path) -> None:

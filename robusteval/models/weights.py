@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from robusteval.errors import UserError
-from robusteval.models.checkpoint_folder import Stored, some
+from robusteval.errors import UserError, some
+from robusteval.models.checkpoint_folder import Stored
 
 # Modules that training code wraps a model in; their names then stand before those of its tensors.
 WRAPPERS = frozenset((

@@ -79,7 +79,7 @@ class RunFolder:
                 check_place(self.path / name, folder=True)
             journal = self.journal()
             foreign = [row.run for row in journal.every if row.run != self.path.name]
-            if foreign:
+            if foreign and not (self.path / EVALUATION).exists():  # whose rows bear the checkpoint's name
                 raise UserError(f"{self.rows_path}: has rows of another run, {foreign[0]!r}")
             for marker in journal.markers:
                 for name, digest in marker.get("files", {}).items():

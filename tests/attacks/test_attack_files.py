@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robusteval.attacks.plan import make_plan
-from robusteval.attacks.results.frozen_sets import read_results
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.workers import attack_checkpoint, attack_in_workers
 from robusteval.errors import UserError
 from robusteval.results.attack_lines import FIELDS, SEAL, AttackLine, begins_a_line, claimed
+from robusteval.results.reading import attack_lines
 from support import tiny
 from support.attack_lines import line
 from support.places import ROOT, TESTS
@@ -188,7 +188,7 @@ def test_a_disk_that_fills_up_keeps_the_finished_lines(workers: int, tiny_folder
     assert out.read_bytes().count(b"\n") == 1
     assert not out.read_bytes().endswith(b"\n")
     assert run().resumed == 1
-    assert [one["id"] for one in read_results(out)] == list(ROWS.ids)
+    assert [one["id"] for one in attack_lines(out)] == list(ROWS.ids)
 
 
 # ---- one process -------------------------------------------------------------------------------------------------
@@ -201,11 +201,11 @@ def test_an_example_that_was_attacked_twice_counts_once(tmp_path: Path) -> None:
     with out.open("a") as handle:
         handle.writelines(json.dumps(one) + "\n" for one in twice)
     assert attack(out, never).lines == first
-    assert read_results(out) == list(first)
+    assert attack_lines(out) == list(first)
     # of another model, seed or recipe it is another attack
     others = [line(), line(model="other"), line(seed=4), line(recipe="pruthi"), line(queries=99)]
     out.write_text("".join(json.dumps(one) + "\n" for one in others))
-    assert read_results(out) == others[:4]
+    assert attack_lines(out) == others[:4]
 
 
 def test_a_second_process_on_the_same_file_is_refused(tmp_path: Path) -> None:
@@ -285,4 +285,4 @@ def test_when_the_parent_is_killed_its_workers_stop_too(tiny_folder: Path, tmp_p
     result = attack_in_workers(slow(tiny_folder), make_plan(MANY, LABELS, "deepwordbug"), parallel=8, out=out)
     assert 1 <= result.resumed < len(MANY)
     assert len(out.read_text().splitlines()) == len(MANY)
-    assert facts(read_results(out)) == facts(result.lines)
+    assert facts(attack_lines(out)) == facts(result.lines)

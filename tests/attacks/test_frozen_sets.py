@@ -16,11 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from robusteval.attacks.results.frozen_sets import Source, freeze, frozen_frame, read_results, source_of, write_frozen
+from robusteval.attacks.results.frozen_sets import freeze, frozen_frame, write_frozen
 from robusteval.cli import main
 from robusteval.errors import UserError
 from robusteval.evaluation.transfer import over_seeds, transfer_matrix
 from robusteval.report.transfer import caption, grids, markdown
+from robusteval.results.reading import Source, attack_lines, source_of
 from robusteval.storage.reading import read_lines
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
@@ -104,7 +105,7 @@ def test_text_columns_may_be_given_other_names() -> None:
 def test_lines_without_the_names_of_their_columns_are_refused(tmp_path: Path) -> None:
     old = {key: value for key, value in line().items() if key != "text_columns"}
     with pytest.raises(UserError, match="line 1 lacks 'text_columns': no file of attack results"):
-        read_results(write_lines(tmp_path / "lines.jsonl", old))
+        attack_lines(write_lines(tmp_path / "lines.jsonl", old))
 
 
 def test_nothing_to_freeze_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
@@ -295,7 +296,7 @@ def test_the_transfer_of_an_experiment(experiment: tuple[Path, Path]) -> None:
         method: sum(
             one["outcome"] == "succeeded"
             for run in (out / "runs").glob(f"my-data.{method}.*")
-            for one in read_results(run / "attacks" / "deepwordbug.jsonl")
+            for one in attack_lines(run / "attacks" / "deepwordbug.jsonl")
         )
         for method in ("vanilla", "match")
     }

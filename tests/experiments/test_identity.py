@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,15 @@ import torch
 import robusteval
 from robusteval.api import Trained
 from robusteval.attacks.workers import attack_checkpoint
-from robusteval.cli.session import experiment_table, finished_rows, finished_runs
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import execute
 from robusteval.methods.compose import build_method
 from robusteval.models.saving import save_checkpoint
+from robusteval.report.experiment import experiment_table
 from robusteval.results.attack_lines import finished, forget_errors
+from robusteval.results.reading import Run
 from robusteval.results.store import RunFolder
 from robusteval.runtime.environment import differences, git_commit, measured_with
 from robusteval.settings.attack import AttackConfig
@@ -288,6 +290,7 @@ def test_a_table_says_what_was_not_measured_with_the_same(
     assert folder.environments()[0]["versions"] == here["versions"] and len(folder.environments()) == 1
     assert differences({"vanilla seed 0": folder.environments(), "vanilla seed 1": [here]}) == []
 
+    other = Run(shutil.copytree(folder.path, options.out / "other"))
     older = {**here, "versions": {**here["versions"], "torch": "2.0.0"}, "hardware": {"accelerator": "a GPU"}}
     folder.note_continuation(older)
     folder.note_continuation(older)
@@ -296,9 +299,8 @@ def test_a_table_says_what_was_not_measured_with_the_same(
         f"not all measured with the same torch: {here['versions']['torch']} (a and 1 more), 2.0.0 (a)",
         "not all measured with the same device: cpu (a and 1 more), a GPU (a)",
     ]
-    found = {"a": folder.environments(), "b": [here]}
-    assert differences(found) == told
-    table = experiment_table(plan, finished_rows(finished_runs(plan, options)), [], found)
+    assert differences({"a": folder.environments(), "b": [here]}) == told
+    table = experiment_table(plan.spec, {"a": Run(folder.path), "b": other})
     assert set(told) <= set(table.notes)
 
 

@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
-from robusteval.cli.session import experiment_table, finished_rows, finished_runs
+from robusteval.cli.session import finished_runs
 from robusteval.errors import UserError
 from robusteval.experiments.plan import make_plan, make_spec
 from robusteval.experiments.run import execute
+from robusteval.report.experiment import experiment_table
 from robusteval.report.render import markdown
 from robusteval.results.rows import Row
 from robusteval.settings.attack import AttackConfig
@@ -79,7 +80,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert {key[0] for key in rows if key[1:] == ("classes", "good", "accuracy")} == {
         run.scenario.label for run in plan.runs
     }
-    table = experiment_table(plan, finished_rows(finished_runs(plan, options)), [])
+    table = experiment_table(plan.spec, finished_runs(plan, options), plan.notices)
     drops = {line.scenario: line.cells["vanilla"].drop for line in table.lines if line.suite == "classes"}
     assert drops["none"] is None
     assert isinstance(drops["minority:label=good:keep=0.5"], float)
@@ -91,7 +92,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert len(predictions) == 2 * 24
     for name in ("calibration", "sensitivity", "flatness"):
         assert len(pd.read_parquet(folders[0].path / "analysis" / f"{name}.parquet")) > 0
-    text = markdown(experiment_table(plan, finished_rows(finished_runs(plan, options)), []))
+    text = markdown(experiment_table(plan.spec, finished_runs(plan, options), plan.notices))
     assert "| scenario | test | metric | n | vanilla |" in text
     assert "{" in text
     assert "worst_case_accuracy" not in text
@@ -238,7 +239,7 @@ def test_groupdro_says_that_classes_stand_in_for_groups(
     plan = make_plan(spec(tiny_folder, csv_files, ("none",), methods=methods), options)
     for run in plan.runs:
         execute(run, options, plan.facts, plan.data)
-    notes = experiment_table(plan, finished_rows(finished_runs(plan, options)), []).notes
+    notes = experiment_table(plan.spec, finished_runs(plan, options), plan.notices).notes
     assert [note for note in notes if said in note] == [f"groupdro seed 0, match+groupdro seed 0: {said}"]
 
 

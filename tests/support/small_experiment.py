@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from robusteval.cli.session import finished_rows, finished_runs, run_session
+from robusteval.cli.session import finished_runs, run_session
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
@@ -48,7 +48,7 @@ def done(plan: Plan, out: Path, **changes: Any) -> tuple[int, str]:
 
 def timeless(plan: Plan, out: Path) -> list[dict[str, Any]]:
     """The rows of the finished runs, without what a clock or a memory meter put there."""
-    rows = finished_rows(finished_runs(plan, options(out)))
+    rows = [row for run in finished_runs(plan, options(out)).values() for row in run.records]
     return [
         {key: value for key, value in dataclasses.asdict(row).items() if key != "seconds"}
         for row in rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,65 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from robusteval.errors import UserError
-from robusteval.models.checkpoint_folder import some
-from robusteval.results.attack_lines import AttackLine, first_of_each, read_attack_lines
+from robusteval.results.reading import Source, attack_lines, source_of
 from robusteval.storage.files import check_place, write_atomic
-from robusteval.storage.reading import read_json
 
 logger = logging.getLogger(__name__)
 
-# Fields of a result line without which it can be neither shown nor frozen.
-NEEDED = (
-    "id", "index", "recipe", "seed", "text_columns", "gold", "outcome", "original", "perturbed", "predicted_before",
-    "predicted_after", "scores_before", "scores_after", "queries", "model_rows", "words_changed", "words", "message",
-)  # fmt: skip
-
-# Where result files lie in a folder of results, of a run, of an experiment.
-RESULTS = ("*.jsonl", "attacks/*.jsonl", "*/attacks/*.jsonl", "runs/*/attacks/*.jsonl")
-
 # The columns of a frozen set beside its texts.
 FACTS = ("label", "id", "recipe", "source", "method", "checkpoint", "seed", "predicted")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which model was attacked.
-
-    name: the run's folder, or the name of a result file that lies in no run.
-    method, checkpoint: the run's method and the sha256 of the model it trained; empty where not known.
-    """
-
-    name: str
-    method: str = ""
-    checkpoint: str = ""
-
-
-def read_results(path: Path) -> list[AttackLine]:
-    """The lines of a result file by position, an example's first one only (see `lines.first_of_each`).
-
-    UserError where there is no such file, or it holds something else.
-    """
-    if path.is_dir():
-        inside = sorted(str(found) for place in RESULTS for found in path.glob(place))
-        hint = f"; it holds {some(inside)}" if inside else ""
-        raise UserError(f"results: {str(path)!r} is a folder, not a file of attack results{hint}")
-    if not path.is_file():
-        raise UserError(f"results: there is no file {str(path)!r}")
-    lines = read_attack_lines(path, NEEDED)
-    if not lines:
-        raise UserError(f"results: {str(path)!r} holds no line")
-    return sorted(first_of_each(lines), key=lambda line: line["index"])
-
-
-def source_of(path: Path) -> Source:
-    """The run that the result file `path` (RUN/attacks/<recipe>.jsonl) lies in, or else the file itself."""
-    run = path.absolute().parent.parent
-    try:
-        method = (read_json(run / "config.json") or {})["spec"]["method"]["label"]
-    except (UserError, KeyError, TypeError):
-        return Source(path.stem)
-    environment = read_json(run / "environment.json") or {}
-    return Source(run.name, method, str(environment.get("checkpoint_sha256", "")))
 
 
 def successes(lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -144,7 +91,7 @@ def freeze(paths: Sequence[Path], text_columns: Sequence[str] | None = None) -> 
     frames: list[pd.DataFrame] = []
     seen: dict[tuple[str, str, int], Path] = {}
     for path in paths:
-        lines, source = read_results(path), source_of(path)
+        lines, source = attack_lines(path), source_of(path)
         key = (source.name, lines[0]["recipe"], lines[0]["seed"])
         if key in seen:
             raise UserError(

@@ -1,0 +1,36 @@
+"""The table of an experiment, with what stands under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from robusteval.report.table import Table, build_table
+from robusteval.results.reading import Run
+from robusteval.runtime.environment import differences
+from robusteval.settings.runs import ExperimentSpec
+
+
+def experiment_table(
+    spec: ExperimentSpec,
+    finished: Mapping[str, Run],
+    notices: Sequence[str] = (),
+    failed: Sequence[tuple[str, str]] = (),
+) -> Table:
+    """The table of the finished runs; its notes name what failed, and what was not measured with the same.
+
+    finished: by title; notices: what one should know to read the numbers; failed: titles, and why there is no result.
+    """
+    selected = {run.method.label: run.train.select == "best" for run in spec.runs()}
+    best = [label for label, on_dev in selected.items() if on_dev]
+    last = [label for label, on_dev in selected.items() if not on_dev]
+    notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []
+    notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
+    notes += notices
+    notes += differences({title: run.environments() for title, run in finished.items()})
+    unsealed = [title for title, run in finished.items() if not run.folder.journal().sealed]
+    if unsealed:
+        notes.append(f"no seal, so that a change of the files would not be noticed: {', '.join(unsealed)}")
+    notes += [f"no result for {title}: {message}" for title, message in failed]
+    rows = [row for run in finished.values() for row in run.records]
+    declared = {name: each for run in finished.values() for name, each in run.declared.items()}
+    return build_table(rows, [method.label for method in spec.methods], notes, declared)
