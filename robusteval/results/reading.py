@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from robusteval.errors import UserError, first_line, some, unknown_name
+from robusteval.registry import result_name
 from robusteval.results.attack_lines import AttackLine, first_of_each, read_attack_lines
 from robusteval.results.metrics import Metric, metric
 from robusteval.results.rows import Row
@@ -86,7 +87,7 @@ class Run:
         first = self.records[0] if self.records else None
         if self.spec is None:
             return {name: getattr(first, name, "") for name in WHOSE}
-        told = {name: getattr(self.spec, name) for name in ("task", "model", "seed")}
+        told = {"task": result_name(self.spec.task), "model": self.spec.model, "seed": self.spec.seed}
         told |= {"method": self.spec.method.label, "scenario": self.spec.scenario.label}
         return {"run": self.path.name, **{name: told[name] for name in WHOSE[1:]}}
 
