@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from robusteval.errors import UserError
+from robusteval.settings.attack import AttackConfig
+from robusteval.settings.fields import described
 from robusteval.settings.grammar import pieces
+from robusteval.settings.runs import RunSpec
 
 Values = Mapping[str, Any]
-DEFAULT_TASK = "demo-sentiment"
+# options that say nothing where nothing is attacked; which recipes, and which columns may change, is told apart
+OF_ATTACKS = (
+    *(each.parameter for each in described(AttackConfig) if each.field not in ("recipes", "columns")),
+    "max_errors", "attack_parallel", "no_cache", "resources",
+)  # fmt: skip
 PERTURBED = ("mask", "replace", "delete", "swap", "typos", "ordered-drop")
 
 
@@ -34,7 +41,7 @@ def own_files(values: Values) -> bool:
 def _task(values: Values) -> str:
     """The task that the rows come from where they come from no files; nothing for a command that has none."""
     task: str | None = values.get("task", "")
-    return DEFAULT_TASK if task is None else task
+    return RunSpec.task if task is None else task
 
 
 def _generated(values: Values) -> bool:
@@ -95,12 +102,8 @@ RULES = (
     Rule(("epochs",), _steps, refused=False),
     Rule(("rates", "sets", "mask_token"), _no_perturbation, refused=False),
     Rule(("columns",), _nothing_changed, refused=False),
-    Rule(
-        ("attack_examples", "attack_precision", "truncate", "query_budget", "time_limit", "max_errors",
-         "attack_parallel", "no_cache", "resources"),
-        _no_attack, refused=False,
-    ),
-)  # fmt: skip
+    Rule(OF_ATTACKS, _no_attack, refused=False),
+)
 
 
 def idle(given: Collection[str], values: Values) -> Iterator[str]:

@@ -1,165 +1,192 @@
-"""The options that several commands share, the panels that --help groups them in, and reading what they hold."""
+"""A command's options, made from the settings of the records that it takes, and the records made from these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
+from typing import Annotated, Any, cast
 
 import typer
 from rich.markup import escape
 
-from robusteval.cli.combinations import DEFAULT_TASK
 from robusteval.errors import UserError
-from robusteval.runtime.terminal import Screen
-from robusteval.settings.grammar import listed, pieces
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.fields import Described, described, hints
+from robusteval.settings.grammar import listed, number, pieces
+from robusteval.settings.runs import RunSpec
+from robusteval.settings.work import WorkConfig
 
-if TYPE_CHECKING:
-    from robusteval.settings.data import DataConfig
+DATA, MODEL, TESTS, WORK = (kind.PANEL for kind in (DataConfig, RunSpec, EvalConfig, WorkConfig))
+CHECKPOINT: Any = typer.Argument(help="Folder or hub id of a fine-tuned classifier.")
 
-MOST_SEEDS = 1000
-DATA, MODEL, TRAINING, TESTS, WORK = "Data", "Model and methods", "Training", "Tests", "How to work"
+
+class Given(frozenset[str]):
+    """The options that the user named, as names in Python ("max_steps", "no_header")."""
+
+    @classmethod
+    def on(cls, context: Any) -> Given:
+        """Of a command line, in a context of typer's own click or the real one."""
+        return cls(name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE")
+
+    def settings(self, record: Any) -> dict[str, Any]:
+        """The fields of a record that were given, with their values."""
+        return {
+            each.field: getattr(record, each.field)
+            for each in described(cast(type, type(record)))
+            if each.parameter in self
+        }
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which settings of a record, and of the records in it, a command has options for; by parameter."""
+
+    names: tuple[str, ...]
+    inverted: bool
+
+    def __contains__(self, name: object) -> bool:
+        return (name in self.names) is not self.inverted
+
+
+def only(*names: str) -> Chosen:
+    return Chosen(names, inverted=False)
+
+
+def without(*names: str) -> Chosen:
+    return Chosen(names, inverted=True)
 
 
 def option(*names: str, help: str, panel: str = WORK) -> Any:
+    """An option of one command alone."""
     return typer.Option(*names, help=escape(help), rich_help_panel=panel)
 
 
-TaskOption = Annotated[
-    str | None, option("--task", help=f"Registered task (robusteval list tasks) [{DEFAULT_TASK}].", panel=DATA)
-]
-DataDir = Annotated[str | None, option("--data-dir", help="Folder <family>/<task>/<split>.parquet.", panel=DATA)]
-Revision = Annotated[str, option("--revision", help="Revision of a hub data set.", panel=DATA)]
-TrainSplit = Annotated[str | None, option("--train-split", help="Split to train on.", panel=DATA)]
-DevSplit = Annotated[str | None, option("--dev-split", help="Split to evaluate on.", panel=DATA)]
-TrainFile = Annotated[str | None, option("--train-file", help="CSV, TSV, JSON(L), Parquet.", panel=DATA)]
-DevFile = Annotated[str | None, option("--dev-file", help="CSV, TSV, JSON(L), Parquet.", panel=DATA)]
-TextColumns = Annotated[str, option("--text-columns", help="One or two columns, comma separated.", panel=DATA)]
-LabelColumn = Annotated[str, option("--label-column", help="Column of the label.", panel=DATA)]
-LabelType = Annotated[str, option("--label-type", help="auto, class or score.", panel=DATA)]
-Encoding = Annotated[str, option("--encoding", help="Of text files: utf-8, cp1252, gbk, ...", panel=DATA)]
-Delimiter = Annotated[
-    str, option("--delimiter", help="Between columns: a sign, or tab, comma, semicolon, bar, space.", panel=DATA)
-]
-Quote = Annotated[str, option("--quote", help="Around cells: \" or ', or none: quotes are letters.", panel=DATA)]
-NoHeader = Annotated[
-    bool, option("--no-header", help="The first line is a row; columns are named 0, 1, ... in order.", panel=DATA)
-]
-Labels = Annotated[
-    str, option("--labels", help="Class names in the order of the integers, of file or checkpoint.", panel=DATA)
-]
-LabelMap = Annotated[
-    str,
-    option("--label-map", help="What label values mean: Pos=pos, 0=entailment,1=neutral|contradiction.", panel=DATA),
-]
-DropUnlabelled = Annotated[
-    bool, option("--drop-unlabelled", help="Leave rows without a gold label (empty, -, -1) out.", panel=DATA)
-]
-DevShare = Annotated[
-    float | None, option("--dev-share", help="Share of the training file to test on, without a dev file.", panel=DATA)
-]
-TrainLimit = Annotated[int | None, option("--train-limit", help="Train on that many rows.", panel=DATA)]
-EvalLimit = Annotated[int | None, option("--eval-limit", help="Evaluate on that many rows.", panel=DATA)]
-Tests = Annotated[
-    list[str] | None,
-    option("--test", help="NAME=FILE[:0=yes,1=no][:text_columns=a,b]: a test of your own; repeatable.", panel=TESTS),
-]
-Suites = Annotated[
-    str | None,
-    option(
-        "--suites",
-        help="Test suites, comma separated [clean, mask, replace; ood and advglue where the task has them].",
-        panel=TESTS,
-    ),
-]
-Rates = Annotated[str, option("--rates", help="Shares of perturbed tokens.", panel=TESTS)]
-Sets = Annotated[int, option("--sets", help="Random sets per rate.", panel=TESTS)]
-Columns = Annotated[
-    str, option("--columns", help="Text columns that perturbations and attacks may change.", panel=TESTS)
-]
-MaskToken = Annotated[str | None, option("--mask-token", help="For a tokenizer without one.", panel=TESTS)]
-ModelRevision = Annotated[str, option("--model-revision", help="Revision of a hub model.", panel=MODEL)]
-TrustRemoteCode = Annotated[
-    bool, option("--trust-remote-code", help="Run code that a model repository brings.", panel=MODEL)
-]
-MaxLength = Annotated[int, option("--max-length", help="Tokens per input.", panel=TRAINING)]
-Parallel = Annotated[int, option("--attack-parallel", help="Examples attacked at a time; 0: what suits the device.")]
-AttackPrecision = Annotated[
-    str, option("--attack-precision", help="fp32, or bf16: faster on an accelerator, other numbers.", panel=TESTS)
-]
-Truncate = Annotated[
-    bool, option("--truncate", help="Attack also texts longer than --max-length, as far as they go.", panel=TESTS)
-]
-QueryBudget = Annotated[int | None, option("--query-budget", help="Most queries for one example.", panel=TESTS)]
-TimeLimit = Annotated[float | None, option("--time-limit", help="Most seconds for one example.", panel=TESTS)]
-MaxErrors = Annotated[
-    int,
-    option("--max-errors", help="So many examples may end in an error; with more, the exit code tells.", panel=TESTS),
-]
-Device = Annotated[str, option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Resources = Annotated[Path | None, option("--resources", help="Folder with local copies of attack resources.")]
+def takes(*first: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take records: their settings become options, and what is given for these becomes the records.
+
+    A parameter whose type is a record has an option for each setting of that record and of the records in it, or for
+    those that `Annotated[..., only(...)]` or `without(...)` leaves; one of type `Given` is told what was given; any
+    other is an option or argument of typer's. first: options that come before all others of their panel.
+    """
+
+    def wrap(command: Callable[..., None]) -> Callable[..., None]:
+        taken = _taken(command)
+        offers: dict[str, _Offer] = {}
+        for offer in (offer for each in taken for offer in each.offers):
+            offers.setdefault(offer.parameter.name, offer)  # two records may share an option
+        panels = list(dict.fromkeys(offer.panel for offer in sorted(offers.values(), key=lambda offer: offer.guest)))
+
+        def rank(offer: _Offer) -> tuple[int, int]:
+            name = offer.parameter.name
+            return panels.index(offer.panel), first.index(name) if name in first else len(first)
+
+        def call(context: typer.Context, **values: Any) -> None:
+            given = Given.on(context)
+            command(**{each.name: each.value(values, given) for each in taken})
+
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters = [context, *(offer.parameter for offer in sorted(offers.values(), key=rank))]
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {each.name: each.annotation for each in parameters}
+        call.__name__, call.__doc__ = command.__name__, command.__doc__
+        return call
+
+    return wrap
 
 
-def chosen_task(task: str | None, *, own: bool) -> str:
-    """The task that was named, else the built-in one; own: the rows come from the user's files."""
-    return task if task is not None else "my-data" if own else DEFAULT_TASK
+@dataclass(frozen=True)
+class _Offer:
+    """An option or argument as typer takes it. guest: its record belongs to another panel than its own."""
+
+    parameter: inspect.Parameter
+    panel: str
+    guest: bool = False
 
 
-def chosen_suites(text: str | None, task: str, *, own: bool) -> tuple[str, ...]:
-    """The suites that were named, else those that suit the task; own: it comes from the user's files."""
-    if text is not None:
-        return pieces(text)
-    from robusteval.evaluation import default_suites
-    from robusteval.tasks import TASKS
-    from robusteval.tasks.base import Task
+@dataclass(frozen=True)
+class _Taken:
+    """A parameter of a command: what typer offers for it, and how its value is made of the values of these."""
 
-    return default_suites(Task(task, "file", (), (), ()) if own else TASKS[task])
+    name: str
+    offers: tuple[_Offer, ...]
+    value: Callable[[Mapping[str, Any], Given], Any]
 
 
-def noted(console: Screen) -> Callable[[str], None]:
-    """Prints what the user should know, a line each."""
-    return lambda notice: console.print(f"note: {notice}", markup=False, soft_wrap=True)
+def _taken(command: Callable[..., None]) -> list[_Taken]:
+    types = typing.get_type_hints(command, include_extras=True)
+    return [
+        _parameter(name, types[name], plain.default) for name, plain in inspect.signature(command).parameters.items()
+    ]
 
 
-def _plain(number: str) -> str:
-    """A number in digits that everybody reads alike; ValueError for 1_000 or the digits of another script."""
-    if not number.isascii() or "_" in number:
-        raise ValueError(number)
-    return number
+def _parameter(name: str, annotation: Any, default: Any) -> _Taken:
+    kind, *extra = typing.get_args(annotation) if typing.get_origin(annotation) is Annotated else (annotation,)
+    if kind is Given:
+        return _Taken(name, (), lambda values, given: given)
+    if is_dataclass(kind) and isinstance(kind, type):
+        chosen = extra[0] if extra else without()
+        return _Taken(name, tuple(_offers(kind, chosen)), lambda values, given: _made(kind, chosen, values))
+    parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    return _Taken(name, (_Offer(parameter, extra[0].rich_help_panel or ""),), lambda values, given: values[name])
 
 
-def parse_rates(text: str) -> tuple[float, ...]:
+def _settings(kind: type, chosen: Chosen) -> Iterator[Described]:
+    return (each for each in described(kind) if each.setting.offered and each.parameter in chosen)
+
+
+def _inner(kind: type) -> Iterator[tuple[str, type]]:
+    """The fields of a record that are records themselves."""
+    return ((name, each) for name, each in hints(kind).items() if is_dataclass(each) and isinstance(each, type))
+
+
+def _offers(kind: type, chosen: Chosen) -> Iterator[_Offer]:
+    for each in _settings(kind, chosen):
+        shown = typer.Option(each.option, help=escape(each.help), rich_help_panel=each.panel)
+        value, default = _as_given(each)
+        parameter = inspect.Parameter(
+            each.parameter, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[value, shown]
+        )
+        yield _Offer(parameter, each.panel, guest=each.panel != getattr(kind, "PANEL", ""))
+    for _, inner in _inner(kind):
+        yield from _offers(inner, chosen)
+
+
+def _as_given(each: Described) -> tuple[Any, Any]:
+    """The type and the default of a setting's option."""
+    if each.kind is bool:
+        return bool, False
+    if each.setting.repeated:
+        return list[str] | None, None
+    kind, default = (str, each.written) if each.several else (each.kind, each.default)
+    return (kind | None, None) if each.setting.unset or default is None else (kind, default)
+
+
+def _made(kind: type, chosen: Chosen, values: Mapping[str, Any]) -> Any:
+    """The record of what was given; what was not, and what the command does not offer, has its default."""
+    found = {
+        each.field: _read(each, values[each.parameter])
+        for each in _settings(kind, chosen)
+        if values[each.parameter] is not None
+    }
+    return kind(**found, **{name: _made(inner, chosen, values) for name, inner in _inner(kind)})
+
+
+def _read(each: Described, value: Any) -> Any:
+    """A setting's value from its option's."""
+    if each.several and each.kind is float:
+        return numbers(value, each.name, float)
+    if each.several and not each.setting.repeated:
+        return pieces(value) if each.setting.quoted else listed(value)
+    if each.several:
+        return tuple(value)
+    return not value if each.default is True else value
+
+
+def numbers(text: str, name: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
     try:
-        return tuple(float(_plain(part)) for part in listed(text))
+        return tuple(kind(number(part)) for part in listed(text))
     except ValueError:
-        raise UserError(f"rates: {text!r} is not a comma-separated list of numbers") from None
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """ "3" means seeds 0, 1, 2; "4,7" means just these."""
-    try:
-        numbers = tuple(int(_plain(part)) for part in listed(text))
-    except ValueError:
-        raise UserError(f"seeds: {text!r} is neither a count nor a comma-separated list") from None
-    if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
-        raise UserError(f"seeds: {text!r} names no seed; give a count of at least 1, or numbers from 0")
-    count = len(numbers) if "," in text else numbers[0]
-    if count > MOST_SEEDS:
-        raise UserError(f"seeds: {count} are more than the {MOST_SEEDS} that one experiment may have")
-    return numbers if "," in text else tuple(range(numbers[0]))
-
-
-def existing_folder(resources: Path | None) -> Path | None:
-    if resources is not None and not resources.is_dir():
-        raise UserError(f"resources: there is no folder {str(resources)!r}")
-    return resources
-
-
-def data_config(**values: Any) -> DataConfig:
-    from robusteval.settings.data import DataConfig
-
-    values["header"] = not values.pop("no_header", False)
-    for name, read in (("text_columns", listed), ("labels", listed), ("label_map", pieces)):
-        values[name] = read(values.get(name, ""))
-    values["tests"] = tuple(values.get("tests") or ())
-    return DataConfig(**values)
+        raise UserError(f"{name}: {text!r} is not a comma-separated list of numbers") from None

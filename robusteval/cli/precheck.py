@@ -5,23 +5,26 @@ Every check here calls the function that a later stage calls, or is a condition 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from robusteval.attacks.recipes.registry import recipe_entry
+from robusteval.cli.options import Given
 from robusteval.errors import UserError
 from robusteval.evaluation import SUITES
 from robusteval.methods import METHODS
 from robusteval.models.catalogue import check_name
 from robusteval.runtime.devices import check_device
 from robusteval.scenarios import SCENARIOS
-from robusteval.settings.checks import check_distinct, check_range
+from robusteval.settings.checks import check_distinct
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.grammar import parse_part
 from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig
-from robusteval.settings.train import TrainConfig, override
+from robusteval.settings.train import override
+from robusteval.settings.work import WorkConfig
 from robusteval.storage.files import check_place
 from robusteval.training.tracking import check_tracker
 
@@ -31,17 +34,32 @@ if TYPE_CHECKING:
 SQLITE = b"SQLite format 3\0"
 
 
+def named_task(task: str, given: Given, *, own: bool) -> str:
+    """The task that was named, else the built-in one; own: the rows come from the user's files."""
+    return "my-data" if own and "task" not in given else task
+
+
+def with_suites(config: EvalConfig, task: str, given: Given, *, own: bool) -> EvalConfig:
+    """With the suites that were named, else those that suit the task; own: it comes from the user's files."""
+    if "suites" in given:
+        return config
+    from robusteval.evaluation import default_suites
+    from robusteval.tasks import TASKS
+    from robusteval.tasks.base import Task
+
+    return replace(config, suites=default_suites(Task(task, "file", (), (), ()) if own else TASKS[task]))
+
+
 def check_training(
-    base: RunSpec, methods: Sequence[str], scenarios: Sequence[str], explicit: Mapping[str, Any], out: Path | None
+    base: RunSpec, methods: Sequence[str], scenarios: Sequence[str], out: Path | None
 ) -> TaskData | None:
     """Check the names and numbers of an experiment; its rows, unless they come from the hub."""
     check_name(base.model)
-    train = TrainConfig(**explicit)
     for text in methods:
         method = MethodConfig.parse(text)
         for name, _ in method.parts:
             METHODS.entry(name)
-        override(train, method.train)
+        override(base.train, method.train)
     ladder = [config for text in scenarios for config in ScenarioConfig.parse(text)]
     for config in ladder:
         for name, _ in config.parts:
@@ -65,10 +83,9 @@ def check_training(
     return data
 
 
-def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequence[str], max_length: int) -> None:
+def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequence[str]) -> None:
     """Check what `evaluate` and `attack` are given: the model's name, the task, rows that do not come from the hub."""
     check_name(checkpoint)
-    check_range("max_length", max_length, 3, 1e6)
     _from_hub(task, data)
     from robusteval.tasks.base import Task
     from robusteval.tasks.examples import check_present
@@ -91,13 +108,9 @@ def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequ
         load_evaluation(task, data).task.changeable(columns)
 
 
-def check_evaluation_options(
-    out: Path | None, suites: Sequence[str] | None, rates: tuple[float, ...], sets: int, device: str
-) -> None:
-    """Check where an evaluation is to be written, and how it is to be done."""
-    check_options(device)
-    EvalConfig(suites=tuple(suites or ()), rates=rates, sets=sets)
-    check_suites(suites or ())
+def check_tests(out: Path | None, suites: Sequence[str]) -> None:
+    """Check the suites that were named for an evaluation, and where it is to be written."""
+    check_suites(suites)
     if out is not None:
         from robusteval.results.store import check_evaluation
 
@@ -105,7 +118,7 @@ def check_evaluation_options(
         check_evaluation(out)
 
 
-def check_attack(recipes: Sequence[str], out: Path | None, cache: Path | None, resources: Path | None) -> None:
+def check_attack(recipes: Sequence[str], out: Path | None, cache: Path | None) -> None:
     """Check the names of recipes, and the files that an attack reads and writes."""
     if not recipes:
         raise UserError("attack: no recipe is named")
@@ -131,23 +144,12 @@ def check_suites(texts: Sequence[str]) -> None:
         SUITES.entry(parse_part(text, "suites")[0])
 
 
-def check_options(device: str, track: str | None = None, **counts: float) -> None:
-    """How to work: a device's name, a tracker, and numbers that are not below nought."""
-    check_device(device)
-    check_tracker(track)
-    for name, value in counts.items():
-        least, most = _COUNTS[name]
-        check_range(name, value, least, most)
-
-
-_COUNTS = {
-    "workers": (1, 1024),
-    "attack_parallel": (0, 1024),
-    "max_errors": (0, 1e9),
-    "checkpoint_seconds": (0, 1e9),
-    "attack_examples": (1, 1e9),
-    "seed": (0, 2**63 - 1),
-}
+def check_work(work: WorkConfig) -> None:
+    """Check what a record cannot: the device's and the tracker's name, and a folder that is to be there."""
+    check_device(work.device)
+    check_tracker(work.track)
+    if work.resources_dir is not None and not work.resources_dir.is_dir():
+        raise UserError(f"resources: there is no folder {str(work.resources_dir)!r}")
 
 
 def check_cache(path: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,15 @@ from typing import Any
 from typer.core import TyperCommand
 
 from robusteval.cli.combinations import idle
+from robusteval.cli.options import Given
 from robusteval.errors import UserError, unknown_name
 from robusteval.runtime.terminal import Screen
+from robusteval.settings.data import DataConfig
+from robusteval.settings.fields import described
 from robusteval.storage.paths import check_text, user_path
 
-# Options whose text is a place on the disk.
-PLACES = ("data_dir", "train_file", "dev_file")
+# options whose text is a place on the disk
+PLACES = {each.parameter for each in described(DataConfig) if each.setting.place}
 
 
 class Checked(TyperCommand):
@@ -25,11 +28,15 @@ class Checked(TyperCommand):
         for param in self.params:
             if param.name in ctx.params:
                 ctx.params[param.name] = _checked(_field(param), param.name, ctx.params[param.name])
-        # of typer's own click or the real one: the place where a value came from
-        given = {name for name in ctx.params if ctx.get_parameter_source(name).name == "COMMANDLINE"}
-        for notice in idle(given, ctx.params):
-            Screen().print(f"note: {notice}", markup=False, soft_wrap=True)
+        tell = noted(Screen())
+        for notice in idle(Given.on(ctx), ctx.params):
+            tell(notice)
         return super().invoke(ctx)
+
+
+def noted(console: Screen) -> Callable[[str], None]:
+    """Prints what the user should know, a line each."""
+    return lambda notice: console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
 
 def _checked(field: str, name: str, value: Any) -> Any:

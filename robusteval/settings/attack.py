@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from robusteval.registry import pinned
-from robusteval.settings.fields import Record, setting
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.fields import Record, same, setting
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class AttackConfig(Record):
         ("deepwordbug",), "Recipes or FILE.py:NAME, comma separated; '' for none.", distinct=True, name="attacks"
     )
     examples: int | None = setting(50, "Rows attacked.", low=1, high=1e9, name="attack_examples")
-    columns: tuple[str, ...] = setting((), "Text columns that perturbations and attacks may change.")
+    columns: tuple[str, ...] = same(EvalConfig, "columns")
     precision: Literal["fp32", "bf16"] = setting(
         "fp32", "fp32, or bf16: faster on an accelerator, other numbers.", name="attack_precision"
     )
+    truncate: bool = setting(False, "Attack also texts longer than --max-length, as far as they go.")
     query_budget: int | None = setting(None, "Most queries for one example.", low=1, high=1e12)
     time_limit: float | None = setting(None, "Most seconds for one example.", above=0)
-    truncate: bool = setting(False, "Attack also texts longer than --max-length, as far as they go.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "recipes", tuple(pinned(name, "attack recipe") for name in self.recipes))

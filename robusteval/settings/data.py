@@ -35,7 +35,7 @@ class DataConfig(Record):
     dev_file: str | None = setting(None, "CSV, TSV, JSON(L), Parquet.", place=True, identity=False)
     text_columns: tuple[str, ...] = setting((), "One or two columns, comma separated.")
     label_column: str = setting("label", "Column of the label.")
-    label_type: Literal["auto", "class", "score"] = setting("auto", "")
+    label_type: Literal["auto", "class", "score"] = setting("auto", "What a label is.")
     encoding: str = setting(AUTO, "Of text files: utf-8, cp1252, gbk, ...", identity=False, later=True)
     delimiter: str = setting(
         AUTO, "Between columns: a sign, or tab, comma, semicolon, bar, space.", identity=False, later=True

@@ -57,6 +57,12 @@ def setting(default: Any, help: str, **facts: Any) -> Any:
     return dataclasses.field(default=default, metadata={_KEY: Setting(help, **facts)})
 
 
+def same(kind: type, name: str, **facts: Any) -> Any:
+    """A field that is a setting of another record too; facts: what differs here."""
+    (item,) = (each for each in fields(kind) if each.name == name)
+    return dataclasses.field(default=item.default, metadata={_KEY: dataclasses.replace(item.metadata[_KEY], **facts)})
+
+
 class Record:
     """A record of settings, each of which is checked when it is made. PANEL: of --help, for all its fields."""
 
@@ -90,8 +96,28 @@ class Described:
     @property
     def option(self) -> str:
         """As the command line spells it: a switch that is on by default can only be switched off."""
-        spelled = self.name.replace("_", "-")
-        return f"--no-{spelled}" if self.default is True else f"--{spelled}"
+        return "--" + self.parameter.replace("_", "-")
+
+    @property
+    def parameter(self) -> str:
+        """The option as a name in Python."""
+        return f"no_{self.name}" if self.default is True else self.name
+
+    @property
+    def help(self) -> str:
+        """What it means, the values of a Literal that the sentence does not name, and what replaces an absent one."""
+        text = self.setting.help
+        if not all(choice in text for choice in self.choices):
+            *some, last = self.choices
+            text = f"{text.rstrip('.')}: {', '.join(some)} or {last}."
+        return f"{text.rstrip('.')} [{self.setting.unset}]." if self.setting.unset else text
+
+    @property
+    def written(self) -> str:
+        """The default as a user would write it; empty where there is none."""
+        if self.setting.unset or self.default is None or self.kind is bool:
+            return ""
+        return ",".join(map(str, self.default)) if self.several else str(self.default)
 
 
 @functools.cache

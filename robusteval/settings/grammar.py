@@ -100,6 +100,13 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(name(piece) for piece in pieces(text))
 
 
+def number(text: str) -> str:
+    """A number in digits that everybody reads alike; ValueError for 1_000 or the digits of another script."""
+    if not text.isascii() or "_" in text:
+        raise ValueError(text)
+    return text
+
+
 def compact(text: str) -> str:
     """A text without the spaces around its signs."""
     masked = _Masked(text)

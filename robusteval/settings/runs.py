@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from robusteval.errors import UserError
 from robusteval.registry import pinned, result_name
 from robusteval.settings.attack import AttackConfig
-from robusteval.settings.checks import check_distinct, check_range
+from robusteval.settings.checks import check_distinct
 from robusteval.settings.codec import content_hash, from_dict, to_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.fields import Record, same, setting
 from robusteval.settings.grammar import Part, compact, label, ladder, parse_parts, pinned_parts
 from robusteval.settings.model import ModelConfig
 from robusteval.settings.train import TrainConfig, override
+
+# where no task is named: its rows are built in
+TASK = "demo-sentiment"
 
 # Field of AttackConfig -> where EvalConfig had it in records of earlier versions.
 EARLIER = {
@@ -84,15 +88,17 @@ class ScenarioConfig:
 
 
 @dataclass(frozen=True)
-class RunSpec:
+class RunSpec(Record):
     """One run: train one model with one method and one seed, then evaluate and attack it."""
 
-    model: str = "minilm"
-    model_revision: str = "main"
-    trust_remote_code: bool = False
-    task: str = "demo-sentiment"
+    PANEL: ClassVar[str] = "Model and methods"
+
+    model: str = setting("minilm", "Registered name, folder or hub id.")
+    model_revision: str = same(ModelConfig, "model_revision")
+    trust_remote_code: bool = same(ModelConfig, "trust_remote_code")
+    task: str = setting(TASK, "Registered task (robusteval list tasks).", panel=DataConfig.PANEL, unset=TASK)
     method: MethodConfig = field(default_factory=MethodConfig)
-    seed: int = 0
+    seed: int = setting(0, "Seed of an attack, or of a run.", panel=AttackConfig.PANEL, low=0, high=2**63 - 1)
     scenario: ScenarioConfig = field(default_factory=ScenarioConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -100,7 +106,7 @@ class RunSpec:
     attack: AttackConfig = field(default_factory=AttackConfig)
 
     def __post_init__(self) -> None:
-        check_range("seed", self.seed, 0, 2**63 - 1)
+        super().__post_init__()
         object.__setattr__(self, "task", pinned(self.task, "task"))
 
     @classmethod

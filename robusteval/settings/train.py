@@ -28,14 +28,14 @@ class TrainConfig(Record):
     learning_rate: float | None = setting(None, "Peak rate.", low=0, unset="the model's own")
     batch_size: int = setting(16, "Examples per optimizer step.", low=1, high=1e6)
     accumulation: int = setting(1, "Micro-batches per optimizer step.", low=1, high="batch_size")
-    optimizer: Literal["adamw", "adamax", "adamax-plain"] = setting("adamw", "")
+    optimizer: Literal["adamw", "adamax", "adamax-plain"] = setting("adamw", "Optimizer.")
     warmup: float = setting(0.1, "Share of the steps with a rising rate.", low=0, high=1)
     weight_decay: float = setting(0.01, "Weight decay.", low=0)
     clip_norm: float = setting(1.0, "Gradient norm after clipping; 0 for none.", low=0)
     dropout: float | None = setting(
         None, "Hidden and attention dropout.", low=0, high=0.99, unset="the checkpoint's own"
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting("auto", "")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting("auto", "Precision of the arithmetic.")
     select: Literal["last", "best"] = setting("last", "Weights evaluated: the last, or the best on dev.")
     max_length: int = setting(128, "Tokens per input.", low=3, high=1e6)
     bucket: bool = setting(True, "Batches of examples in any order, not of like length.")

@@ -21,17 +21,17 @@ class WorkConfig(Record):
 
     PANEL: ClassVar[str] = "How to work"
 
-    out: Path = setting(Path("robusteval-runs"), "Folder of the experiment.", offered=False)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps.")
-    workers: int = setting(1, "Processes.", low=1, high=1024)
+    out: Path = setting(Path("robusteval-runs"), "Folder of the experiment.", unset="robusteval-runs/...")
     parallel: int = setting(
         0, "Examples attacked at a time; 0: what suits the device.", low=0, high=1024, name="attack_parallel"
     )
     cache: bool = setting(True, "Keep no logits on disk while attacking.")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps.")
+    workers: int = setting(1, "Processes, each with a run, or with a share of the examples.", low=1, high=1024)
     resources_dir: Path | None = setting(None, "Folder with local copies of attack resources.", name="resources")
-    checkpoint_seconds: float = setting(120.0, "Seconds between resumable states.", low=0, high=1e9)
-    keep_models: bool = setting(False, "Keep the checkpoints.")
     track: str | None = setting(None, "tensorboard, mlflow or wandb.")
+    keep_models: bool = setting(False, "Keep the checkpoints.")
+    checkpoint_seconds: float = setting(120.0, "Time between resumable states.", low=0, high=1e9)
     quiet: bool = setting(False, "No progress bars.")
     threads: int = setting(0, "CPU threads of each process.", low=0, high=1024, offered=False)
     max_errors: int = setting(

@@ -16,7 +16,7 @@ NOW = RunSpec(
     task="sst2",
     seed=3,
     evaluation=EvalConfig(("clean",), (0.2,), 2, ("sentence",)),
-    attack=AttackConfig(("pwws", "pruthi"), 7, ("sentence",), "bf16", 90, 2.5),
+    attack=AttackConfig(("pwws", "pruthi"), 7, ("sentence",), "bf16", query_budget=90, time_limit=2.5),
 )
 BEFORE: dict[str, Any] = {
     **{name: value for name, value in to_dict(NOW).items() if name != "attack"},

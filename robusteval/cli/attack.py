@@ -1,0 +1,103 @@
+"""Attack a checkpoint."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from robusteval.cli.evaluate import TRAINED_ON
+from robusteval.cli.options import CHECKPOINT, TESTS, Given, only, option, takes, without
+from robusteval.cli.usage import noted
+from robusteval.runtime import stopping
+from robusteval.runtime.logs import quiet_libraries
+from robusteval.runtime.terminal import Screen, loading
+from robusteval.settings.attack import AttackConfig
+from robusteval.settings.data import DataConfig
+from robusteval.settings.grammar import listed
+from robusteval.settings.runs import RunSpec
+from robusteval.settings.train import TrainConfig
+from robusteval.settings.work import WorkConfig
+
+if TYPE_CHECKING:
+    from robusteval.results.attack_lines import AttackLine
+    from robusteval.results.attack_summary import ProgressNote
+    from robusteval.runtime.progress import ProgressBar
+
+
+@takes(
+    "recipe", "attack_examples", "columns", "seed", "task", "out", "resources", "attack_parallel", "workers", "cache"
+)
+def attack(
+    *,
+    checkpoint: Annotated[str, CHECKPOINT],
+    recipe: Annotated[
+        str, option("--attack", help="Recipes (robusteval list attacks) or FILE.py:NAME, comma separated.", panel=TESTS)
+    ] = ",".join(AttackConfig.recipes),
+    config: Annotated[AttackConfig, without("attacks")],
+    data: Annotated[DataConfig, without(*TRAINED_ON, "test")],
+    run: Annotated[RunSpec, only("task", "model_revision", "trust_remote_code", "seed")],
+    train: Annotated[TrainConfig, only("max_length")],
+    out: Annotated[
+        Path | None, option("--out", help="A .jsonl file, one line per example; resumable. One per recipe of several.")
+    ] = None,
+    work: Annotated[WorkConfig, only("resources", "attack_parallel", "workers", "max_errors", "device")],
+    cache: Annotated[Path | None, option("--cache", help="A file that keeps logits for other recipes.")] = None,
+    given: Given,
+) -> None:
+    """Attack any fine-tuned checkpoint with one or more TextAttack recipes; several share what the model said."""
+    from robusteval.cli.precheck import check_attack, check_checkpoint, check_work, named_task
+
+    check_work(work)
+    task, recipes = named_task(run.task, given, own=bool(data.dev_file)), listed(recipe)
+    check_attack(recipes, out, cache)
+    check_checkpoint(checkpoint, task, data, config.columns)
+    with loading("torch, transformers and textattack"):
+        quiet_libraries()
+        from robusteval import api
+        from robusteval.attacks.recipes.requirements import require
+        from robusteval.report.attack import print_attack
+        from robusteval.results.attack_summary import ProgressNote
+        from robusteval.runtime.progress import ProgressBar
+
+        for name in recipes:
+            require(name, work.resources_dir)
+    if out is not None:
+        stopping.continues()
+    console, errors = Screen(), 0
+    with ExitStack() as stack:
+        if len(recipes) > 1 and cache is None:
+            cache = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "logits.sqlite"
+        for name in recipes:
+            note = ProgressNote()
+            with ProgressBar(f"attack {name}", config.examples or 0) as bar:
+                result = api.attack(
+                    checkpoint, task, name,
+                    examples=config.examples, seed=run.seed, out=_own_file(out, name, recipes),
+                    resources_dir=work.resources_dir, columns=config.columns or None, device=work.device, data=data,
+                    precision=config.precision, max_length=train.max_length, truncate=config.truncate,
+                    parallel=work.parallel, workers=work.workers, query_budget=config.query_budget,
+                    time_limit=config.time_limit, cache=cache, model_revision=run.model_revision,
+                    trust_remote_code=run.trust_remote_code, notify=noted(console),
+                    progress=functools.partial(_show, bar, note),
+                )  # fmt: skip
+            print_attack(result.lines, f"{result.recipe} on {Path(checkpoint).name}", console, result.resumed)
+            errors += result.summary.errors
+    if errors > work.max_errors:
+        raise typer.Exit(1)
+
+
+def _show(bar: ProgressBar, note: ProgressNote, done: int, total: int, line: AttackLine) -> None:
+    bar.reach(done, total, note(done, total, line))
+
+
+def _own_file(out: Path | None, recipe: str, recipes: Sequence[str]) -> Path | None:
+    """The result file of one of several recipes: "results.jsonl" becomes "results.pwws.jsonl"."""
+    from robusteval.attacks.recipes.registry import recipe_entry
+
+    return out.with_name(f"{out.stem}.{recipe_entry(recipe).name}{out.suffix}") if out and len(recipes) > 1 else out
