@@ -34,7 +34,6 @@ from robusteval.results.attack_lines import AttackLine, append
 from robusteval.runtime import stopping
 from robusteval.runtime.devices import pick_device
 from robusteval.runtime.logs import quiet_libraries
-from robusteval.runtime.processes import begin_worker
 from robusteval.tasks.base import Examples
 
 
@@ -215,7 +214,7 @@ def _received(pipe: Any) -> tuple[str, Any]:
 
 def _work(share: Share, targets: Sequence[Target], pipe: Connection) -> None:
     """In a worker: attack `targets`, and tell the parent after every line and at the end."""
-    begin_worker()
+    stopping.begin_worker()
     quiet_libraries()
     try:
         for line in share(targets):

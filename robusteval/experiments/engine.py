@@ -17,7 +17,6 @@ from robusteval.experiments.plan import Plan
 from robusteval.experiments.run import execute
 from robusteval.runtime import memory, stopping
 from robusteval.runtime.logs import quiet_libraries
-from robusteval.runtime.processes import begin_worker
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.files import disk_trouble, write_atomic
@@ -59,7 +58,8 @@ def run_plan(plan: Plan, work: WorkConfig, report: Report) -> list[tuple[RunSpec
     quiet = dataclasses.replace(work, quiet=True, threads=work.threads or threads)
     context = multiprocessing.get_context("spawn")
     stopping.start_tracker()
-    with ProcessPoolExecutor(min(workers, len(open_runs)), mp_context=context, initializer=begin_worker) as pool:
+    begin, count = stopping.begin_worker, min(workers, len(open_runs))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=begin) as pool:
         try:
             with stopping.shielded():
                 futures = {pool.submit(_remote, run, quiet, plan.facts): run for run in open_runs}

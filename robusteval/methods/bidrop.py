@@ -32,9 +32,11 @@ def deviation(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def rank_scores(mean: Tensor, spread: Tensor, parameter: Tensor, variant: str = "ess", eps: float = 1e-12) -> Tensor:
-    """What ranks weights as F (Eq. 9) does: the factor of a variant, for both its square root.
+    """What ranks weights as F = F_per F_sca (Eq. 9) does: one factor, or the root of both, of the parameter's shape.
 
-    F itself would underflow at gradients of 1e-20; a root does not. Never NaN, and 0 only where the mean is 0.
+    mu: the mean of k gradients (Eq. 6). F_per = |mu| / spread (Eq. 7), variant "perturbation"; F_sca = |mu| / |theta|
+    (Eq. 8), variant "scaling". F itself would underflow at gradients of 1e-20; its root does not. eps keeps quotients
+    finite: never NaN, and 0 only where the mean is 0.
     """
     size = mean.abs()
     if variant == "perturbation":
@@ -43,26 +45,6 @@ def rank_scores(mean: Tensor, spread: Tensor, parameter: Tensor, variant: str = 
     if variant == "scaling":
         return size.div_(scale)
     return size.mul_((spread + eps).rsqrt_()).mul_(scale.rsqrt_())
-
-
-def subnet_scores(gradients: Sequence[Tensor], parameter: Tensor, variant: str = "ess", eps: float = 1e-12) -> Tensor:
-    """F = F_per F_sca (Eq. 9) of the parameter's shape, from its k gradients under k dropout masks.
-
-    With mu the mean gradient (Eq. 6): F_per = |mu| / sqrt(sum_j (g_j - mu)^2) (Eq. 7), variant "perturbation";
-    F_sca = |mu| / |theta| (Eq. 8), variant "scaling". eps keeps both quotients finite.
-    """
-    mean = sum(gradients[1:], gradients[0]) / len(gradients)
-    score = rank_scores(mean, deviation(gradients), parameter, variant, eps)
-    return score.square() if variant == "ess" else score
-
-
-def subnet_mask(scores: Tensor, keep: float) -> Tensor:
-    """True at the `keep` share of highest scores (Eq. 10), ties included [shape of scores].
-
-    >>> subnet_mask(torch.tensor([0.6, 0.1, 0.0, 2.8]), 0.5)
-    tensor([ True, False, False,  True])
-    """
-    return scores >= kth_largest([scores], max(1, round(keep * scores.numel())))
 
 
 @dataclass(frozen=True)

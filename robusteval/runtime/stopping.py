@@ -29,6 +29,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _State:
+    """Of the whole process, as its signals are."""
+
     asked = False
     depth = 0
     message = "interrupted"
@@ -156,10 +158,22 @@ def shielded() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def in_worker() -> None:
-    """In a worker: SIGTERM, which `end_workers` sends, ends it at once, inside `boundaries` at the next one."""
+def begin_worker() -> None:
+    """First thing in a worker: it ends when its parent is gone, and at SIGTERM, which `end_workers` sends, at once.
+
+    Inside `boundaries` that waits for the next one. A worker that outlived its parent, however that ended, would stand
+    in the way of the next one at the same files.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robusteval.components.kth_largest import percentile_count
+from robusteval.components.kth_largest import kth_largest, percentile_count
 from robusteval.components.masks import Keeper, byte_rate, random_mask, sparse_normals
 from robusteval.components.update_rules import adam_moments, adamax_direction, with_rule
 from robusteval.errors import UserError
@@ -141,11 +141,18 @@ def pats_numbers(**settings: Any) -> dict[str, Any]:
     return {"average": average, "mean": average.mean(), "R": sd**2, "sd": sd, "equal": equal[0] / 2e-6}
 
 
+def bidrop_scores(gradients: list[torch.Tensor], theta: torch.Tensor, variant: str) -> torch.Tensor:
+    """F of Eq. 9, or one factor of it, of k gradients."""
+    mean = sum(gradients[1:], gradients[0]) / len(gradients)
+    score = bidrop.rank_scores(mean, bidrop.deviation(gradients), theta, variant)
+    return score.square() if variant == "ess" else score
+
+
 def bidrop_numbers(keep: float) -> dict[str, Any]:
     first, second, theta = t(0.4, 0.3, -0.2, 0.3), t(0.2, 0.1, 0.2, 0.1), t(1.0, 2.0, 0.5, -0.1)
-    scores = {v: bidrop.subnet_scores([first, second], theta, v) for v in ("perturbation", "scaling", "ess")}
-    mask = bidrop.subnet_mask(scores["ess"], keep)
-    three = bidrop.subnet_scores([first, second, second], theta, "perturbation")
+    scores = {v: bidrop_scores([first, second], theta, v) for v in ("perturbation", "scaling", "ess")}
+    mask = scores["ess"] >= kth_largest([scores["ess"]], max(1, round(keep * len(theta))))
+    three = bidrop_scores([first, second, second], theta, "perturbation")
     mean = (first + 2 * second) / 3
     spread = ((first - mean) ** 2 + 2 * (second - mean) ** 2).sqrt()
     return {**scores, "update": (first + second) / 2 * mask, "k=3": three - mean.abs() / spread}
