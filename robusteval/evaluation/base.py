@@ -18,7 +18,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.models.encoding import Encoded, encode
 from robusteval.perturbations.base import Source
-from robusteval.results.metrics import Aspect, Metric, predictions, score
+from robusteval.results.metrics import METRICS, Aspect, Metric, predictions, score
 from robusteval.results.predictions import Predictions, Record
 from robusteval.results.rows import Note
 from robusteval.settings.codec import settings as make_settings
@@ -186,6 +186,13 @@ class Suite(ABC, Generic[S]):
     acts_inside: ClassVar[bool] = False
     aspect: ClassVar[Aspect | None] = None
     metrics: ClassVar[tuple[Metric, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        taken = [metric.name for metric in cls.metrics if metric.name in METRICS]
+        if taken:
+            raise ValueError(
+                f"suite {cls.__name__}: {taken[0]!r} is a metric of this program; give its own another name"
+            )
 
     def __init__(self, name: str, settings: S) -> None:
         self.name, self.settings = name, settings

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from robusteval.errors import unknown_name
 from robusteval.results.finite import check_finite
 
 Array = npt.NDArray[np.generic]
@@ -199,7 +200,10 @@ def metric(name: str, declared: Mapping[str, Metric] = MappingProxyType({})) -> 
 
 
 def score(names: Sequence[str], gold: Array, logits: npt.NDArray[np.float32], *, regression: bool) -> dict[str, float]:
-    """Every named metric of one set of predictions."""
+    """Every named metric of one set of predictions; UserError for one that is no function of those alone."""
     predicted = predictions(logits, regression=regression)
-    functions = {name: METRICS[name].function for name in names}
-    return {name: function(gold, predicted) for name, function in functions.items() if function is not None}
+    functions = {name: each.function for name, each in METRICS.items() if each.function is not None}
+    for name in names:
+        if name not in functions:
+            raise unknown_name("metrics", name, functions)
+    return {name: functions[name](gold, predicted) for name in names}

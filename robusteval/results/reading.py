@@ -7,7 +7,7 @@ experiment.rows().query("aspect == 'robustness'")
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -73,8 +73,9 @@ class Run:
 
     @cached_property
     def records(self) -> tuple[Row, ...]:
-        """Every measured number."""
-        return self.folder.journal().rows
+        """Every measured number; rows of earlier versions, which did not say it, bear the run's model."""
+        model = self.spec.model if self.spec is not None else ""
+        return tuple(replace(row, model=row.model or model) for row in self.folder.journal().rows)
 
     @cached_property
     def declared(self) -> Mapping[str, Metric]:
