@@ -27,7 +27,7 @@ def experiment_table(
     notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
     notes += notices
     notes += differences({title: run.environments() for title, run in finished.items()})
-    unsealed = [title for title, run in finished.items() if not run.folder.journal().sealed]
+    unsealed = [title for title, run in finished.items() if not run.journal.sealed]
     if unsealed:
         notes.append(f"no seal, so that a change of the files would not be noticed: {', '.join(unsealed)}")
     notes += [f"no result for {title}: {message}" for title, message in failed]

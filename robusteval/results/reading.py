@@ -20,7 +20,7 @@ from robusteval.errors import UserError, first_line, some, unknown_name
 from robusteval.registry import result_name
 from robusteval.results.attack_lines import AttackLine, first_of_each, read_attack_lines
 from robusteval.results.metrics import Metric, metric
-from robusteval.results.rows import Row
+from robusteval.results.rows import Journal, Row
 from robusteval.results.store import RunFolder
 from robusteval.settings.runs import ExperimentSpec, RunSpec
 from robusteval.storage.reading import numbered_lines, read_json, read_yaml
@@ -72,15 +72,20 @@ class Run:
         return RunSpec.read(held.get("spec", {}), f"{place}: ") if held else None
 
     @cached_property
+    def journal(self) -> Journal:
+        """All that rows.jsonl holds."""
+        return self.folder.journal()
+
+    @cached_property
     def records(self) -> tuple[Row, ...]:
         """Every measured number; rows of earlier versions, which did not say it, bear the run's model."""
         model = self.spec.model if self.spec is not None else ""
-        return tuple(replace(row, model=row.model or model) for row in self.folder.journal().rows)
+        return tuple(replace(row, model=row.model or model) for row in self.journal.rows)
 
-    @cached_property
+    @property
     def declared(self) -> Mapping[str, Metric]:
         """The metrics that suites of the user's own said more of."""
-        return self.folder.journal().declared
+        return self.journal.declared
 
     @property
     def whose(self) -> dict[str, Any]:
