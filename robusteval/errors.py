@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Collection, Iterable
 
 
@@ -15,6 +16,14 @@ class UserError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error says first; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def describe_error(error: BaseException, file: str = "") -> str:
+    """Kind, message, and the line of `file` where it happened."""
+    frames = traceback.extract_tb(error.__traceback__) if file else ()
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    where = f" (line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def nearest(value: str, valid: Iterable[str], n: int = 3) -> list[str]:

@@ -15,14 +15,13 @@ import inspect
 import os
 import re
 import sys
-import traceback
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from robusteval.errors import UserError, unknown_name
+from robusteval.errors import UserError, describe_error, unknown_name
 
 T = TypeVar("T")
 
@@ -98,13 +97,13 @@ class CustomEntry(Entry):
 
     def described(self, error: BaseException) -> str:
         """Kind, message, and the line of this entry's file where it happened."""
-        return described(error)
+        return describe_error(error)
 
     def _module(self, place: str) -> types.ModuleType:
         try:
             return importlib.import_module(place)
         except (Exception, SystemExit) as error:
-            raise self.wrong(f"{place} cannot be imported: {described(error)}") from error
+            raise self.wrong(f"{place} cannot be imported: {describe_error(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class FileEntry(CustomEntry):
         return Path(self.target.rpartition(":")[0])
 
     def described(self, error: BaseException) -> str:
-        return described(error, str(self.path))
+        return describe_error(error, str(self.path))
 
     def _module(self, place: str) -> types.ModuleType:
         path = self.path
@@ -261,13 +260,6 @@ def takes(function: Any, count: int) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def described(error: BaseException, file: str = "") -> str:
-    """Kind, message, and the line of `file` where it happened."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    where = f" (line {lines[-1]})" if lines else ""
-    return f"{type(error).__name__}: {error}{where}"
 
 
 def _parts(name: str, kind: str) -> tuple[Path, str, str]:

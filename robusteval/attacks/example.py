@@ -14,6 +14,7 @@ from robusteval.attacks.queries.wrapper import PredictWrapper, Sees
 from robusteval.attacks.recipes.building import build_attack, twin
 from robusteval.attacks.resources.offline import load_textattack
 from robusteval.attacks.results.edits import changed_spans, count_edits
+from robusteval.errors import describe_error
 from robusteval.results.attack_lines import FIELDS, TIME_LIMIT, AttackLine, Outcome
 from robusteval.runtime.generators import seed_all
 from robusteval.runtime.seeds import derive
@@ -72,7 +73,7 @@ class ExampleAttacker:
             try:
                 return routine.ask(texts)
             except Exception as error:
-                raise NoAnswer(_described(error)) from error
+                raise NoAnswer(describe_error(error)) from error
 
         self.wrapper.reset(ask)
         # A cache that an earlier example filled would change the number of model rows.
@@ -84,7 +85,7 @@ class ExampleAttacker:
         except NoAnswer as error:
             outcome = _error(str(error))
         except (Exception, SystemExit) as error:  # a recipe's own code may call sys.exit
-            outcome = _error(_described(error))
+            outcome = _error(describe_error(error))
         finally:
             self.attack.clear_cache()
         line: Any = {
@@ -178,10 +179,6 @@ def _outcome(textattack: Any, result: Any) -> Outcome:
         changed = result.original_result.attacked_text.text != result.perturbed_result.attacked_text.text
         return "succeeded" if changed else "failed"
     return "succeeded"
-
-
-def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _error(message: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from robusteval.attacks.queries.batched import Predict
 from robusteval.attacks.queries.cache import LogitsCache, victim_name
 from robusteval.attacks.queries.wrapper import Sees, token_ids
 from robusteval.attacks.runner import AttackResult, Check, Progress, attack_targets, carry_out, check_parallel
-from robusteval.errors import UserError
+from robusteval.errors import UserError, describe_error
 from robusteval.evaluation.predict import Predictor
 from robusteval.models.catalogue import locate
 from robusteval.models.hashes import checkpoint_sha256
@@ -226,4 +226,4 @@ def _work(share: Share, targets: Sequence[Target], pipe: Connection) -> None:
     except UserError as error:
         pipe.send(("mistake", str(error)))
     except Exception as error:
-        pipe.send(("crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
+        pipe.send(("crash", f"{describe_error(error)}\n{traceback.format_exc()}"))

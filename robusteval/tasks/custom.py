@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from robusteval.errors import UserError, unknown_name
-from robusteval.registry import CustomEntry, described
+from robusteval.errors import UserError, describe_error, unknown_name
+from robusteval.registry import CustomEntry
 from robusteval.tasks.base import Task
 
 
@@ -67,7 +67,8 @@ def _guarded(entry: CustomEntry, task: Task) -> Any:
         try:
             made = getattr(importlib.import_module(module), name)
         except Exception as error:
-            raise entry.wrong(f"its generator {task.generator!r} cannot be imported: {described(error)}") from error
+            told = describe_error(error)
+            raise entry.wrong(f"its generator {task.generator!r} cannot be imported: {told}") from error
 
     def rows(name: str, split: str, *, cue: float) -> Any:
         try:

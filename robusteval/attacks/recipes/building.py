@@ -14,7 +14,7 @@ from unittest.mock import patch
 from robusteval.attacks.queries.wrapper import PredictWrapper
 from robusteval.attacks.recipes.registry import needs, recipe_entry
 from robusteval.attacks.resources.offline import kept_environment
-from robusteval.errors import UserError
+from robusteval.errors import UserError, describe_error
 
 # `predict` cuts its own batches, by length; TextAttack's cut of 32 would come first and spoil them.
 QUERY_BATCH = 4096
@@ -46,7 +46,7 @@ def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[st
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError(f"attack recipe {recipe!r} cannot be built: {type(error).__name__}: {error}") from error
+        raise UserError(f"attack recipe {recipe!r} cannot be built: {describe_error(error)}") from error
     finally:
         messages.setLevel(level)
     attack.goal_function.batch_size = QUERY_BATCH

@@ -11,7 +11,7 @@ from pathlib import Path
 from robusteval.attacks.recipes.registry import ATTACKS, needs, recipe_entry
 from robusteval.attacks.resources.declared import RESOURCES
 from robusteval.attacks.resources.offline import SUPPLY, load_textattack, offline, textattack_found
-from robusteval.errors import UserError
+from robusteval.errors import UserError, describe_error
 from robusteval.registry import CustomEntry
 
 
@@ -87,5 +87,5 @@ def _try_out(name: str, resources_dir: Path | None) -> None:
         except (Exception, SystemExit) as error:
             raise UserError(
                 f"{ATTACKS.kind} {name!r}: a subclass of textattack.Attack must take Attack's own arguments "
-                f"({type(error).__name__}: {error})"
+                f"({describe_error(error)})"
             ) from error

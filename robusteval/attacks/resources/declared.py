@@ -19,6 +19,7 @@ from pathlib import Path
 from robusteval.attacks.resources import locations
 from robusteval.attacks.resources.locations import nltk_folders, textattack_cache
 from robusteval.attacks.resources.offline import import_flair
+from robusteval.errors import describe_error
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _importable(*modules: str) -> Check:
                 else:
                     importlib.import_module(module)
         except Exception as error:
-            return Found(False, f"Python packages: {module} does not import ({type(error).__name__}: {error})")
+            return Found(False, f"Python packages: {module} does not import ({describe_error(error)})")
         return Found(True, f"Python packages: {', '.join(modules)}")
 
     return check

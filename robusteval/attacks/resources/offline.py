@@ -28,7 +28,7 @@ from unittest.mock import patch
 from robusteval.attacks.resources import stopwords
 from robusteval.attacks.resources.local_copies import local_copies
 from robusteval.attacks.resources.locations import nltk_folders, textattack_cache
-from robusteval.errors import UserError
+from robusteval.errors import UserError, describe_error
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def load_textattack(resources_dir: Path | None = None) -> types.ModuleType:
         return _loaded(resources_dir)
     except Exception as error:
         raise UserError(
-            f"attacks: the package textattack cannot be imported ({type(error).__name__}: {error}); {SUPPLY}"
+            f"attacks: the package textattack cannot be imported ({describe_error(error)}); {SUPPLY}"
         ) from error
 
 
@@ -212,7 +212,7 @@ def _flair_or_stand_in() -> Iterator[None]:
     try:
         import_flair()
     except Exception as error:
-        logger.info("flair cannot be imported (%s: %s)", type(error).__name__, error)
+        logger.info("flair cannot be imported (%s)", describe_error(error))
     else:
         yield
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from robusteval.attacks.resources.declared import RESOURCES
+from robusteval.errors import describe_error
 from robusteval.results.attack_lines import AttackLine
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Similarity:
                 return None
             return round(sum(map(self._cosine, pairs)) / len(pairs), DIGITS)
         except (OSError, RuntimeError) as error:
-            _tell_failure(f"{type(error).__name__}: {error}")
+            _tell_failure(describe_error(error))
             return None
 
     def _cosine(self, pair: tuple[str, str]) -> float:
