@@ -10,7 +10,7 @@ from typing import Any
 from robusteval.errors import UserError
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.fields import described
-from robusteval.settings.grammar import pieces
+from robusteval.settings.grammar import part_name, pieces
 from robusteval.settings.runs import RunSpec
 
 Values = Mapping[str, Any]
@@ -47,8 +47,12 @@ def _task(values: Values) -> str:
 def _generated(values: Values) -> bool:
     from robusteval.tasks import TASKS
 
-    task = _task(values)
-    return not own_files(values) and task in TASKS and bool(TASKS[task].generator)
+    if own_files(values):
+        return False
+    try:
+        return bool(TASKS[_task(values)].generator)
+    except UserError:  # which is told where the task is opened
+        return False
 
 
 def _from_files(values: Values) -> str:
@@ -74,10 +78,13 @@ def _no_attack(values: Values) -> str:
 
 
 def _no_perturbation(values: Values) -> str:
+    from robusteval.evaluation import SUITES
+
     if values.get("suites") is None:
         return ""
-    names = {text.partition(":")[0].strip() for text in pieces(values["suites"])}
-    return "" if names.intersection(PERTURBED) else "no suite perturbs tokens"
+    names = map(part_name, pieces(values["suites"]))
+    # what a suite of others does is not known here
+    return "" if any(name in PERTURBED or name not in SUITES for name in names) else "no suite perturbs tokens"
 
 
 def _nothing_changed(values: Values) -> str:

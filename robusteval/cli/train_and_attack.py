@@ -25,7 +25,7 @@ def train_and_attack(
     *,
     base: Annotated[RunSpec, without("seed")],
     methods: Annotated[
-        str, option("--methods", help="Comma separated: vanilla, match:temperature=2, match+r3f.", panel=MODEL)
+        str, option("--methods", help="Comma separated: match:temperature=2, match+r3f, FILE.py:NAME.", panel=MODEL)
     ] = "vanilla,match,tdt,pats,bidrop",
     seeds: Annotated[str, option("--seeds", help="How many, or which (0,1,7).", panel=MODEL)] = "2",
     scenario: Annotated[

@@ -238,6 +238,8 @@ class Suite(ABC, Generic[S]):
     def measure(self, subject: Subject) -> Iterator[Measurement]:
         """`run`, where each measurement says what it speaks of."""
         for item in self.run(subject):
+            if not isinstance(item, Measurement) or item.suite != self.name:
+                raise UserError(f"suite {self.name!r}: its run must yield Measurements that bear its name")
             yield item if item.aspect is not None else replace(item, aspect=self.aspect)
 
     @abstractmethod

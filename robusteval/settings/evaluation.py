@@ -21,7 +21,7 @@ class EvalConfig(Record):
     PANEL: ClassVar[str] = "Tests"
 
     suites: tuple[str, ...] = setting(
-        ("clean", "mask", "replace", "ood", "advglue"), "Test suites, comma separated.", quoted=True,
+        ("clean", "mask", "replace", "ood", "advglue"), "Test suites or FILE.py:NAME, comma separated.", quoted=True,
         unset="clean, mask, replace; ood and advglue where the task has them",
     )  # fmt: skip
     rates: tuple[float, ...] = setting((0.1, 0.2, 0.3), "Shares of perturbed tokens.", low=0, high=1, distinct=True)

@@ -96,7 +96,7 @@ class RunSpec(Record):
     model: str = setting("minilm", "Registered name, folder or hub id.")
     model_revision: str = same(ModelConfig, "model_revision")
     trust_remote_code: bool = same(ModelConfig, "trust_remote_code")
-    task: str = setting(TASK, "Registered task (robusteval list tasks).", panel=DataConfig.PANEL, unset=TASK)
+    task: str = setting(TASK, "Task (robusteval list tasks) or FILE.py:NAME.", panel=DataConfig.PANEL, unset=TASK)
     method: MethodConfig = field(default_factory=MethodConfig)
     seed: int = setting(0, "Seed of an attack, or of a run.", panel=AttackConfig.PANEL, low=0, high=2**63 - 1)
     scenario: ScenarioConfig = field(default_factory=ScenarioConfig)
