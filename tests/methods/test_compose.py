@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 
 import pytest
-import torch
 
 from robusteval.errors import UserError
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.settings.runs import MethodConfig
-from robusteval.settings.train import TrainConfig
-from robusteval.training.trainer import train
-from support import tiny
+from support.fitting import differing, fit, weights
+from support.method_table import CASES
 
 
 @pytest.mark.parametrize(
@@ -56,10 +54,26 @@ def test_the_registered_hook_is_the_claimed_one() -> None:
         assert shown != "-" or not claims, (entry.name, claims)
 
 
-@pytest.mark.parametrize("text", ["match+r3f", "match+groupdro", "noisytune+pats", "bidrop+rdrop", "match+tdt+child-d"])
-def test_compositions_train(text: str) -> None:
-    loaded = tiny.loaded()
-    method = build_method(MethodConfig.parse(text))
-    config = TrainConfig(max_steps=3, batch_size=8, learning_rate=1e-3)
-    train(loaded, tiny.encoded(24), config, method, seed=0, device=torch.device("cpu"), quiet=True)
-    assert all(torch.isfinite(parameter).all() for parameter in loaded.model.parameters())
+# every method of the table at strength zero, and the training settings that it then needs
+NEUTRAL = {case.method.split(":")[0]: (case.neutral, case.neutral_train) for case in reversed(CASES)}
+COMPOSITIONS = (
+    "match+r3f match+groupdro match+tdt+child-d child-d+match pats+noisytune bidrop+rdrop bidrop:k=3+top-k:layers=1 "
+    "mixout+child-f noisytune+prior-wd"
+)
+
+
+@pytest.mark.parametrize("text", COMPOSITIONS.split())
+def test_a_composition_is_each_of_its_methods_where_the_others_have_no_strength(text: str) -> None:
+    """Bit for bit; and with all of them at work it is none of them."""
+    parts, dry = text.split("+"), {"dropout": 0.0, "max_steps": 3}
+    together = weights(fit(text, **dry))
+    for place, part in enumerate(parts):
+        mates = [NEUTRAL[other.split(":")[0]] for other in parts if other != part]
+        settings = dict(dry)
+        for _, needed in mates:
+            settings.update(needed)
+        mixed = [neutral for neutral, _ in mates]
+        mixed.insert(place, part)
+        alone = weights(fit(part, **settings))
+        assert differing(weights(fit("+".join(mixed), **settings)), alone) == [], part
+        assert differing(together, alone), part

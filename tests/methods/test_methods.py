@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from robusteval.evaluation.predict import Predictor
+from robusteval.storage.reading import read_lines
 from support import method_checks as checks
 from support import tiny
+from support.fitting import fit
 from support.method_case import Case
 from support.method_table import CASES
 
@@ -44,6 +48,13 @@ def test_resuming_is_exact(case: Case, at: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pairs", [False, True])
 def test_regression_trains(case: Case, pairs: bool, tmp_path: Path) -> None:
     checks.regression_trains(case, pairs, tmp_path)
+
+
+def test_the_loss_of_scores_is_the_mean_squared_error(tmp_path: Path) -> None:
+    loaded, data = tiny.loaded(num_labels=1, dropout=0.0), tiny.encoded(8, regression=True)
+    scores = Predictor(loaded.model, loaded.tokenizer).encoded(data).reshape(-1)
+    fit("vanilla", loaded=loaded, rows=8, regression=True, dropout=0.0, max_steps=1, folder=tmp_path)
+    assert read_lines(tmp_path / "train.jsonl")[0]["loss"] == pytest.approx(np.mean((scores - data.labels) ** 2))
 
 
 @EVERY

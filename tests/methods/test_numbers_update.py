@@ -341,16 +341,6 @@ def test_post_training_names_the_model() -> None:
         fit("post-training")
 
 
-TOGETHER = "bidrop+rdrop pats+noisytune mixout+child-f child-d+match noisytune+prior-wd bidrop:k=3+top-k:layers=1"
-
-
-@pytest.mark.parametrize("text", TOGETHER.split())
-def test_compositions_train(text: str) -> None:
-    before, after = trained(text, max_steps=3)
-    assert differing(before, after)
-    assert all(torch.isfinite(value).all() for value in after.values())
-
-
 @pytest.mark.parametrize("pair", ["pats+sage", "bidrop+child-d", "prior-wd+dps", "sage+recadam"])
 def test_methods_of_one_hook_do_not_mix(pair: str) -> None:
     with pytest.raises(UserError, match="cannot be combined"):
