@@ -29,7 +29,7 @@ from attack_speed import COLUMN, LABELS, load, sst2, stock
 
 from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.attacks.resources.offline import load_textattack
-from robusteval.attacks.workers import attack_checkpoint
+from robusteval.pipeline.attack import attack_checkpoint
 from robusteval.results.attack_lines import AttackLine
 from robusteval.runtime.generators import seeded
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from robusteval.attacks.example import Attackers
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
@@ -47,69 +48,59 @@ class AttackResult:
         return summarise(self.lines)
 
 
+@dataclass(frozen=True)
+class Victim:
+    """What is attacked. name: of whatever decides its logits besides the text (`victim_name`); it keys the cache.
+
+    predict: n texts (one string per column each) -> logits [n, K].
+    sees: `wrapper.token_ids(tokenizer, max_length)` for a transformers model: texts of an example that have the
+    same tokens then have exactly the same logits, whatever else is in their batches.
+    """
+
+    predict: Predict
+    name: str = ""
+    sees: Sees | None = None
+
+
 def attack_examples(
     predict: Predict,
     examples: Examples,
     labels: Sequence[str],
     recipe: str,
     *,
-    count: int | None = None,
-    seed: int = 0,
     out: Path | None = None,
-    resources_dir: Path | None = None,
-    text_columns: Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
     parallel: int = 1,
-    query_budget: int | None = None,
-    time_limit: float | None = None,
     cache: LogitsCache | None = None,
     sees: Sees | None = None,
     model: str = "",
     progress: Progress | None = None,
-    check: Check | None = None,
+    **settings: Any,
 ) -> AttackResult:
-    """Attack the first `count` examples (all if None) with `recipe`, one line each, appended to `out`.
+    """Attack `examples` with `recipe`, one line each, appended to `out`.
 
-    predict: n texts (one string per column each) -> logits [n, K] with K = len(labels).
+    predict, sees: as in `Victim`; K = len(labels).
     out: a file of results; ids that it already holds are not attacked again.
     model: the name of what is behind `predict` (`cache.victim_name`); a file with lines of another one is refused.
-    resources_dir: looked through first for NLTK data and TextAttack's files (see `docs/attacks.md`).
-    text_columns: names of the text columns of `examples`, in order; columns: those that may be changed
-    (all by default; a recipe may restrict itself further where the names are premise and hypothesis).
     parallel: how many examples are attacked at a time, their queries answered by one call of `predict`; it
     changes no result. Above 1, lines are appended in order of completion.
-    query_budget: the most queries for one example; time_limit: the most seconds for one, checked at its queries.
     cache: logits known from before are taken from it, new ones put there.
-    sees: `wrapper.token_ids(tokenizer, max_length)` for a transformers model: texts of an example that have the
-    same tokens then have exactly the same logits, whatever else is in their batches.
-    check: called once everything else is checked, before the first query, if there is one; what it raises is raised.
+    settings: of `plan.make_plan`: count, seed, resources_dir, text_columns, columns, query_budget, time_limit.
 
     An exception inside one example becomes its `error` line. UserError, before any query: an unknown recipe,
     a missing resource, a regression task, a label outside `labels`, an unknown column, a limit that is not
     positive, a result file that belongs to something else, is in use or cannot be written. UserError, too, where
     the disk is full; the finished lines are kept. The global random states are left as they were.
     """
-    plan = make_plan(
-        examples,
-        labels,
-        recipe,
-        count=count,
-        seed=seed,
-        resources_dir=resources_dir,
-        text_columns=text_columns,
-        columns=columns,
-        query_budget=query_budget,
-        time_limit=time_limit,
-    )
+    plan = make_plan(examples, labels, recipe, **settings)
     check_parallel(parallel)
 
     def written(targets: Sequence[Target]) -> Generator[AttackLine, None, None]:
-        for line in attack_targets(predict, plan, targets, parallel, cache, sees, model):
+        for line in attack_targets(Victim(predict, model, sees), plan, targets, parallel, cache):
             if out is not None:
                 append(out, line)
             yield line
 
-    return carry_out(plan, written, out, progress, model, check)
+    return carry_out(plan, written, out, progress, model)
 
 
 def check_parallel(parallel: int) -> None:
@@ -145,19 +136,13 @@ def carry_out(
 
 
 def attack_targets(
-    predict: Predict,
-    plan: AttackPlan,
-    targets: Sequence[Target],
-    parallel: int = 1,
-    cache: LogitsCache | None = None,
-    sees: Sees | None = None,
-    model: str = "",
+    victim: Victim, plan: AttackPlan, targets: Sequence[Target], parallel: int = 1, cache: LogitsCache | None = None
 ) -> Generator[AttackLine, None, None]:
     """The line of each target, in order of completion, with `parallel` of them under way at any time."""
     load_textattack(plan.resources_dir)
-    answers = BatchedPredict(predict, len(plan.labels), cache)
+    answers = BatchedPredict(victim.predict, len(plan.labels), cache)
     with preserved(), offline(plan.resources_dir), remembered_words():
-        attackers, similarity = Attackers(plan, sees, model), Similarity(plan.resources_dir)
+        attackers, similarity = Attackers(plan, victim.sees, victim.name), Similarity(plan.resources_dir)
         attacks = [functools.partial(attackers.line, target) for target in targets]
         with closing(lock_step(attacks, parallel, answers)) as lines:
             for number, line in enumerate(lines, 1):

@@ -6,117 +6,27 @@ the same command with any number of processes goes on from there.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import multiprocessing
-import os
 import tempfile
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from robusteval.attacks.plan import AttackPlan, Target, make_plan
-from robusteval.attacks.queries.batched import Predict
-from robusteval.attacks.queries.cache import LogitsCache, victim_name
-from robusteval.attacks.queries.wrapper import Sees, token_ids
-from robusteval.attacks.runner import AttackResult, Check, Progress, attack_targets, carry_out, check_parallel
+from robusteval.attacks.plan import AttackPlan, Target
+from robusteval.attacks.queries.cache import LogitsCache
+from robusteval.attacks.runner import AttackResult, Check, Progress, Victim, attack_targets, carry_out, check_parallel
 from robusteval.errors import UserError, describe_error
-from robusteval.evaluation.predict import Predictor
-from robusteval.models.catalogue import locate
-from robusteval.models.hashes import checkpoint_sha256
-from robusteval.models.opening import open_classifier
 from robusteval.results.attack_lines import AttackLine, append
 from robusteval.runtime import stopping
-from robusteval.runtime.devices import pick_device
 from robusteval.runtime.logs import quiet_libraries
-from robusteval.tasks.base import Examples
-
-
-@dataclass(frozen=True)
-class Victim:
-    """What is attacked. name: of whatever decides its logits besides the text (`victim_name`); it keys the cache.
-
-    sees: as in `attack_examples`.
-    """
-
-    predict: Predict
-    name: str
-    sees: Sees | None = None
-
 
 Load = Callable[[], Victim]
 """Makes the victim inside the process that attacks it; must be picklable (a function of a module, a partial)."""
-
-
-def checkpoint_victim(
-    folder: Path,
-    labels: Sequence[str],
-    max_length: int,
-    device: str,
-    threads: int,
-    precision: str = "fp32",
-    trust_remote_code: bool = False,
-    outputs: tuple[str, ...] = (),
-) -> Victim:
-    """A fine-tuned checkpoint; `threads` CPU threads, 0 for torch's own choice."""
-    if threads:
-        torch.set_num_threads(threads)
-    loaded = open_classifier(
-        folder, labels=tuple(labels), outputs=outputs, keep_head=True, trust_remote_code=trust_remote_code
-    )
-    chosen = pick_device(device)
-    predictor = Predictor(loaded.model.to(chosen), loaded.tokenizer, max_length, precision=precision)
-    name = victim_name(loaded.sha256, labels, max_length, chosen.type, precision, outputs=outputs)
-    return Victim(predictor.logits, name, token_ids(loaded.tokenizer, max_length))
-
-
-def attack_checkpoint(
-    folder: Path,
-    examples: Examples,
-    labels: Sequence[str],
-    recipe: str,
-    *,
-    workers: int = 1,
-    parallel: int = 1,
-    max_length: int = 128,
-    device: str = "auto",
-    precision: str = "fp32",
-    threads: int = 0,
-    trust_remote_code: bool = False,
-    outputs: tuple[str, ...] = (),
-    cache: Path | None = None,
-    out: Path | None = None,
-    progress: Progress | None = None,
-    check: Check | None = None,
-    **settings: Any,
-) -> AttackResult:
-    """Attack the fine-tuned classifier in `folder` with `workers` processes.
-
-    precision: "bf16" runs the model in bfloat16 autocast: faster on an accelerator, other numbers than fp32.
-    threads: CPU threads of each process, 0 for an equal share of the cores. cache: a file for `LogitsCache`.
-    outputs: as in `models.load_model`. settings: those of `make_plan`. The other arguments, the result and the errors
-    are those of `attack_examples`.
-
-    Where a worker ends early, however it ends, the others finish their shares and UserError says which
-    file keeps the finished lines. With more than one worker the calling script needs the usual
-    `if __name__ == "__main__":`, because its processes are spawned.
-    """
-    _check_numbers(workers, parallel)
-    plan = make_plan(examples, labels, recipe, **settings)
-    # As `checkpoint_victim` names it, before anything is loaded.
-    sha256 = checkpoint_sha256(locate(str(folder))[0])
-    model = victim_name(sha256, labels, max_length, pick_device(device).type, precision, outputs=outputs)
-    threads = threads or (max(1, (os.cpu_count() or 1) // workers) if workers > 1 else 0)
-    load = functools.partial(
-        checkpoint_victim, folder, tuple(labels), max_length, device, threads, precision, trust_remote_code,
-        outputs,
-    )  # fmt: skip
-    return attack_in_workers(load, plan, workers, parallel, cache, out, progress, model, check)
 
 
 def attack_in_workers(
@@ -129,12 +39,19 @@ def attack_in_workers(
     progress: Progress | None = None,
     model: str = "",
     check: Check | None = None,
+    here: Victim | None = None,
 ) -> AttackResult:
     """Carry out `plan` with `workers` processes, each attacking what `load` returns there; one means this one.
 
     model: the name of that victim, which lines bear; a file with lines of another one is refused.
+    check: called before the first query, if there is one; what it raises is raised.
+    here: the victim, where this process has it already. cache: a file for `LogitsCache`.
+
+    Where a worker ends early, however it ends, the others finish their shares and UserError says which
+    file keeps the finished lines. With more than one worker the calling script needs the usual
+    `if __name__ == "__main__":`, because its processes are spawned.
     """
-    _check_numbers(workers, parallel)
+    check_numbers(workers, parallel)
     with ExitStack() as stack:
         file = out
         if file is None:
@@ -143,31 +60,39 @@ def attack_in_workers(
 
         def attack(targets: Sequence[Target]) -> Generator[AttackLine, None, None]:
             if workers == 1 or len(targets) == 1:
-                return share(targets)
+                return share(targets, here)
             return _together(share, [targets[first::workers] for first in range(workers)], file)
 
         return carry_out(plan, attack, out, progress, model, check)
 
 
-def _check_numbers(workers: int, parallel: int) -> None:
+def check_numbers(workers: int, parallel: int) -> None:
     check_parallel(parallel)
     if workers < 1:
         raise UserError(f"workers: {workers} is out of range, at least 1")
 
 
-Share = Callable[[Sequence[Target]], Generator[AttackLine, None, None]]
+Share = Callable[..., Generator[AttackLine, None, None]]
+"""(targets, the victim where it is at hand) -> their lines, as they are finished."""
 
 
 def _share(
-    load: Load, plan: AttackPlan, parallel: int, cache: Path | None, out: Path, model: str, targets: Sequence[Target]
+    load: Load,
+    plan: AttackPlan,
+    parallel: int,
+    cache: Path | None,
+    out: Path,
+    model: str,
+    targets: Sequence[Target],
+    here: Victim | None = None,
 ) -> Generator[AttackLine, None, None]:
     """Attack some targets in this process; a line is on disk before it is returned."""
-    victim = load()
+    victim = here or load()
     if model and victim.name != model:
         raise UserError("model: its files changed since this command began; give the command again")
     with ExitStack() as stack:
         known = stack.enter_context(LogitsCache(cache, victim.name)) if cache is not None else None
-        for line in attack_targets(victim.predict, plan, targets, parallel, known, victim.sees, model):
+        for line in attack_targets(dataclasses.replace(victim, name=model), plan, targets, parallel, known):
             append(out, line)
             yield line
 

@@ -12,8 +12,8 @@ from rich.markup import escape
 from robusteval.errors import UserError
 from robusteval.experiments.engine import run_plan
 from robusteval.experiments.plan import Plan, start
-from robusteval.experiments.run import run_title
-from robusteval.pipeline.testing import checkpoint_rows
+from robusteval.experiments.rows import run_title
+from robusteval.pipeline.evaluation import checkpoint_rows
 from robusteval.registry import result_name
 from robusteval.report.experiment import experiment_table
 from robusteval.report.render import print_table, write_table

@@ -17,11 +17,11 @@ from robusteval.experiments.run import run_facts
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models.architectures import check_architecture
-from robusteval.models.catalogue import recommended_learning_rate
-from robusteval.models.encoding import encode, told_cut
 from robusteval.models.loading import LoadedModel
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.tokenizers import check_max_length
+from robusteval.pipeline.evaluation import cut_texts
+from robusteval.pipeline.training import common_settings, with_paper
 from robusteval.registry import CustomEntry, Registry, result_name
 from robusteval.results.store import RunFolder, check_output, claim_output
 from robusteval.runtime.devices import pick_device
@@ -29,7 +29,6 @@ from robusteval.scenarios import SCENARIOS
 from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.settings.grammar import label, part_name
 from robusteval.settings.runs import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig
-from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.load import TaskData, load_task, sample, unmet_limits
@@ -68,15 +67,8 @@ def make_spec(
     user set for all (`explicit`), what the method's paper uses, the model's recommendation, the default.
     Every run has the suites that any scenario brings, so that training without a scenario has their numbers too.
     """
-    parsed = [MethodConfig.parse(text) for text in methods]
-    columns = []
-    for method in parsed:
-        paper: dict[str, Any] = {}
-        for name, _ in method.parts:
-            paper.update(METHODS[name].TRAIN)
-        paper = {key: value for key, value in paper.items() if key not in explicit}
-        columns.append(dataclasses.replace(method, train={**paper, **method.train}))
-    train = TrainConfig(**{"learning_rate": recommended_learning_rate(base.model), **explicit})
+    columns = [with_paper(MethodConfig.parse(text), explicit) for text in methods]
+    train = common_settings(base.model, explicit)
     ladder = tuple(scenario for text in scenarios for scenario in ScenarioConfig.parse(text))
     asked = with_own(base.evaluation.suites, base.data)
     suites = (*asked, *_scenario_suites(asked, ladder))
@@ -203,13 +195,11 @@ def _check_model(spec: ExperimentSpec, data: TaskData) -> tuple[LoadedModel, lis
         check_max_length(loaded.model, loaded.tokenizer, run.train.max_length)
         if build_method(run.method).acts_inside:
             check_architecture(loaded.model.config.model_type)
-    longest = max(run.train.max_length for run in spec.runs())
-    notices = [*loaded.notices, *try_rows(loaded, (data.train, data.dev), longest, finite=True)]
-    length = base.train.max_length
-    own = ((f"test {name}", test.examples) for name, test in data.tests.items())
-    for name, examples in (("training", data.train), ("dev", data.dev), *own):
-        cut = encode(loaded.tokenizer, examples.texts, max_length=length).truncated
-        notices += told_cut(cut, len(examples), name, length)
+    lengths = sorted({run.train.max_length for run in spec.runs()}, reverse=True)
+    notices = [*loaded.notices, *try_rows(loaded, (data.train, data.dev), lengths[0], finite=True)]
+    own = {f"test {name}": test.examples for name, test in data.tests.items()}
+    for length in lengths:
+        notices += cut_texts(loaded.tokenizer, {"training": data.train, "dev": data.dev, **own}, length)
     return loaded, notices
 
 

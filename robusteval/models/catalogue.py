@@ -6,6 +6,7 @@ import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from robusteval.errors import UserError, unknown_name
 from robusteval.models.checkpoint_folder import check_folder
@@ -56,9 +57,9 @@ for _name, _target, _summary in (
     MODELS.add(_name, f"robusteval.models.catalogue:{_target}", _summary)
 
 
-def recommended_learning_rate(name: str) -> float:
-    """The peak learning rate that suits a model."""
-    return MODELS[name].learning_rate if name in MODELS else LEARNING_RATE
+def recommended_learning_rate(model: Any) -> float:
+    """The peak learning rate that suits a model, by its name or in memory."""
+    return MODELS[model].learning_rate if isinstance(model, str) and model in MODELS else LEARNING_RATE
 
 
 def locate(name: str, revision: str = "main") -> tuple[Path, dict[str, str]]:

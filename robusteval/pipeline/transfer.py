@@ -7,12 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from robusteval.errors import UserError
-from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.transfer import transfer_matrix
-from robusteval.methods.base import Context
-from robusteval.methods.compose import attach, build_method
 from robusteval.models.loading import checkpoint_labels
-from robusteval.models.opening import open_classifier
+from robusteval.pipeline.opening import open_finished
 from robusteval.results.reading import Experiment, Run
 from robusteval.runtime.devices import pick_device
 from robusteval.settings.runs import RunSpec
@@ -26,26 +23,21 @@ def transfer(experiment: Path, device: str = "auto") -> pd.DataFrame:
     targets are methods. UserError where there is no such experiment, no attack or no model, or a method's run has a
     second one with the same scenario and seed.
     """
-    chosen = pick_device(device)
+    pick_device(device)
     runs = _kept_runs(experiment)
     frames = []
     for (scenario, seed), members in runs.items():
         for method, (spec, run) in members.items():
-            folder, trust = run.folder, spec.trust_remote_code
-            labels = checkpoint_labels(folder.model, trust_remote_code=trust)
-            loaded = open_classifier(folder.model, labels=labels, keep_head=True, trust_remote_code=trust)
-            loaded.model.to(chosen)
-            built = build_method(spec.method)
-            if not built.plain_at_evaluation:
-                built.bind(Context(chosen, 0, False, seed, lambda loss: None))
-                attach(built, loaded.model)
-            predict = Predictor(
-                loaded.model, loaded.tokenizer, spec.train.max_length, group=built.evaluation_group(spec.train)
-            ).logits
-            for recipe in run.recipes:
-                sources = {name: other.attack_lines(recipe) for name, (_, other) in members.items()}
-                matrix = transfer_matrix(sources, {method: predict}, labels)
-                frames.append(matrix.assign(recipe=recipe, scenario=scenario, seed=seed))
+            labels = checkpoint_labels(run.folder.model, trust_remote_code=spec.trust_remote_code)
+            with open_finished(
+                run.folder.model, labels=labels, max_length=spec.train.max_length, opening=spec.opening,
+                device=device, tuning=spec.tuning,
+            ) as classifier:  # fmt: skip
+                predict = classifier.predictor.logits
+                for recipe in run.recipes:
+                    sources = {name: other.attack_lines(recipe) for name, (_, other) in members.items()}
+                    matrix = transfer_matrix(sources, {method: predict}, labels)
+                    frames.append(matrix.assign(recipe=recipe, scenario=scenario, seed=seed))
     return pd.concat(frames, ignore_index=True)
 
 

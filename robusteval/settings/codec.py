@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -121,6 +122,8 @@ def convert(hint: Any, value: Any, path: str) -> Any:
             raise UserError(f"{path}: {_SHORT.repr(value)} is too large") from None
     if hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
     kind = origin or hint
     if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
         raise UserError(f"{path}: {_SHORT.repr(value)} is not a valid {getattr(hint, '__name__', hint)}")

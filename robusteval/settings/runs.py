@@ -88,6 +88,15 @@ class ScenarioConfig:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How a model is, or was, fine-tuned."""
+
+    method: MethodConfig
+    train: TrainConfig
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class RunSpec(Record):
     """One run: train one model with one method and one seed, then evaluate and attack it."""
 
@@ -113,6 +122,10 @@ class RunSpec(Record):
     def read(cls, held: Any, path: str = "") -> RunSpec:
         """From a record of this or an earlier version; UserError as `from_dict`."""
         return from_dict(cls, _as_now(held), path)
+
+    @property
+    def tuning(self) -> Tuning:
+        return Tuning(self.method, self.train, self.seed)
 
     @property
     def opening(self) -> ModelConfig:

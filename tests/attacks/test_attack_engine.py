@@ -35,10 +35,11 @@ from robusteval.attacks.queries.wrapper import PredictWrapper, token_ids
 from robusteval.attacks.recipes.building import remembered_words
 from robusteval.attacks.recipes.registry import ATTACKS, recipe_entry
 from robusteval.attacks.resources.offline import load_textattack, offline
-from robusteval.attacks.runner import attack_examples
-from robusteval.attacks.workers import Victim, attack_checkpoint, attack_in_workers, checkpoint_victim
+from robusteval.attacks.runner import Victim, attack_examples
+from robusteval.attacks.workers import attack_in_workers
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
+from robusteval.pipeline.attack import attack_checkpoint, checkpoint_victim
 from robusteval.results.attack_lines import AttackLine
 from robusteval.results.attack_summary import ProgressNote
 from robusteval.runtime.generators import seeded

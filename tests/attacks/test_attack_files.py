@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from robusteval.attacks.plan import make_plan
 from robusteval.attacks.runner import AttackResult, attack_examples
-from robusteval.attacks.workers import attack_checkpoint, attack_in_workers
+from robusteval.attacks.workers import attack_in_workers
 from robusteval.errors import UserError
+from robusteval.pipeline.attack import attack_checkpoint
 from robusteval.results.attack_lines import FIELDS, SEAL, AttackLine, begins_a_line, claimed
 from robusteval.results.reading import attack_lines
 from support import tiny

@@ -16,13 +16,13 @@ import torch
 
 import robusteval
 from robusteval.api import Trained
-from robusteval.attacks.workers import attack_checkpoint
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import execute
 from robusteval.methods.compose import build_method
 from robusteval.models.saving import save_checkpoint
+from robusteval.pipeline.attack import attack_checkpoint
 from robusteval.report.experiment import experiment_table
 from robusteval.results.attack_lines import finished, forget_errors
 from robusteval.results.reading import Run
@@ -100,12 +100,12 @@ def test_rows_or_a_model_that_change_under_a_run_are_noticed(
 def test_a_checkpoint_that_changes_before_a_worker_loads_it_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from robusteval.attacks import workers
+    from robusteval.pipeline import attack
     from robusteval.tasks.examples import examples_from_frame
 
     folder = own_model(tmp_path / "model")
     hashes = iter(["before", "after"])
-    monkeypatch.setattr(workers, "checkpoint_sha256", lambda path: next(hashes))
+    monkeypatch.setattr(attack, "checkpoint_sha256", lambda path: next(hashes))
     with pytest.raises(UserError, match="model: its files changed since this command began"):
         attack_checkpoint(
             folder, examples_from_frame(FRAME, TASK, "dev"), TASK.labels, "deepwordbug", max_length=32, device="cpu"

@@ -12,12 +12,12 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 import robusteval
-from robusteval.attacks.workers import attack_checkpoint
 from robusteval.errors import UserError
 from robusteval.models.architectures import submodules
 from robusteval.models.label_order import match_labels
 from robusteval.models.loading import load_model
 from robusteval.models.saving import save_checkpoint
+from robusteval.pipeline.attack import attack_checkpoint
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 from support import tiny

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 import robusteval
-from robusteval.attacks.workers import checkpoint_victim
 from robusteval.errors import UserError
 from robusteval.models.encoding import encode
 from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.loading import checkpoint_labels, load_model
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.tokenizers import adapt_tokenizer, check_max_length
+from robusteval.pipeline.attack import checkpoint_victim
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 from support import checkpoints as made

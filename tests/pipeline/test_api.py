@@ -14,8 +14,10 @@ import torch
 
 import robusteval.api
 from robusteval.errors import UserError
+from robusteval.evaluation.predict import Predictor
 from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.saving import kept_modules
+from robusteval.pipeline import rows as pipeline_rows
 from robusteval.results.store import RunFolder
 from robusteval.settings.data import DataConfig
 from robusteval.tasks.base import Task
@@ -75,12 +77,12 @@ def test_what_rows_and_suites_have_to_say_is_told_before_they_run(
 
     monkeypatch.setattr(Clean, "check", lambda self, data, tokenizer, config: ["the suite has to say"])
     monkeypatch.setattr(Clean, "run", run)
-    load = robusteval.api.load_evaluation
+    load = pipeline_rows.load_evaluation
 
     def loaded(*arguments: Any) -> TaskData:
         return dataclasses.replace(load(*arguments), notices=("the rows have to say",))
 
-    monkeypatch.setattr(robusteval.api, "load_evaluation", loaded)
+    monkeypatch.setattr(pipeline_rows, "load_evaluation", loaded)
     result = nli(nli_folder, suites=("clean",), max_length=16, notify=told.append)
     assert result.notices == tuple(told[:4])
     assert told[4] == "dev: entailment (10), neutral (8), contradiction (6); majority entailment, 41.7 %"
@@ -126,7 +128,7 @@ def test_a_suite_that_needs_a_trained_module_is_refused_before_the_first_one_run
 ) -> None:
     from safetensors.torch import save_file
 
-    monkeypatch.setattr(robusteval.api.Predictor, "encoded", lambda *arguments: pytest.fail("a suite ran"))
+    monkeypatch.setattr(Predictor, "encoded", lambda *arguments: pytest.fail("a suite ran"))
     for name in ("model-00001-of-00002", "pytorch_model", "other"):
         save_file({"weight": torch.zeros(1)}, Path(nli_folder) / f"{name}.safetensors")
     assert kept_modules(Path(nli_folder)) == ("other",)

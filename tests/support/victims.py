@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.attacks.workers import Victim, checkpoint_victim
+from robusteval.attacks.runner import Victim
+from robusteval.pipeline.attack import checkpoint_victim
 from robusteval.results.attack_lines import AttackLine
 from robusteval.tasks.base import Examples
 

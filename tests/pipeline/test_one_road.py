@@ -1,0 +1,78 @@
+"""One road to a classifier's numbers: the method that it was trained with, and what is loaded how often."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import robusteval
+from robusteval.tasks.base import Task
+from support import tiny
+
+TASK = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
+DEV_ROWS, BATCH, LENGTH = 20, 8, 32
+
+
+def rows(count: int, seed: int) -> pd.DataFrame:
+    texts, labels = tiny.sentences(count, seed=seed)
+    return pd.DataFrame({"text": texts, "label": labels})
+
+
+@pytest.fixture(scope="module")
+def mixing() -> robusteval.api.Trained:
+    """Trained to predict with its batch mates, of which nothing is in its weights."""
+    return robusteval.train(
+        tiny.model(), TASK, "match:eval=batch:temperature=3", tokenizer=tiny.tokenizer(),
+        train_dataset=rows(64, 0), max_steps=20, batch_size=BATCH, learning_rate=1e-3, max_length=LENGTH,
+        device="cpu", quiet=True,
+    )  # fmt: skip
+
+
+def by_hand(trained: Any, texts: list[str]) -> np.ndarray:
+    """Logits of texts in groups as large as a training batch, the pooled vector mixed within each."""
+    import torch
+
+    model, found = trained.model.eval(), []
+    with torch.inference_mode():
+        for start in range(0, len(texts), BATCH):
+            inputs = trained.tokenizer(texts[start : start + BATCH], padding=True, return_tensors="pt")
+            h = model.bert(**inputs).pooler_output
+            similar = h @ h.T / 3
+            found.append(model.classifier(torch.softmax(similar, dim=-1) @ h).numpy())
+    return np.concatenate(found)
+
+
+def evaluated(model: Any, trained: Any, dev: pd.DataFrame, told: list[str]) -> np.ndarray:
+    seen: list[np.ndarray] = []
+    robusteval.evaluate(
+        model, TASK, tokenizer=trained.tokenizer, dataset=dev, suites=("clean",), max_length=LENGTH, device="cpu",
+        record=lambda suite, value, number, each: seen.append(each.logits), notify=told.append,
+    )  # fmt: skip
+    return seen[0]
+
+
+def test_a_model_in_memory_is_measured_as_its_method_predicts(mixing: Any) -> None:
+    dev, told = rows(DEV_ROWS, 9), list[str]()
+    expected = by_hand(mixing, list(dev["text"]))
+    assert evaluated(mixing.model, mixing, dev, told) == pytest.approx(expected, abs=1e-5)
+    assert not any("is measured here without that" in notice for notice in told)
+    # the hook was of the evaluation alone
+    inputs = mixing.tokenizer(list(dev["text"][:2]), padding=True, return_tensors="pt")
+    alone = mixing.model(**{name: each[:1] for name, each in inputs.items()}).logits
+    together = mixing.model(**inputs).logits[:1]
+    assert alone.detach().numpy() == pytest.approx(together.detach().numpy(), abs=1e-5)
+
+
+def test_a_saved_model_is_measured_alone_and_says_so(mixing: Any, tmp_path: Path) -> None:
+    dev, told = rows(DEV_ROWS, 9), list[str]()
+    folder = mixing.save(tmp_path / "model")
+    plain = evaluated(str(folder), dataclasses.replace(mixing, tokenizer=None), dev, told)
+    assert plain != pytest.approx(by_hand(mixing, list(dev["text"])), abs=1e-3)
+    assert any("is measured here without that" in notice for notice in told)
+
+
