@@ -56,11 +56,12 @@ def attack(
     check_work(work)
     task, recipes = named_task(run.task, given, own=bool(data.dev_file)), listed(recipe)
     check_attack(recipes, out, cache)
-    check_checkpoint(checkpoint, task, data, config.columns)
+    loaded = check_checkpoint(checkpoint, task, data, config.columns)
     with loading("torch, transformers and textattack"):
         quiet_libraries()
-        from robusteval import api
         from robusteval.attacks.recipes.requirements import require
+        from robusteval.pipeline.attack import begin_campaign
+        from robusteval.pipeline.rows import evaluation_rows
         from robusteval.report.attack import print_attack
         from robusteval.results.attack_summary import ProgressNote
         from robusteval.runtime.progress import ProgressBar
@@ -69,23 +70,21 @@ def attack(
             require(name, work.resources_dir)
     if out is not None:
         stopping.continues()
+    rows = loaded or evaluation_rows(checkpoint, task, data, None, run.opening)
     console, errors = Screen(), 0
     with ExitStack() as stack:
         if len(recipes) > 1 and cache is None:
             cache = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "logits.sqlite"
+        campaign = stack.enter_context(
+            begin_campaign(
+                checkpoint, rows, config, run.seed, max_length=train.max_length, opening=run.opening, work=work,
+                cache=cache, notify=noted(console),
+            )
+        )  # fmt: skip
         for name in recipes:
-            note = ProgressNote()
-            with ProgressBar(f"attack {name}", config.examples or 0) as bar:
-                result = api.attack(
-                    checkpoint, task, name,
-                    examples=config.examples, seed=run.seed, out=_own_file(out, name, recipes),
-                    resources_dir=work.resources_dir, columns=config.columns or None, device=work.device, data=data,
-                    precision=config.precision, max_length=train.max_length, truncate=config.truncate,
-                    parallel=work.parallel, workers=work.workers, query_budget=config.query_budget,
-                    time_limit=config.time_limit, cache=cache, model_revision=run.model_revision,
-                    trust_remote_code=run.trust_remote_code, notify=noted(console),
-                    progress=functools.partial(_show, bar, note),
-                )  # fmt: skip
+            with ProgressBar(f"attack {name}", config.examples or len(rows.dev)) as bar:
+                show = functools.partial(_show, bar, ProgressNote())
+                result = campaign.attack(name, _own_file(out, name, recipes), show)
             print_attack(result.lines, f"{result.recipe} on {Path(checkpoint).name}", console, result.resumed)
             errors += result.summary.errors
     if errors > work.max_errors:

@@ -83,8 +83,11 @@ def check_training(
     return data
 
 
-def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequence[str]) -> None:
-    """Check what `evaluate` and `attack` are given: the model's name, the task, rows that do not come from the hub."""
+def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequence[str]) -> TaskData | None:
+    """Check what `evaluate` and `attack` are given: the model's name, the task, rows that do not come from the hub.
+
+    The rows, where they are loaded and the checkpoint has no say in them.
+    """
     check_name(checkpoint)
     _from_hub(task, data)
     from robusteval.tasks.base import Task
@@ -100,12 +103,14 @@ def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequ
         table, _ = from_file(data.dev_file, "dev_file", data.dialect)
         check_present(table.frame, (*data.text_columns, data.label_column), f"{task} dev")
         declared.changeable(columns)
-    elif _from_hub(task, data):
-        return
     elif data.labels or data.label_map:  # the checkpoint has a say in what these mean
-        resolve(task, data).changeable(columns)
-    else:
-        load_evaluation(task, data).task.changeable(columns)
+        if not _from_hub(task, data):
+            resolve(task, data).changeable(columns)
+    elif not _from_hub(task, data):
+        rows = load_evaluation(task, data)
+        rows.task.changeable(columns)
+        return rows
+    return None
 
 
 def check_tests(out: Path | None, suites: Sequence[str]) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import transformers
 
 import robusteval
+from robusteval.tasks import load
 from robusteval.tasks.base import Task
 from support import tiny
+from support.field_cases import Done
 
 TASK = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
 DEV_ROWS, BATCH, LENGTH = 20, 8, 32
@@ -76,3 +80,18 @@ def test_a_saved_model_is_measured_alone_and_says_so(mixing: Any, tmp_path: Path
     assert any("is measured here without that" in notice for notice in told)
 
 
+def test_two_recipes_load_task_and_model_once(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, invoke: Callable[..., Done]
+) -> None:
+    opened, loaded = [], []
+    kind = transformers.AutoModelForSequenceClassification
+    open_one, load_one = kind.from_pretrained, load.load_split
+    monkeypatch.setattr(kind, "from_pretrained", lambda *given, **more: opened.append(1) or open_one(*given, **more))
+    monkeypatch.setattr(load, "load_split", lambda *given: loaded.append(given[1]) or load_one(*given))
+    done = invoke(
+        "attack", str(tiny_folder), "--task", "demo-sentiment", "--eval-limit", "12", "--attack-examples", "2",
+        "--attack", "deepwordbug,pruthi", "--query-budget", "20", "--max-length", "60", "--truncate", "--device", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done
+    assert "deepwordbug on model" in done.stdout.replace(tiny_folder.name, "model")
+    assert (len(opened), loaded.count("validation")) == (1, 1)

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from robusteval.pipeline.testing import checkpoint_rows, run_tests
 
 from robusteval.errors import UserError
 from robusteval.evaluation import SUITES
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
-from robusteval.pipeline.testing import checkpoint_rows, run_tests
 from robusteval.report.table import build_table, verdict
 from robusteval.results.attack_summary import summarise
 from robusteval.results.metrics import METRICS, Metric, metric, score
