@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from robusteval.attacks.plan import make_plan
 from robusteval.attacks.resources import locations
-from robusteval.attacks.resources.declared import RESOURCES, Found, Resource
+from robusteval.attacks.resources.checks import Found
+from robusteval.attacks.resources.declared import RESOURCES, Resource
 from robusteval.attacks.resources.offline import load_textattack, offline
 from robusteval.attacks.results import similarity
 from robusteval.attacks.results.edits import changed_spans, count_edits

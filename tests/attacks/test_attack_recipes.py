@@ -24,7 +24,8 @@ from robusteval.attacks.recipes.building import build_attack
 from robusteval.attacks.recipes.registry import ATTACKS, recipe_entry
 from robusteval.attacks.recipes.requirements import check_recipe, require
 from robusteval.attacks.resources import locations
-from robusteval.attacks.resources.declared import RESOURCES, Found, Resource
+from robusteval.attacks.resources.checks import Found
+from robusteval.attacks.resources.declared import RESOURCES, Resource
 from robusteval.attacks.resources.offline import load_textattack, offline
 from robusteval.attacks.runner import attack_examples
 from robusteval.cli.doctor import diagnose

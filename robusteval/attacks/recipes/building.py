@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from robusteval.attacks.imports.quiet import kept_environment
 from robusteval.attacks.queries.wrapper import PredictWrapper
 from robusteval.attacks.recipes.registry import needs, recipe_entry
-from robusteval.attacks.resources.offline import kept_environment
 from robusteval.errors import UserError, describe_error
 
 # `predict` cuts its own batches, by length; TextAttack's cut of 32 would come first and spoil them.

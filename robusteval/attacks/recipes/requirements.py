@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from robusteval.attacks.imports.textattack import SUPPLY, textattack_found
 from robusteval.attacks.recipes.registry import ATTACKS, needs, recipe_entry
 from robusteval.attacks.resources.declared import RESOURCES
-from robusteval.attacks.resources.offline import SUPPLY, load_textattack, offline, textattack_found
+from robusteval.attacks.resources.offline import load_textattack, offline
 from robusteval.errors import UserError, describe_error
 from robusteval.registry import CustomEntry
 

@@ -31,7 +31,7 @@ class Variant:
     def build(self, model_wrapper: Any) -> Any:
         """The `textattack.Attack`; to be called inside `offline`."""
         with ExitStack() as stack:
-            path = locations.neighbours_file(local_copies.resources_dir()) if self.neighbours else None
+            path = locations.neighbours_file(local_copies.RESOURCES_DIR.get()) if self.neighbours else None
             if path is not None:
                 stack.enter_context(local_copies.word_vectors_from("load_neighbours", path))
             recipe = recipe_entry(self.base).load()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import builtins
 import functools
 import importlib
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,20 +32,16 @@ FROM_PRETRAINED = (
     "PreTrainedTokenizerBase",
 )
 
-# The folder of the block below that we are in.
-_resources_dir: Path | None = None
-
-
-def resources_dir() -> Path | None:
-    """The --resources folder of the attack that is being built or run."""
-    return _resources_dir
+RESOURCES_DIR: ContextVar[Path | None] = ContextVar("resources_dir", default=None)
+"""The --resources folder of the attack that is being built."""
 
 
 @contextmanager
 def local_copies(folder: Path | None) -> Iterator[None]:
     """Inside, local copies come first. To be entered with textattack loaded."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(sys.modules[__name__], "_resources_dir", folder))
+        stack.callback(RESOURCES_DIR.set, RESOURCES_DIR.get())
+        RESOURCES_DIR.set(folder)
         vectors = locations.vectors_file(folder)
         if vectors is not None:
             stack.enter_context(word_vectors_from("load_vectors", vectors))

@@ -1,13 +1,16 @@
 """Where what the recipes need lies on this machine: the --resources folder first, then the usual caches.
 
-Nothing here opens a file; `declared` reports these places, `local_copies` and `offline` lead TextAttack to them.
+Nothing here opens a file; `checks` reports these places, `local_copies` and `offline` lead TextAttack to them.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from pathlib import Path
+
+from robusteval.attacks.imports.quiet import import_quietly
 
 # Names inside the --resources folder; single files may also lie in its folder "embeddings".
 VECTORS = ("counter-fitted-vectors.npz", "counter-fitted-vectors.txt")
@@ -28,13 +31,19 @@ LANGUAGE_MODELS = ("bert-base-uncased", "distilroberta-base", "xlm-roberta-base"
 
 def nltk_folders(resources_dir: Path | None = None) -> list[str]:
     """The folders searched for NLTK data: `resources_dir`, its nltk_data, then NLTK's own path."""
-    import nltk.data
-
-    own = [str(folder) for folder in nltk.data.path]
+    own = [str(folder) for folder in import_quietly("nltk").data.path]
     if resources_dir is None:
         return own
     first = [str(resources_dir), str(resources_dir / "nltk_data")]
     return first + [folder for folder in own if folder not in first]
+
+
+def nltk_package(folders: Sequence[str], package: str) -> Path | None:
+    """Where NLTK reads "corpora/wordnet": it looks for an unpacked one in all folders, before it takes a zipped one."""
+    unpacked = [Path(folder, package) for folder in folders]
+    zipped = [Path(folder, f"{package}.zip") for folder in folders]
+    found = [*filter(Path.is_dir, unpacked), *filter(Path.is_file, zipped)]
+    return found[0] if found else None
 
 
 def textattack_cache(resources_dir: Path | None = None) -> Path:

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from robusteval.attacks.resources.contents import Stamp, stamp
 from robusteval.attacks.resources.declared import RESOURCES
 from robusteval.errors import describe_error
 from robusteval.results.attack_lines import AttackLine
@@ -21,11 +22,12 @@ DIGITS = 4
 class Similarity:
     """Cosine similarities of originals and perturbed texts, by the encoder that `resources_dir` or a package holds.
 
-    It is loaded with the first successful attack, once in a process. To be used inside `offline`.
+    It is loaded with the first successful attack. To be used inside `offline`.
     """
 
     def __init__(self, resources_dir: Path | None) -> None:
         self._resources_dir = resources_dir
+        self._told: set[str] = set()
 
     def of(self, line: AttackLine) -> float | None:
         """The mean over the columns that were open to change; None for an attack that did not succeed.
@@ -41,7 +43,7 @@ class Similarity:
                 return None
             return round(sum(map(self._cosine, pairs)) / len(pairs), DIGITS)
         except (OSError, RuntimeError) as error:
-            _tell_failure(describe_error(error))
+            self._tell_failure(describe_error(error))
             return None
 
     def _cosine(self, pair: tuple[str, str]) -> float:
@@ -54,15 +56,15 @@ class Similarity:
     @functools.cached_property
     def _encoder(self) -> Any:
         found = RESOURCES["minilm"].check(self._resources_dir)
-        return _loaded(found.paths) if found.present else None
+        return _loaded(found.paths, stamp(found.paths)) if found.present else None
+
+    def _tell_failure(self, described: str) -> None:
+        if described not in self._told:
+            logger.warning("similarity: the sentence encoder failed (%s); lines of such attacks have none", described)
+        self._told.add(described)
 
 
-@functools.cache
-def _loaded(_: tuple[Path, ...]) -> Any:
-    """The encoder that lies there, which `offline` leads to."""
+@functools.lru_cache(maxsize=1)
+def _loaded(paths: tuple[Path, ...], files: Stamp) -> Any:
+    """The encoder that lies there, which `offline` leads to; the last one stays in memory."""
     return importlib.import_module("robusteval.attacks.resources.sentence_encoder").MiniLMEncoder()
-
-
-@functools.cache
-def _tell_failure(described: str) -> None:
-    logger.warning("similarity: the sentence encoder failed (%s); lines of such attacks have none", described)
