@@ -1,37 +1,61 @@
-"""The command line: one thin function per command. Imports stand inside, so that --help is instant."""
+"""The command line: its commands, each in a module of its own, and what is said where one fails."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from robusteval.cli.attack import attack
-from robusteval.cli.attack_results import freeze, transcript, transfer
-from robusteval.cli.evaluate import evaluate
-from robusteval.cli.listing import doctor, list_names
-from robusteval.cli.train_and_attack import train_and_attack
-from robusteval.cli.usage import Checked, explained
+from robusteval.cli.usage import explained
 from robusteval.errors import UserError
 from robusteval.runtime import stopping
 from robusteval.runtime.terminal import Screen, printable
 from robusteval.storage.files import disk_trouble
 from robusteval.version import VERSION
 
+# where each command lies; only the one that is called is imported
+COMMANDS = {
+    "train-and-attack": "robusteval.cli.train_and_attack:train_and_attack",
+    "evaluate": "robusteval.cli.evaluate:evaluate",
+    "list": "robusteval.cli.listing:list_names",
+    "doctor": "robusteval.cli.listing:doctor",
+    "attack": "robusteval.cli.attack:attack",
+    "transcript": "robusteval.cli.attack_results:transcript",
+    "freeze": "robusteval.cli.attack_results:freeze",
+    "transfer": "robusteval.cli.attack_results:transfer",
+}
+LOOK: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "rich"}
+
+
+class Commands(TyperGroup):
+    """The commands, each made when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        from robusteval.cli.checked import Checked
+
+        module, _, function = COMMANDS[cmd_name].partition(":")
+        alone = typer.Typer(**LOOK)
+        alone.command(cmd_name, cls=Checked)(getattr(importlib.import_module(module), function))
+        return get_command(alone)
+
+
 app = typer.Typer(
     name="robusteval",
+    cls=Commands,
     help="Fine-tune language models robustly, test how robust they are, and show it in one table.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    **LOOK,
 )
-
-for command in (train_and_attack, evaluate, list_names, doctor, attack, transcript, freeze, transfer):
-    name = "list" if command is list_names else command.__name__.replace("_", "-")
-    app.command(name, cls=Checked)(command)
 
 
 @app.callback(invoke_without_command=True)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robusteval.cli.checked import noted
 from robusteval.cli.evaluate import TRAINED_ON
 from robusteval.cli.options import CHECKPOINT, TESTS, Given, only, option, takes, without
-from robusteval.cli.usage import noted
 from robusteval.runtime import stopping
 from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.terminal import Screen, loading

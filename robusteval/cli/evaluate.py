@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from robusteval.cli.checked import noted
 from robusteval.cli.options import CHECKPOINT, Given, only, option, takes, without
-from robusteval.cli.usage import noted
 from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.terminal import Screen, loading
 from robusteval.settings.data import DataConfig

@@ -1,57 +1,12 @@
-"""The form of a command line: what is wrong with it is a UserError like any other, told before the command begins."""
+"""The form of a command line: what is wrong with it is a UserError like any other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from typer.core import TyperCommand
-
-from robusteval.cli.combinations import idle
-from robusteval.cli.options import Given
 from robusteval.errors import UserError, unknown_name
-from robusteval.runtime.terminal import Screen
-from robusteval.settings.data import DataConfig
-from robusteval.settings.fields import described
-from robusteval.storage.paths import check_text, user_path
-
-# options whose text is a place on the disk
-PLACES = {each.parameter for each in described(DataConfig) if each.setting.place}
-
-
-class Checked(TyperCommand):
-    """A command whose values are looked at one by one, and all together, before it begins."""
-
-    def invoke(self, ctx: Any) -> Any:
-        for param in self.params:
-            if param.name in ctx.params:
-                ctx.params[param.name] = _checked(_field(param), param.name, ctx.params[param.name])
-        tell = noted(Screen())
-        for notice in idle(Given.on(ctx), ctx.params):
-            tell(notice)
-        return super().invoke(ctx)
-
-
-def noted(console: Screen) -> Callable[[str], None]:
-    """Prints what the user should know, a line each."""
-    return lambda notice: console.print(f"note: {notice}", markup=False, soft_wrap=True)
-
-
-def _checked(field: str, name: str, value: Any) -> Any:
-    """A value as the command may have it; UserError where it may not."""
-    if isinstance(value, list | tuple):
-        return [_checked(field, name, each) for each in value]
-    if isinstance(value, Path):
-        return user_path(str(value), field)
-    if isinstance(value, str) and name in PLACES:
-        return str(user_path(value, field))
-    if isinstance(value, str):
-        check_text(value, field)
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        raise UserError(f"{field}: {value!r} is not a finite number")
-    return value
 
 
 @contextmanager
@@ -71,13 +26,15 @@ def _sentence(error: Any) -> UserError:
     if kind == "NoSuchOption":
         return unknown_name("option", error.option_name, [*options, "--help"])
     if kind == "MissingParameter":
-        return UserError(f"{_field(param)}: not given, and it is needed; robusteval {_command(error)} --help says more")
+        return UserError(
+            f"{field_name(param)}: not given, and it is needed; robusteval {_command(error)} --help says more"
+        )
     message = error.message.rstrip(".")
     if kind == "BadParameter" and param is not None:
-        return UserError(f"{_field(param)}: {_refused(error) or message}")
+        return UserError(f"{field_name(param)}: {_refused(error) or message}")
     if message.startswith("No such command"):
         name = message.removeprefix("No such command").strip().split("'")[1]
-        return unknown_name("command", name, error.ctx.command.commands)
+        return unknown_name("command", name, error.ctx.command.list_commands(error.ctx))
     if kind == "BadOptionUsage":
         name = str(error.option_name)
         return UserError(f"{_spelled(name)}: {message.removeprefix(f'Option {name!r} ')}")
@@ -101,7 +58,7 @@ def _command(error: Any) -> str:
     return str(error.ctx.info_name) if error.ctx is not None and error.ctx.parent is not None else ""
 
 
-def _field(param: Any) -> str:
+def field_name(param: Any) -> str:
     """A parameter as other sentences name it: learning_rate for --learning-rate."""
     return _spelled(max(param.opts, key=len)) if param is not None else ""
 

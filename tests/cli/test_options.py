@@ -115,7 +115,7 @@ def test_options_stand_in_the_order_of_their_panels(serve: Any, made: Made) -> N
     ],
 )
 def test_every_setting_is_an_option(command: str, records: tuple[type, ...], absent: set[str]) -> None:
-    shown = {each.name: each for each in get_command(app).commands[command].params}  # type: ignore[attr-defined]
+    shown = {each.name: each for each in get_command(app).get_command(None, command).params}  # type: ignore[attr-defined]
     settings = {each.parameter: each for kind in records for each in described(kind) if each.setting.offered}
     assert settings.keys() - shown.keys() == absent
     for name in settings.keys() & shown.keys():
