@@ -27,6 +27,7 @@ from robusteval.report.experiment import experiment_table
 from robusteval.results.attack_lines import finished, forget_errors
 from robusteval.results.reading import Run
 from robusteval.results.store import RunFolder
+from robusteval.runtime import environment
 from robusteval.runtime.environment import differences, git_commit, measured_with
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
@@ -156,7 +157,7 @@ def test_a_commit_is_named_and_whatever_the_package_has_besides(
     package = tmp_path / "robusteval"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    monkeypatch.setattr(robusteval, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(environment, "__file__", str(package / "runtime" / "environment.py"))
     assert git_commit() == ""
 
     def git(*arguments: str) -> str:
