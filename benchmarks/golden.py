@@ -3,10 +3,10 @@
     python benchmarks/golden.py make FOLDER [--data FOLDER]     (with the code on PYTHONPATH, or the installed one)
     python benchmarks/golden.py compare BEFORE AFTER
 
-"make" trains and attacks a demo task with eight methods in two scenarios and two seeds, tests a foreign checkpoint
-with every suite, attacks it with two recipes in two processes, tries the texts of each method on the others and
-freezes them. "compare" counts row values, predictions, analysis tables, attack lines, losses and weights, and names
-each that differs. Clocks, memory and the hash in a run's name may differ.
+"make" trains and attacks a demo task with eight methods in two scenarios and with two seeds, tests a foreign checkpoint
+with every suite, attacks it with two recipes in two processes, tries the texts of each method on the others and freezes
+them. "compare" counts row values, predictions, analysis tables, attack lines, losses and weights, and names each that
+differs. Clocks, memory and the hash in a run's name may differ.
 """
 
 from __future__ import annotations
