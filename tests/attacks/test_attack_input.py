@@ -16,11 +16,10 @@ from robusteval.attacks.runner import attack_examples
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.settings.data import DataConfig
-from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 from support import tiny
 
-TASK = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
+TASK = tiny.TASK
 
 
 def rows(*texts: str) -> pd.DataFrame:

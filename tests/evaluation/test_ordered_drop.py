@@ -158,7 +158,7 @@ def layer_file(folder: Path, width: int = 32, outputs: int = 1, prefix: str = ""
 
 def subject(folder: Path | None = None, kind: str = "bert", **config: Any) -> Subject:
     texts, labels = tiny.sentences(20)
-    task = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
+    task = tiny.TASK
     dev = examples_from_frame(pd.DataFrame({"text": texts, "label": labels}), task, "dev")
     predictor = Predictor(tiny.model(kind), tiny.tokenizer(kind), 32)
     return Subject(predictor, TaskData(task, dev.take([]), dev), EvalConfig(**config), folder)

@@ -36,12 +36,11 @@ from robusteval.settings.runs import MethodConfig, RunSpec
 from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.reading import read_lines
-from robusteval.tasks.base import Task
 from robusteval.training.record import TrainingRecord
 from robusteval.training.trainer import train
 from support import tiny
 
-TASK = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
+TASK = tiny.TASK
 FRAME = pd.DataFrame({"text": ["the good film was quite good", "the plot was very dull and cold"], "label": [1, 0]})
 
 

@@ -329,7 +329,7 @@ def test_columns_and_mask_tokens_that_cannot_be() -> None:
     assert source_of(*pair, perturbable=("premise",)).columns == (0,)
     assert source_of(*pair).columns == (0, 1)
     examples = Examples((("good",),), np.asarray([1]), ("0",), "")
-    task = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
+    task = tiny.TASK
     with pytest.raises(UserError, match="mask_token: 'zzz' is not a token"):
         Source.of(tiny.tokenizer(), examples, task, max_length=8, mask_token="zzz")
     assert Source.of(tiny.tokenizer(), examples, task, max_length=8, mask_token="film").mask_id == tiny.WORDS.index(

@@ -20,11 +20,10 @@ from robusteval.models.saving import kept_modules
 from robusteval.pipeline import rows as pipeline_rows
 from robusteval.results.store import RunFolder
 from robusteval.settings.data import DataConfig
-from robusteval.tasks.base import Task
 from robusteval.tasks.load import TaskData
 from support import tiny
 
-TASK = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
+TASK = tiny.TASK
 
 
 def rows(count: int, seed: int) -> datasets.Dataset:

@@ -256,9 +256,7 @@ def test_names_that_are_nearly_right(kind: str, tmp_path: Path, monkeypatch: pyt
         registry[f"{file}:{object_name}x"]
     others.offer(tmp_path, {kind: {"quux-zizz": "mine:no_such"}})
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(
-        UserError, match=rf"^{registry.kind}: unknown name 'quux-ziz'; did you mean 'quux-zizz'\?$"
-    ):
+    with pytest.raises(UserError, match=rf"^{registry.kind}: unknown name 'quux-ziz'; did you mean 'quux-zizz'\?$"):
         registry.entry("quux-ziz")
     with pytest.raises(UserError, match=f"^{registry.kind} 'quux-zizz': mine: unknown name 'no_such'"):
         registry["quux-zizz"]
@@ -267,9 +265,7 @@ def test_names_that_are_nearly_right(kind: str, tmp_path: Path, monkeypatch: pyt
         registry.entry(f"{first}x")
     others.offer(tmp_path / "second", {kind: {"quux-zizz": "mine:other"}}, package="second")
     monkeypatch.syspath_prepend(str(tmp_path / "second"))
-    with pytest.raises(
-        UserError, match=f"{registry.kind} 'quux-zizz': offered by mine:.* and by mine:.*; uninstall"
-    ):
+    with pytest.raises(UserError, match=f"{registry.kind} 'quux-zizz': offered by mine:.* and by mine:.*; uninstall"):
         registry.entry("quux-zizz")
     sys.modules.pop("mine", None)
 

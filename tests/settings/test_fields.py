@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import pytest
@@ -18,9 +17,9 @@ from robusteval.settings.reference import page
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
+from support.places import DOCS
 
 RECORDS = (RunSpec, DataConfig, TrainConfig, EvalConfig, AttackConfig, WorkConfig)
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 @dataclass(frozen=True)

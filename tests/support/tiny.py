@@ -22,7 +22,10 @@ from transformers import (
 
 from robusteval.models.encoding import Encoded, encode
 from robusteval.models.loading import LoadedModel
+from robusteval.tasks.base import Task
 
+# what the sentences below and their labels are a task of
+TASK = Task("tiny", "test", ("text",), ("bad", "good"), ("accuracy",))
 GOOD = ["good", "great", "fine", "lovely", "warm"]
 BAD = ["bad", "awful", "poor", "dull", "cold"]
 NEUTRAL = ["the", "film", "was", "plot", "very", "and", "story", "actor", "scene", "all", "quite", "really"]

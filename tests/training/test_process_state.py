@@ -19,8 +19,8 @@ from robusteval.settings.runs import MethodConfig
 from robusteval.settings.train import TrainConfig
 from robusteval.storage.reading import read_lines
 from robusteval.training.trainer import TrainResult, train
+from support.fitting import CPU
 
-CPU = torch.device("cpu")
 LABELS = np.asarray([0, 1] * 6)
 
 
