@@ -1,1 +1,1 @@
-"""What answers TextAttack: predictions in batches, gradients, a cache, and the random numbers in between."""
+"""What answers TextAttack: predictions in batches, gradients, a cache, and many attacks in lock-step."""

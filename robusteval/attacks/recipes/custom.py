@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from robusteval.attacks.resources.declared import RESOURCES
 from robusteval.attacks.resources.offline import load_textattack
 from robusteval.errors import unknown_name
 from robusteval.registry import CustomEntry
@@ -47,8 +48,6 @@ def accepted(entry: CustomEntry) -> CustomRecipe:
 
 
 def _needs(entry: CustomEntry, found: Any) -> tuple[str, ...]:
-    from robusteval.attacks.resources.declared import RESOURCES
-
     needs = getattr(found, "needs", ())
     if isinstance(needs, str) or not isinstance(needs, Sequence):
         raise entry.wrong(f"its needs {needs!r} are not a tuple of names of resources")
