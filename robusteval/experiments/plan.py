@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,7 @@ def make_plan(
         attacked = sample(data.dev, spec.base.attack.examples)
         length = min(run.train.max_length for run in runs)
         notices += check_lengths(tokenizer, attacked, length, truncate=spec.base.attack.truncate)
+    notices += _outdated(spec.runs(), facts, work.out)
     return Plan(spec, spec.runs(), data, facts, notices, tests)
 
 
@@ -162,6 +164,16 @@ def _code_of_others(spec: ExperimentSpec, data: TaskData) -> tuple[dict[str, str
             if entry.version:
                 versions[f"{kind} {entry.name}"] = entry.version
     return versions, list(dict.fromkeys(told))
+
+
+def _outdated(runs: Sequence[RunSpec], facts: Mapping[str, str], out: Path) -> list[str]:
+    """A notice where runs of this experiment were measured with something else, as an earlier version did."""
+    found = 0
+    for name in (run.name(**facts) for run in runs):
+        title = glob.escape(name.rpartition(".")[0])
+        found += not (out / "runs" / name).exists() and any((out / "runs").glob(f"{title}.????????"))
+    told = "of an earlier version, of other rows or of another model: they are left as they are and measured anew"
+    return [f"{found} of {len(runs)} runs in {out} are {told}"] if found else []
 
 
 def _check_scenarios(spec: ExperimentSpec, data: TaskData) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,19 @@ def test_a_model_in_memory_is_measured_as_its_method_predicts(mixing: Any) -> No
     alone = mixing.model(**{name: each[:1] for name, each in inputs.items()}).logits
     together = mixing.model(**inputs).logits[:1]
     assert alone.detach().numpy() == pytest.approx(together.detach().numpy(), abs=1e-5)
+
+
+def test_what_train_gave_brings_tokenizer_task_and_length(mixing: Any) -> None:
+    dev, told, seen = rows(DEV_ROWS, 9), list[str](), list[np.ndarray]()
+    result = robusteval.evaluate(
+        mixing, dataset=dev, suites=("clean",), device="cpu", notify=told.append,
+        record=lambda suite, value, number, each: seen.append(each.logits),
+    )  # fmt: skip
+    assert result.task.name == TASK.name
+    assert np.array_equal(seen[0], evaluated(mixing.model, mixing, dev, told))
+    # texts that answer for each other are attacked one at a time
+    line = robusteval.attack(mixing, dataset=dev, examples=1, parallel=4, device="cpu").lines[0]
+    assert json.loads(line["model"])[2:] == [LENGTH, "cpu", "fp32", "match:eval=batch:temperature=3"]
 
 
 def test_a_saved_model_is_measured_alone_and_says_so(mixing: Any, tmp_path: Path) -> None:
