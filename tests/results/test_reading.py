@@ -54,6 +54,7 @@ def test_every_file_of_an_experiment_is_a_frame(experiment: tuple[Path, DataConf
 
     rows = found.rows()
     assert set(rows["model"]) == {str(tiny_folder)} and set(rows["task"]) == {"mine"}
+    assert set(rows["metric"]) <= METRICS.keys() and {"train", "attack"} <= set(rows["suite"])
     accuracy = rows.query("suite == 'clean' and metric == 'accuracy' and method == 'match'").iloc[0]
     assert (accuracy["aspect"], accuracy["unit"], accuracy["direction"]) == ("quality", "%", "higher")
 
