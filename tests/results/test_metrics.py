@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from robusteval.pipeline.testing import checkpoint_rows, run_tests
 
 from robusteval.errors import UserError
 from robusteval.evaluation import SUITES
 from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
+from robusteval.pipeline.evaluation import checkpoint_rows, run_suites
 from robusteval.report.table import build_table, verdict
 from robusteval.results.attack_summary import summarise
 from robusteval.results.metrics import METRICS, Metric, metric, score
@@ -96,7 +96,7 @@ def test_a_suite_declares_metrics_of_its_own_and_whoever_reads_the_rows_knows_th
     subject: Subject, tmp_path: Path
 ) -> None:
     folder = RunFolder(tmp_path / "out")
-    found = run_tests({"length": Length("length", NoSettings())}, subject, "tiny", "folder/tiny", folder, {})
+    found = run_suites({"length": Length("length", NoSettings())}, subject, "tiny", "folder/tiny", folder, {})
     run = Run.open(folder.path)
     assert run.declared == {"distance": Length.metrics[0]}
     rows = run.rows().set_index("metric")
