@@ -101,18 +101,19 @@ def build_table(
         tests.setdefault(key, {}).setdefault(row.method, {})[row.seed] = row
     lines = []
     for (scenario, *test), by_method in tests.items():
-        plain = tests.get(("none", *test), {}) if scenario != "none" and test[0] not in ("train", "scenario") else {}  # type: ignore[arg-type]
-        baseline = by_method.get(methods[0], {})
-        cells = {m: _cell(by_method.get(m, {}), baseline if m != methods[0] else {}, plain.get(m, {})) for m in methods}
-        measured = [row for runs in by_method.values() for row in runs.values()]
-        counts = [row.n for row in measured]
         suite, value, split, name = test
         about = metric(name, declared)
+        measured = [row for runs in by_method.values() for row in runs.values()]
         aspect = next((row.aspect for row in measured if row.aspect is not None), about.aspect)
+        falls = scenario != "none" and aspect not in ("cost", "size")
+        plain = tests.get(("none", suite, value, split, name), {}) if falls else {}
+        baseline = by_method.get(methods[0], {})
+        cells = {m: _cell(by_method.get(m, {}), baseline if m != methods[0] else {}, plain.get(m, {})) for m in methods}
+        counts = [row.n for row in measured]
         summary = any(row.summary for row in measured)
         lines.append(Line(scenario, suite, value, split, about, (min(counts), max(counts)), cells, aspect, summary))
     order = list(dict.fromkeys(line.scenario for line in lines))
-    lines.sort(key=lambda line: (order.index(line.scenario), line.suite in ("train", "scenario")))
+    lines.sort(key=lambda line: (order.index(line.scenario), line.aspect in ("cost", "size")))
     seeds = tuple(sorted({row.seed for row in rows}))
     task = rows[0].task if rows else ""
     return Table(task, tuple(methods), seeds, tuple(lines), (*notes, *_row_notes(rows)))

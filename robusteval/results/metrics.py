@@ -176,7 +176,7 @@ METRICS: dict[str, Metric] = {
         Metric("mean_words_changed_percent", "words changed", "%", 1, direction="higher", aspect="robustness",
                role="beside"),
         Metric("mean_similarity", "similarity", aspect="robustness", role="beside"),
-        Metric("errors", "errors", "", 0, direction="lower", aspect="size", role="detail"),
+        Metric("errors", "errors", "", 0, direction="lower", aspect="robustness", role="detail"),
         # of weights and gradients
         Metric("loss", "loss", "nats", direction="lower"),
         Metric("sharpness", "sharpness", "nats", direction="lower"),
