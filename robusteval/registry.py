@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
-import importlib.metadata
 import inspect
 import os
 import re
@@ -19,9 +18,12 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from robusteval.errors import UserError, describe_error, unknown_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -184,9 +186,11 @@ class Registry(Generic[T]):
 
     def offered(self) -> dict[str, CustomEntry]:
         """What installed packages offer, by name; UserError where two offer the same."""
+        from importlib.metadata import entry_points
+
         found: dict[str, CustomEntry] = {}
         for group in self._groups:
-            for point in importlib.metadata.entry_points(group=group):
+            for point in entry_points(group=group):
                 what = f"{_article(group.rpartition('.')[2].rstrip('s'))} of the package {_package(point)}"
                 entry = CustomEntry(
                     point.name, point.value, what, kind=self.kind, accepts=self._accepts, version=_version(point)
@@ -308,11 +312,11 @@ def _digest(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()[:8]
 
 
-def _package(point: importlib.metadata.EntryPoint) -> str:
+def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else point.value
 
 
-def _version(point: importlib.metadata.EntryPoint) -> str:
+def _version(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
 
 
