@@ -102,7 +102,7 @@ class Batch:
             )
 
 
-def told_cut(cut: int, rows: int, name: str, max_length: int) -> list[str]:
+def truncation_notices(cut: int, rows: int, name: str, max_length: int) -> list[str]:
     """A notice where `cut` texts of these rows are longer than a model reads."""
     return [f"{cut} of {rows} {name} texts are cut to {max_length} tokens (max_length)"] if cut else []
 

@@ -12,7 +12,7 @@ from typing import Any
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
-from robusteval.models.encoding import encode, told_cut
+from robusteval.models.encoding import encode, truncation_notices
 from robusteval.models.saving import kept_modules
 from robusteval.pipeline.notices import Notify, tell
 from robusteval.pipeline.opening import Classifier
@@ -100,7 +100,7 @@ def _check(
         optional=suites if by_default else (),
     )  # fmt: skip
     length = subject.predictor.max_length
-    notices += [*told, *told_cut(subject.dev.truncated, len(rows.dev), "dev", length)]
+    notices += [*told, *truncation_notices(subject.dev.truncated, len(rows.dev), "dev", length)]
     own = {f"test {called}": test.examples for called, test in rows.tests.items()}
     return suites, notices + cut_texts(loaded.tokenizer, own, length)
 
@@ -110,7 +110,7 @@ def cut_texts(tokenizer: Any, sets: Mapping[str, Examples], max_length: int) -> 
     notices = []
     for called, rows in sets.items():
         cut = encode(tokenizer, rows.texts, max_length=max_length).truncated
-        notices += told_cut(cut, len(rows), called, max_length)
+        notices += truncation_notices(cut, len(rows), called, max_length)
     return notices
 
 
