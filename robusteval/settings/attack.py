@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from robusteval.errors import UserError
 from robusteval.registry import pinned
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.fields import Record, same, setting
@@ -32,5 +34,7 @@ class AttackConfig(Record):
     time_limit: float | None = setting(None, "Most seconds for one example.", above=0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "recipes", tuple(pinned(name, "attack recipe") for name in self.recipes))
+        # records of earlier versions name a file that may be gone; whoever attacks with it says so
+        with suppress(UserError):
+            object.__setattr__(self, "recipes", tuple(pinned(name, "attack recipe") for name in self.recipes))
         super().__post_init__()

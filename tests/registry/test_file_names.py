@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.errors import UserError
 from robusteval.methods import METHODS
 from robusteval.registry import pinned, placeless, result_name
@@ -88,6 +89,12 @@ def test_a_record_names_place_and_content_and_results_the_content_alone(
     assert RunSpec(task="my file.py:TASK").name() != RunSpec(task=spec.task).name()
     with pytest.raises(UserError, match=r"'my_file.TASK.*' ?: .* is no longer the file that was named"):
         METHODS[again.task]
+
+
+def test_a_record_of_an_attack_whose_file_is_gone_can_still_be_read() -> None:
+    assert AttackConfig(("pwws", "gone.py:Mine")).recipes == ("pwws", "gone.py:Mine")
+    with pytest.raises(UserError, match="^attack recipe: the file 'gone.py' cannot be read"):
+        recipe_entry("gone.py:Mine")
 
 
 def test_names_without_a_file_stay_as_they_are() -> None:
