@@ -104,8 +104,8 @@ def facts(folder: Path) -> Iterator[tuple[str, str, Any]]:
                 yield "training lines", f"{where} {number}", without_clocks(line)
         elif path.suffix == ".jsonl":
             for line in lines(path):
-                # the name of what was attacked may be written in another form
-                yield "attack lines", f"{where} {line['id']}", {**without_clocks(line), "model": ""}
+                # the name of what was attacked may be written in another form, and the seal covers it
+                yield "attack lines", f"{where} {line['id']}", {**without_clocks(line), "model": "", "seal": ""}
         elif path.suffix == ".parquet":
             frame = pd.read_parquet(path)
             if path.stem == "frozen" or "predictions" in path.parts:

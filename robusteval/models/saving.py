@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from robusteval.errors import UserError
 from robusteval.storage.files import replacing, writing
@@ -37,7 +38,15 @@ def save_checkpoint(
         tokenizer.save_pretrained(new)
         for name, module in (modules or {}).items():
             state = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
-            save_file(state, new / f"{name}.safetensors", dict(facts or {}))
+            (new / f"{name}.safetensors").write_bytes(_in_order(save(state, dict(facts or {}))))
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its header's keys in order: safetensors shuffles metadata, and with it the sha256."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[start:]
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from robusteval.errors import UserError
 from robusteval.models.architectures import OutputHook, PooledHook, submodules
@@ -133,6 +134,19 @@ def test_saving_replaces_whole_folders(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     again = load_model(str(tmp_path / "model"), labels=LABELS, seed=0, keep_head=True)
     assert again.sha256 == checkpoint_sha256(tmp_path / "model")
+
+
+def test_the_same_training_saves_the_same_bytes(tmp_path: Path) -> None:
+    loaded, facts = tiny.loaded(), {f"setting {number}": str(number) for number in range(20)}
+    torch.manual_seed(0)
+    layers = {"confidence": torch.nn.Linear(7, 3)}
+    for name in ("one", "two"):
+        save_checkpoint(loaded.model, loaded.tokenizer, tmp_path / name, layers, facts)
+    assert checkpoint_sha256(tmp_path / "one") == checkpoint_sha256(tmp_path / "two")
+    with safe_open(tmp_path / "one" / "confidence.safetensors", "pt") as file:
+        assert file.metadata() == facts
+        assert torch.equal(file.get_tensor("weight"), layers["confidence"].weight)
+        assert torch.equal(file.get_tensor("bias"), layers["confidence"].bias)
 
 
 @pytest.mark.parametrize("kind", list(tiny.CONFIGS))
