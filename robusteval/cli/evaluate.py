@@ -42,15 +42,17 @@ def evaluate(
     with loading("torch and transformers"):
         quiet_libraries()
         from robusteval import api
-        from robusteval.cli.session import evaluation_table
+        from robusteval.pipeline.evaluation import checkpoint_rows
         from robusteval.report.render import print_table, write_table
+        from robusteval.report.table import build_table
     console = Screen()
     result = api.evaluate(
         checkpoint, task, data=data, device=work.device, max_length=train.max_length, out=out,
         model_revision=run.model_revision, trust_remote_code=run.trust_remote_code, notify=noted(console),
         **given.settings(evaluation),
     )  # fmt: skip
-    table = evaluation_table(result)
+    rows = checkpoint_rows(result.measurements, result.task.name, result.name, result.model)
+    table = build_table(rows, [result.name], result.notices, result.declared)
     print_table(table, console)
     if out is not None:
         with locked(out):

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from robusteval.errors import UserError
-from robusteval.experiments.engine import run_plan
-from robusteval.experiments.plan import Plan, start
+from robusteval.experiments.outcome import run_experiment
+from robusteval.experiments.plan import Plan
 from robusteval.experiments.rows import run_title
-from robusteval.pipeline.evaluation import checkpoint_rows
 from robusteval.registry import result_name
 from robusteval.report.experiment import experiment_table
 from robusteval.report.render import print_table, write_table
-from robusteval.report.table import Table, build_table
-from robusteval.results.reading import Run
 from robusteval.runtime.progress import duration
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.locks import locked
 from robusteval.tasks.labels import distribution
 from robusteval.tasks.load import sample
-
-if TYPE_CHECKING:
-    from robusteval.api import Evaluation
 
 
 def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
@@ -65,17 +57,13 @@ def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
 
 
 def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
-    """Do the open runs, then print and write the table; returns the exit code.
-
-    It is 2 where a run failed, and 1 where more than `work.max_errors` examples of one attack ended in an error.
-    """
-    start(plan, work)
+    """Do the open runs and say what becomes of each, then print and write the table; returns the exit code."""
     opened = {run_title(run) for run in plan.runs if not plan.folder(run, work.out).done}
     left, finished = len(opened), 0
     before = len(plan.runs) - left
     began = time.perf_counter()
 
-    def report(run: RunSpec, outcome: str) -> None:
+    def report(run: RunSpec, message: str) -> None:
         nonlocal finished
         passed, note = time.perf_counter() - began, ""
         if run_title(run) in opened:
@@ -84,13 +72,10 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
             rest = passed / finished * (left - finished)
             note += f", the rest in about {duration(rest)})" if rest else ")"
         seconds = f"{passed:.0f} s"
-        console.print(f"{seconds:>7}  {run_title(run)}: {outcome}{note}", markup=False, soft_wrap=True)
+        console.print(f"{seconds:>7}  {run_title(run)}: {message}{note}", markup=False, soft_wrap=True)
 
-    failed = run_plan(plan, work, report)
-    done = finished_runs(plan, work, failed)
-    rows = [row for run in done.values() for row in run.records]
-    told = [(run_title(run), message) for run, message in failed]
-    table = experiment_table(plan.spec, done, plan.notices, told)
+    outcome = run_experiment(plan, work, report)
+    table = experiment_table(plan.spec, outcome.finished, plan.notices, outcome.failed)
     unwritten = None
     if table.lines:
         print_table(table, console)
@@ -100,25 +85,11 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
             console.print(f"table.md, table.csv, table.tex in {work.out / 'report'}", markup=False, soft_wrap=True)
         except UserError as error:
             unwritten = error
-    for run, message in failed:
-        console.print(f"[red]failed:[/] {escape(f'{run_title(run)}: {message}')}", soft_wrap=True)
-    errors = [row for row in rows if row.metric == "errors" and row.value > work.max_errors]
-    for row in errors:
+    for title, message in outcome.failed:
+        console.print(f"[red]failed:[/] {escape(f'{title}: {message}')}", soft_wrap=True)
+    for row in outcome.beyond:
         what = f"{row.run}: {row.value:.0f} of {row.n} examples under {row.suite_value}, more than {work.max_errors}"
         console.print(f"[red]errors:[/] {escape(what)}; the messages are in its attacks/", soft_wrap=True)
     if unwritten is not None:
         raise unwritten
-    return 2 if failed else 1 if errors else 0
-
-
-def finished_runs(plan: Plan, work: WorkConfig, failed: Sequence[tuple[RunSpec, str]] = ()) -> dict[str, Run]:
-    """The runs that are done, by title, without those that `failed`, as a damaged one does."""
-    out = {run_title(run) for run, _ in failed}
-    runs = {run_title(run): Run(plan.folder(run, work.out).path) for run in plan.runs}
-    return {title: run for title, run in runs.items() if title not in out and run.folder.done}
-
-
-def evaluation_table(evaluation: Evaluation) -> Table:
-    """What one checkpoint measured, and under it what the user should know."""
-    rows = checkpoint_rows(evaluation.measurements, evaluation.task.name, evaluation.name, evaluation.model)
-    return build_table(rows, [evaluation.name], evaluation.notices, evaluation.declared)
+    return outcome.exit_code

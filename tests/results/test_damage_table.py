@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from robusteval.cli.session import finished_runs, run_title
 from robusteval.errors import UserError
+from robusteval.experiments.outcome import finished_runs
 from robusteval.experiments.plan import Plan
+from robusteval.experiments.rows import run_title
 from robusteval.pipeline.transfer import transfer
 from robusteval.results.store import RunFolder, check_evaluation, check_output
 from robusteval.storage.reading import LARGEST, read_lines
@@ -251,7 +252,7 @@ def test_damage_is_named_or_without_effect(
     assert Path(name).name in failure, said
     assert str(folder) in failure, said
     assert "Traceback" not in said
-    assert finished_runs(runs.plan, options(out), [(runs.plan.runs[0], failure)]) == {}
+    assert finished_runs(runs.plan, options(out), {title}) == {}
     assert "accuracy" not in said  # no table of what is not to be believed
     # what the sentence says helps: only that run is done anew
     if kind == "a value":

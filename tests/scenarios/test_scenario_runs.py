@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
-from robusteval.cli.session import finished_runs
 from robusteval.errors import UserError
+from robusteval.experiments.outcome import finished_runs
 from robusteval.experiments.plan import make_plan, make_spec
 from robusteval.experiments.run import execute
 from robusteval.report.experiment import experiment_table

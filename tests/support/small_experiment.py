@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from robusteval.cli.session import finished_runs, run_session
+from robusteval.cli.session import run_session
+from robusteval.experiments.outcome import finished_runs
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
