@@ -15,7 +15,7 @@ import pytest
 
 import robusteval
 from robusteval.errors import UserError
-from robusteval.experiments.run import _remedies
+from robusteval.experiments.rows import remedies
 from robusteval.methods.compose import build_method
 from robusteval.models.label_order import match_labels, name_labels
 from robusteval.settings.codec import from_dict, to_dict
@@ -353,7 +353,7 @@ def test_a_label_map_beside_the_integers_of_a_declared_task(tmp_path: Path) -> N
     ],
 )
 def test_a_run_that_collapsed_says_what_to_try(method: str, told: str) -> None:
-    said = _remedies(RunSpec(method=MethodConfig.parse(method)))
+    said = remedies(RunSpec(method=MethodConfig.parse(method)))
     assert told in said and (method != "match:temperature=0.1" or said.endswith(told))
     for preset in build_method(MethodConfig.parse(method)).remedies:
         assert not build_method(MethodConfig.parse(preset)).remedies, "a remedy is a method of its own"
