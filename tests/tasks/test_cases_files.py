@@ -88,6 +88,13 @@ def read(folder: Path, name: str, content: bytes | str, **options: Any) -> Any:
 
 FRENCH = "text,label\ncafé crème,1\n"
 CHINESE = "文本,标签\n这部电影很好看,好\n"
+
+
+def packed(content: bytes) -> bytes:
+    """The same bytes in every process: they are part of a test's name."""
+    return gzip.compress(content, mtime=0)
+
+
 ROWS = 'text,label\n"good, really",1\nbad,0\n'
 TWO: dict[str, list[Any]] = {"text": ["good, really", "bad"], "label": ["1", "0"]}
 
@@ -104,8 +111,8 @@ READ: list[tuple[str, bytes | str, dict[str, Any], dict[str, list[Any]], str]] =
     ("a.csv", ROWS.encode("utf-32"), {}, TWO, "encoded in utf-32"),
     ("a.csv", FRENCH.encode("latin-1"), {"encoding": "latin-1"}, {"text": ["café crème"], "label": ["1"]}, ""),
     ("a.csv", CHINESE.encode("gbk"), {"encoding": "gbk"}, {"文本": ["这部电影很好看"], "标签": ["好"]}, ""),
-    ("a.csv.gz", gzip.compress(ROWS.encode(), mtime=0), {}, TWO, ""),
-    ("a.csv", gzip.compress(ROWS.encode(), mtime=0), {}, TWO, ""),
+    ("a.csv.gz", packed(ROWS.encode()), {}, TWO, ""),
+    ("a.csv", packed(ROWS.encode()), {}, TWO, ""),
     ("a.txt", ROWS, {}, TWO, "separated by commas"),
     ("a.CSV", ROWS, {}, TWO, ""),
     # a separator that is not what the name says
@@ -152,7 +159,7 @@ READ: list[tuple[str, bytes | str, dict[str, Any], dict[str, list[Any]], str]] =
     ("a.json", '{"t": "a", "y": 1}\n{"t": "b", "y": 0}\n', {}, {"t": ["a", "b"], "y": [1, 0]}, "one object a line"),
     ("a.jsonl", '[{"t": "a", "y": 1}]', {}, {"t": ["a"], "y": [1]}, "one JSON array"),
     ("a.ndjson", '\ufeff{"t": "a", "y": 1}', {}, {"t": ["a"], "y": [1]}, ""),
-    ("a.jsonl.gz", gzip.compress(b'{"t": "a", "y": 1}\n{"t": "b"}', mtime=0), {}, {"t": ["a", "b"], "y": [1, None]}, ""),
+    ("a.jsonl.gz", packed(b'{"t": "a", "y": 1}\n{"t": "b"}'), {}, {"t": ["a", "b"], "y": [1, None]}, ""),
     ("a.json", '{"sst2": [{"t": "a", "y": 1}], "rte": []}', {}, {"t": ["a"], "y": [1]}, "rows of 'sst2'"),
     ("a.json", '{"version": "1.1", "data": [{"t": "a", "y": 1}]}', {}, {"t": ["a"], "y": [1]}, "rows of 'data'"),
     ("a.jsonl", '{"t": "a"}', {"delimiter": "tab"}, {"t": ["a"]}, "--delimiter decides nothing in such a file"),
@@ -215,8 +222,8 @@ REFUSED: list[tuple[str, bytes | str, dict[str, Any], str]] = [
     ("a.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", {}, "fetch it with git lfs pull"),
     ("a.csv", "<!DOCTYPE html><html>", {}, "is a web page"),
     ("a.xlsx", b"PK\x03\x04....", {}, "ends in '.xlsx'; readable are .csv, .tsv"),
-    ("a.csv.gz", gzip.compress(ROWS.encode(), mtime=0)[:-12], {}, "cannot be unpacked"),
-    ("a.csv.gz", gzip.compress(b"", mtime=0), {}, "is empty"),
+    ("a.csv.gz", packed(ROWS.encode())[:-12], {}, "cannot be unpacked"),
+    ("a.csv.gz", packed(b""), {}, "is empty"),
 ]  # fmt: skip
 
 
