@@ -9,9 +9,7 @@ from robusteval.registry import Registry
 if TYPE_CHECKING:
     from robusteval.methods.base import Method
 
-METHODS: Registry[type[Method[Any]]] = Registry(
-    "method", "robusteval.methods.base:Method", ("robusteval.methods",)
-)
+METHODS: Registry[type[Method[Any]]] = Registry("method", "robusteval.methods.base:Method", ("robusteval.methods",))
 
 
 def _register(name: str, target: str, summary: str, hook: str, cost: str, regression: str = "yes") -> None:

@@ -12,19 +12,15 @@ from typing import Any
 import torch
 
 from robusteval.attacks.plan import check_lengths, make_plan
-from robusteval.attacks.queries.cache import victim_name
 from robusteval.attacks.runner import AttackResult, Progress, Victim
-from robusteval.attacks.workers import Load, attack_in_workers, check_numbers
+from robusteval.attacks.workers import Load, attack_in_workers
 from robusteval.errors import UserError
 from robusteval.models.catalogue import locate
-from robusteval.models.hashes import checkpoint_sha256
 from robusteval.pipeline.notices import Notify, tell
 from robusteval.pipeline.opening import Classifier, open_finished, open_tested
-from robusteval.runtime.devices import pick_device
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.model import ModelConfig
 from robusteval.settings.work import WorkConfig
-from robusteval.tasks.base import Examples
 from robusteval.tasks.labels import distribution
 from robusteval.tasks.load import TaskData, sample, unmet_limits
 
@@ -132,41 +128,6 @@ def checkpoint_victim(
         folder, labels=labels, outputs=outputs, max_length=max_length, opening=opening, device=device
     )
     return classifier.victim(precision)
-
-
-def attack_checkpoint(
-    folder: Path,
-    examples: Examples,
-    labels: Sequence[str],
-    recipe: str,
-    *,
-    workers: int = 1,
-    parallel: int = 1,
-    max_length: int = 128,
-    outputs: tuple[str, ...] = (),
-    cache: Path | None = None,
-    out: Path | None = None,
-    progress: Progress | None = None,
-    **settings: Any,
-) -> AttackResult:
-    """Attack examples with `workers` processes, each of which opens the fine-tuned classifier in `folder`.
-
-    cache: a file for `LogitsCache`. outputs: as in `models.load_model`. settings: device, threads (of each process, 0
-    for an equal share of the cores), precision ("bf16" for bfloat16 autocast: faster on an accelerator, other numbers),
-    trust_remote_code; and those of `make_plan`. The other arguments, the result and the errors are those of
-    `attack_examples` and `attack_in_workers`.
-    """
-    check_numbers(workers, parallel)
-    opening = {name: settings.pop(name) for name in ("precision", "trust_remote_code") if name in settings}
-    device, threads = settings.pop("device", "auto"), _threads(settings.pop("threads", 0), workers)
-    plan = make_plan(examples, labels, recipe, **settings)
-    # as `checkpoint_victim` names it, before anything is loaded
-    sha256, kind = checkpoint_sha256(locate(str(folder))[0]), pick_device(device).type
-    name = victim_name(sha256, labels, max_length, kind, opening.get("precision", "fp32"), outputs=outputs)
-    load = functools.partial(
-        checkpoint_victim, folder, tuple(labels), max_length, device, threads, outputs=outputs, **opening
-    )
-    return attack_in_workers(load, plan, workers, parallel, cache, out, progress, name)
 
 
 def _threads(threads: int, workers: int) -> int:

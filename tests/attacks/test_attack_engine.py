@@ -39,7 +39,7 @@ from robusteval.attacks.runner import Victim, attack_examples
 from robusteval.attacks.workers import attack_in_workers
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.pipeline.attack import attack_checkpoint, checkpoint_victim
+from robusteval.pipeline.attack import checkpoint_victim
 from robusteval.results.attack_lines import AttackLine
 from robusteval.results.attack_summary import ProgressNote
 from robusteval.runtime.generators import seeded
@@ -47,7 +47,7 @@ from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
 from support import tiny
 from support.places import NO_WORDNET, ROOT, TESTS, wordnet_folder
-from support.victims import LABELS, Facts, examples_of, facts, keyword, slow_victim
+from support.victims import LABELS, Facts, attack_checkpoint, examples_of, facts, keyword, slow_victim
 
 # where a process of its own finds this file and what it shares
 HERE = [str(Path(__file__).parent), str(TESTS)]
@@ -226,7 +226,7 @@ def carry_out_elsewhere(folder: Path, out: Path, recipes: Sequence[str], example
     with patch.object(multiprocessing, "get_context", lambda method: fork):
         for recipe in recipes:
             attack = functools.partial(
-                attack_checkpoint, folder, examples, LABELS, recipe, max_length=64, device="cpu", threads=1, **SETTINGS
+                attack_checkpoint, folder, examples, LABELS, recipe, max_length=64, threads=1, **SETTINGS
             )
             attack(workers=2, parallel=4, out=out / f"{recipe}-workers.jsonl")
             killed = fork.Process(
@@ -335,7 +335,7 @@ def test_workers_give_the_same_results_and_share_the_cache(
 
 def test_a_mistake_in_a_worker_is_the_users_to_read(examples: Examples, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="model: there is no folder"):
-        attack_checkpoint(tmp_path / "none", examples, LABELS, "deepwordbug", device="cpu")
+        attack_checkpoint(tmp_path / "none", examples, LABELS, "deepwordbug")
     for wrong in ({"workers": 0}, {"parallel": 0}, {"query_budget": 0}, {"time_limit": 0.0}):
         with pytest.raises(UserError, match="out of range"):
             attack_checkpoint(tmp_path, examples, LABELS, "deepwordbug", **wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import shutil
@@ -16,13 +17,15 @@ import torch
 
 import robusteval
 from robusteval.api import Trained
+from robusteval.attacks.plan import make_plan as make_attack_plan
+from robusteval.attacks.workers import attack_in_workers
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.experiments.plan import Plan, make_plan, make_spec
 from robusteval.experiments.run import execute
 from robusteval.methods.compose import build_method
 from robusteval.models.saving import save_checkpoint
-from robusteval.pipeline.attack import attack_checkpoint
+from robusteval.pipeline.attack import checkpoint_victim
 from robusteval.report.experiment import experiment_table
 from robusteval.results.attack_lines import finished, forget_errors
 from robusteval.results.reading import Run
@@ -36,6 +39,7 @@ from robusteval.settings.runs import MethodConfig, RunSpec
 from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.reading import read_lines
+from robusteval.tasks.examples import examples_from_frame
 from robusteval.training.record import TrainingRecord
 from robusteval.training.trainer import train
 from support import tiny
@@ -97,19 +101,11 @@ def test_rows_or_a_model_that_change_under_a_run_are_noticed(
         execute(plan.runs[0], options, plan.facts, plan.data)
 
 
-def test_a_checkpoint_that_changes_before_a_worker_loads_it_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from robusteval.pipeline import attack
-    from robusteval.tasks.examples import examples_from_frame
-
-    folder = own_model(tmp_path / "model")
-    hashes = iter(["before", "after"])
-    monkeypatch.setattr(attack, "checkpoint_sha256", lambda path: next(hashes))
+def test_a_checkpoint_that_changes_before_a_worker_loads_it_is_noticed(tmp_path: Path) -> None:
+    load = functools.partial(checkpoint_victim, own_model(tmp_path / "model"), TASK.labels, 32, "cpu")
+    plan = make_attack_plan(examples_from_frame(FRAME, TASK, "dev"), TASK.labels, "deepwordbug")
     with pytest.raises(UserError, match="model: its files changed since this command began"):
-        attack_checkpoint(
-            folder, examples_from_frame(FRAME, TASK, "dev"), TASK.labels, "deepwordbug", max_length=32, device="cpu"
-        )
+        attack_in_workers(load, plan, model="as it was")
 
 
 def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from robusteval.models.architectures import submodules
 from robusteval.models.label_order import match_labels
 from robusteval.models.loading import load_model
 from robusteval.models.saving import save_checkpoint
-from robusteval.pipeline.attack import attack_checkpoint
 from robusteval.tasks.base import Task
 from robusteval.tasks.examples import examples_from_frame
 from support import tiny
+from support.victims import attack_checkpoint
 
 LABELS = ("agreement", "neutral", "contradiction")
 THEIRS = ("CONTRADICTION", "agreement", "neutral")
@@ -129,7 +129,7 @@ def test_the_cache_keeps_the_orders_of_one_checkpoint_apart(tmp_path: Path) -> N
         frame = rows(6)
         frame["label"] = [labels.index(LABELS[label]) for label in frame["label"]]
         examples = examples_from_frame(frame, task, "dev")
-        result = attack_checkpoint(folder, examples, labels, "deepwordbug", device="cpu", cache=cache)
+        result = attack_checkpoint(folder, examples, labels, "deepwordbug", cache=cache)
         outcomes.append(timeless(result))
         asked = sum(line["model_rows"] for line in result.lines)
         assert (asked == 0) == (len(outcomes) == 3)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from robusteval.attacks.runner import Victim
+from robusteval.attacks.plan import make_plan
+from robusteval.attacks.runner import AttackResult, Progress, Victim
+from robusteval.attacks.workers import attack_in_workers, check_numbers
 from robusteval.pipeline.attack import checkpoint_victim
 from robusteval.results.attack_lines import AttackLine
 from robusteval.tasks.base import Examples
@@ -47,3 +51,25 @@ def slow_victim(folder: Path) -> Victim:
         return victim.predict(texts)
 
     return Victim(predict, victim.name)
+
+
+def attack_checkpoint(
+    folder: Path,
+    examples: Examples,
+    labels: Sequence[str],
+    recipe: str,
+    *,
+    workers: int = 1,
+    parallel: int = 1,
+    max_length: int = 128,
+    threads: int = 0,
+    cache: Path | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> AttackResult:
+    """A checkpoint's folder under one recipe, as a campaign attacks it: opened here, and in each process that helps."""
+    check_numbers(workers, parallel)
+    load = functools.partial(checkpoint_victim, folder, tuple(labels), max_length, "cpu", threads)
+    plan = make_plan(examples, labels, recipe, **settings)
+    return attack_in_workers(load, plan, workers, parallel, cache, out, progress, load().name)
