@@ -35,7 +35,10 @@ def train_and_attack(
     dry_run: Annotated[bool, option("--dry-run", help="Check everything, print the plan, do nothing.")] = False,
     given: Given,
 ) -> None:
-    """Train with each method and seed, test on clean, perturbed and attacked text, print one table."""
+    """Train with each method and seed, test on clean, perturbed and attacked text, print one table.
+
+    A training setting that is not given is what the method's paper uses, else the default that is shown.
+    """
     from robusteval.cli.precheck import check_training, check_work, named_task, with_suites
 
     check_work(work)
