@@ -20,7 +20,6 @@ from robusteval.experiments import engine
 from robusteval.models.saving import save_checkpoint
 from robusteval.storage.files import clear_leftovers, disk_trouble, errno_of, is_leftover, replacing, write_atomic
 from robusteval.storage.locks import locked
-from robusteval.training import state as checkpoint
 from robusteval.training.state import DamagedState, load_state, save_state
 from support import tiny
 from support.small_experiment import done, left_behind, small_plan, timeless
@@ -144,7 +143,7 @@ def test_a_state_whose_content_was_changed_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DamagedState, match="its content is not what was written"):
         load_state(path)
-    checkpoint.save_file({}, path)
+    save_file({}, path)
     with pytest.raises(DamagedState):
         load_state(path)
 

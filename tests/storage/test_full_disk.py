@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from robusteval.errors import UserError
 from robusteval.results.store import check_output
 from robusteval.storage import files
-from robusteval.training import state as checkpoint
+from robusteval.training import state
 from support.small_experiment import done, left_behind, small_plan, timeless
 
 
@@ -30,7 +30,7 @@ class FullDisk:
         self._wrap(patch, Path, "mkdir", lambda path, *a, **k: path if not path.exists() else "")
         self._wrap(patch, Path, "write_bytes", lambda path, data: path)
         rust = lambda: SafetensorError(f"Error while serializing: I/O error: {os.strerror(code)} (os error {code})")  # noqa: E731
-        self._wrap(patch, checkpoint, "save_file", lambda tensors, path, *a, **k: path, rust)
+        self._wrap(patch, state, "save_file", lambda tensors, path, *a, **k: path, rust)
         self._wrap(patch, pq.ParquetWriter, "write_table", lambda *a, **k: self.out / "table")
         patch.setattr(files, "open", self._open, raising=False)
 
