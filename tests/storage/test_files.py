@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from robusteval.attacks.queries.cache import LogitsCache
 from robusteval.errors import UserError
