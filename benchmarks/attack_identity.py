@@ -23,15 +23,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
 import numpy as np
 import torch
 from attack_speed import COLUMN, LABELS, load, sst2, stock
 
 from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.attacks.resources.offline import load_textattack
-from robusteval.pipeline.attack import attack_checkpoint
 from robusteval.results.attack_lines import AttackLine
 from robusteval.runtime.generators import seeded
+from support.victims import attack_checkpoint
 
 PARALLEL, WORKERS, HASH_SEEDS = (1, 4, 16), (1, 2), (1, 77)
 SEED = 3
@@ -111,7 +113,7 @@ def work(options: argparse.Namespace) -> None:
 
         attack_checkpoint(
             options.model, examples.take(list(order)), LABELS, recipe, workers=options.workers,
-            parallel=options.parallel, device="cpu", out=options.out / f"{place}.jsonl", progress=progress, seed=SEED,
+            parallel=options.parallel, out=options.out / f"{place}.jsonl", progress=progress, seed=SEED,
             resources_dir=options.resources, text_columns=(COLUMN,),
         )  # fmt: skip
 
