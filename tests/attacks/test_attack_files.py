@@ -23,13 +23,12 @@ from robusteval.attacks.plan import make_plan
 from robusteval.attacks.runner import AttackResult, attack_examples
 from robusteval.attacks.workers import attack_in_workers
 from robusteval.errors import UserError
-from robusteval.pipeline.attack import attack_checkpoint
 from robusteval.results.attack_lines import FIELDS, SEAL, AttackLine, begins_a_line, claimed
 from robusteval.results.reading import attack_lines
 from support import tiny
 from support.attack_lines import line
 from support.places import ROOT, TESTS
-from support.victims import LABELS, examples_of, facts, keyword, slow_victim
+from support.victims import LABELS, attack_checkpoint, examples_of, facts, keyword, slow_victim
 
 # where a process of its own finds this file and what it shares
 HERE = [str(Path(__file__).parent), str(TESTS)]
@@ -59,7 +58,7 @@ def test_a_resume_with_another_checkpoint_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "a.jsonl"
 
     def run(folder: Path, **settings: Any) -> AttackResult:
-        given = {"device": "cpu", "max_length": 32, "out": out, **settings}
+        given = {"max_length": 32, "out": out, **settings}
         return attack_checkpoint(folder, ROWS, LABELS, "deepwordbug", **given)
 
     first = run(folders[0])
@@ -178,7 +177,7 @@ def test_a_disk_that_fills_up_keeps_the_finished_lines(workers: int, tiny_folder
     def run(**settings: Any) -> AttackResult:
         if not workers:
             return attack(out, **settings)
-        given = {"device": "cpu", "max_length": 32, "workers": workers, "out": out, **settings}
+        given = {"max_length": 32, "workers": workers, "out": out, **settings}
         return attack_checkpoint(tiny_folder, ROWS, LABELS, "deepwordbug", **given)
 
     try:
