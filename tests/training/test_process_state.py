@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,19 @@ from robusteval.training.trainer import TrainResult, train
 from support.fitting import CPU
 
 LABELS = np.asarray([0, 1] * 6)
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_new_process() -> Iterator[None]:
+    """Other tests leave what accelerate keeps for the process, as a program may."""
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
 
 
 def trained(folder: Path, out: Path | None = None, steps: int = 2, seconds: float = 120) -> TrainResult:
