@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -72,7 +72,7 @@ class ExampleAttacker:
                 raise NoAnswer(f"{TIME_LIMIT} of {limit:g} s reached")
             try:
                 return routine.ask(texts)
-            except Exception as error:
+            except Exception as error:  # a user's predict may raise anything; it costs this example only
                 raise NoAnswer(describe_error(error)) from error
 
         self.wrapper.reset(ask)
@@ -98,7 +98,7 @@ class ExampleAttacker:
             "cached_rows": self.wrapper.cached_rows,
             "seconds": round(routine.spent(), 4),
         }
-        return {key: line[key] for key in FIELDS}  # type: ignore[return-value]
+        return cast(AttackLine, {key: line[key] for key in FIELDS})
 
     def _attack(self, target: Target) -> dict[str, Any]:
         text = self.textattack.shared.AttackedText
@@ -116,10 +116,10 @@ class ExampleAttacker:
             result = self.attack.attack(attacked, target.gold)
         except NoAnswer:
             raise
-        except Exception:
+        except Exception:  # a search may trip anywhere over an answer that it did not get
             if not self._budget_spent():
                 raise
-            # Some searches trip over the answers that they do not get any more: what they had is lost.
+            # what the search had is lost
             scores = self.goal._call_model([attacked])[0]
             only = SimpleNamespace(attacked_text=attacked, output=int(scores.argmax()), raw_output=scores)
             return self._facts("failed", only, only, BUDGET_REACHED)

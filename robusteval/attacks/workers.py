@@ -150,5 +150,5 @@ def _work(share: Share, targets: Sequence[Target], pipe: Connection) -> None:
         return
     except UserError as error:
         pipe.send(("mistake", str(error)))
-    except Exception as error:
+    except Exception as error:  # whatever it is, the parent names it
         pipe.send(("crash", f"{describe_error(error)}\n{traceback.format_exc()}"))

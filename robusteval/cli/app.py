@@ -91,7 +91,7 @@ def _exit_code(errors: Screen) -> int:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         pass  # which of them, or the exit code alone, depends on typer's version
-    except Exception as error:
+    except Exception as error:  # told apart here, else raised again
         # C code in the midst of an import answers an interruption with errors of its own
         if not stopping.asked():
             if full := disk_trouble(error, Path.cwd()):

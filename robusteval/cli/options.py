@@ -89,7 +89,7 @@ def takes(*first: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
         context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         parameters = [context, *(offer.parameter for offer in sorted(offers.values(), key=rank))]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        cast(Any, call).__signature__ = inspect.Signature(parameters)
         call.__annotations__ = {each.name: each.annotation for each in parameters}
         call.__name__, call.__doc__ = command.__name__, command.__doc__
         return call

@@ -14,7 +14,7 @@ def explained() -> Iterator[None]:
     """Turn a usage error of click's, whose classes typer may carry under a name of its own, into a UserError."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # the class lies in typer or in click, depending on their versions
         if not (hasattr(error, "show") and hasattr(error, "format_message")):
             raise
         raise _sentence(error) from error

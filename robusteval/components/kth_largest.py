@@ -24,7 +24,7 @@ def chunks(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
     if first.numel() <= limit:
         return [tensors]
     rows = max(1, limit * first.shape[0] // first.numel())
-    return zip(*(tensor.split(rows) for tensor in tensors), strict=True)  # type: ignore[no-untyped-call]
+    return zip(*(tensor.split(rows) for tensor in tensors), strict=True)  # type: ignore[no-untyped-call]  # torch's
 
 
 def percentile_count(total: int, keep: float) -> int:

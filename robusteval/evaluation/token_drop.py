@@ -148,7 +148,7 @@ def load_confidence_layer(folder: Path) -> ConfidenceLayer:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            state = {name.removeprefix("confidence."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            state = {name.removeprefix("confidence."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise UserError(f"ordered-drop:scores: {str(path)!r} is damaged: {error}") from error

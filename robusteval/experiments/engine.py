@@ -86,7 +86,7 @@ def _outcome(run: RunSpec, work: WorkConfig, facts: dict[str, str], data: TaskDa
         execute(run, work, facts, data)
     except UserError as error:
         return str(error)
-    except Exception as error:
+    except Exception as error:  # the other runs go on; the report is kept
         if stopping.asked():  # C code may answer an interruption with an error of its own
             raise KeyboardInterrupt from error
         folder = work.out / "runs" / run.name(**facts)

@@ -117,7 +117,7 @@ class PostTraining(Method[PostTrainingSettings]):
         for step, batch in zip(range(steps), _forever(data), strict=False):
             set_learning_rate(optimizer, learning_rate_at(step, steps, schedule, self.settings.rate))
             loss = self._loss(encoder, head, given, batch, data.tokenizer)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's
             nn.utils.clip_grad_norm_(trainable, data.config.clip_norm or math.inf)
             optimizer.step()
             optimizer.zero_grad()

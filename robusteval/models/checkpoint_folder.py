@@ -106,7 +106,7 @@ def stored_tensors(name: str, folder: Path) -> dict[str, Stored]:
             raise UserError(f"model: {str(file)!r} is a pointer of git-lfs, not the weights; run git lfs pull")
         try:
             with safe_open(file, framework="np") as tensors:
-                for key in tensors.keys():  # noqa: SIM118
+                for key in tensors.keys():  # noqa: SIM118 (not a dict)
                     part = tensors.get_slice(key)
                     found[key] = Stored(tuple(part.get_shape()), str(part.get_dtype()), file)
         except (SafetensorError, OSError) as error:

@@ -84,7 +84,7 @@ def accepted(entry: CustomEntry, or_else: str = "") -> Perturbation:
             rows = found(source, rate, generator)
         except UserError:
             raise
-        except Exception as error:
+        except Exception as error:  # code of others may raise anything
             raise entry.wrong(f"{entry.attribute} failed: {entry.described(error)}") from error
         if not isinstance(rows, Encoded) or len(rows) != len(source.encoded):
             raise entry.wrong(f"{entry.attribute} did not return the {len(source.encoded)} rows as an Encoded")

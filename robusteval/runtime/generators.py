@@ -45,7 +45,7 @@ class RandomStates:
 
     @classmethod
     def now(cls) -> RandomStates:
-        used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch's
         cuda = torch.cuda.get_rng_state_all() if used else None
         return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda)
 

@@ -72,20 +72,21 @@ def from_dict(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
 
 def settings(kind: type[T], values: Mapping[str, Any], name: str) -> T:
     """The settings record of the method, suite or scenario `name`; UserError for an unknown or ill-typed one."""
-    if values and not fields(kind):  # type: ignore[arg-type]
+    if values and not fields(typing.cast(Any, kind)):
         raise UserError(f"{name}: it has no settings, so {next(iter(values))!r} cannot be set")
     return _record(kind, values, f"{name}:", f"{name} setting")
 
 
 def _record(kind: type[T], values: Mapping[str, Any], path: str, what: str) -> T:
     types_of = hints(typing.cast(type, kind))
-    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    items = fields(typing.cast(Any, kind))
+    known = [item.name for item in items]
     arguments = {}
     for key, value in values.items():
         if key not in known:
             raise unknown_name(what, key, known)
         arguments[key] = convert(types_of[key], value, f"{path}{key}")
-    for item in fields(kind):  # type: ignore[arg-type]
+    for item in items:
         if item.name not in arguments and item.default is MISSING and item.default_factory is MISSING:
             raise UserError(f"{path}{item.name}: is missing")
     return kind(**arguments)

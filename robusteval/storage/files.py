@@ -64,7 +64,7 @@ def writing(path: Path, need: int = 0, field: str = "out") -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except Exception as error:  # errors of pyarrow and safetensors are no OSError; without a code it is raised again
         code = errno_of(error)
         if code is None:
             raise

@@ -70,7 +70,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _first_repeated(keys: Iterable[Any]) -> Any:
     """The first key that came before; None where all differ."""
     seen = set()
-    return next((key for key in keys if key in seen or seen.add(key)), None)  # type: ignore[func-returns-value]
+    return next((key for key in keys if key in seen or seen.add(key)), None)  # type: ignore[func-returns-value]  # add gives None, which is meant
 
 
 def _no_number(text: str) -> Any:
@@ -121,7 +121,7 @@ def parse_yaml(text: bytes, where: str) -> dict[str, Any]:
 
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    class Loader(base):  # type: ignore[misc]
+    class Loader(base):  # type: ignore[misc]  # its base is chosen at run time
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             twice = _first_repeated(key.value for key, _ in node.value if isinstance(key.value, str))
             if twice is not None:

@@ -7,6 +7,8 @@ they are tasks of their own and never stand in for CLUE's.
 
 from __future__ import annotations
 
+from typing import Any
+
 from robusteval.tasks.base import Task, Transfer
 
 _PAIR = ("sentence1", "sentence2")
@@ -24,12 +26,12 @@ _NEWS = (
 )  # fmt: skip
 
 
-def _clue(name: str, columns: tuple[str, ...], labels: tuple[str, ...], **more: object) -> Task:
-    return Task(name, "clue", columns, labels, ("accuracy",), hub="clue/clue", config=name, **more)  # type: ignore[arg-type]
+def _clue(name: str, columns: tuple[str, ...], labels: tuple[str, ...], **more: Any) -> Task:
+    return Task(name, "clue", columns, labels, ("accuracy",), hub="clue/clue", config=name, **more)
 
 
-def _fewclue(name: str, columns: tuple[str, ...], labels: tuple[str, ...], **more: object) -> Task:
-    return Task(f"fewclue-{name}", "fewclue", columns, labels, ("accuracy",), folder=name, **more)  # type: ignore[arg-type]
+def _fewclue(name: str, columns: tuple[str, ...], labels: tuple[str, ...], **more: Any) -> Task:
+    return Task(f"fewclue-{name}", "fewclue", columns, labels, ("accuracy",), folder=name, **more)
 
 
 AFQMC = _clue("afqmc", _PAIR, _SAME_MEANING)

@@ -23,7 +23,7 @@ def accepted(entry: CustomEntry) -> Task:
     if callable(found):
         try:
             found = found()
-        except Exception as error:
+        except Exception as error:  # code of others may raise anything
             raise entry.wrong(f"{entry.attribute}() failed: {entry.described(error)}") from error
     if not isinstance(found, Task):
         raise entry.wrong(f"{entry.attribute} is neither a {Task.__module__}.Task nor a function that returns one")
@@ -65,7 +65,7 @@ def _guarded(entry: CustomEntry, task: Task) -> Any:
         module, _, name = made.partition(":")
         try:
             made = getattr(importlib.import_module(module), name)
-        except Exception as error:
+        except Exception as error:  # code of others may raise anything
             told = describe_error(error)
             raise entry.wrong(f"its generator {task.generator!r} cannot be imported: {told}") from error
 
@@ -75,7 +75,7 @@ def _guarded(entry: CustomEntry, task: Task) -> Any:
             return found if hasattr(found, "columns") else list(found)
         except UserError:
             raise
-        except Exception as error:
+        except Exception as error:  # code of others may raise anything
             raise entry.wrong(f"its generator failed on the split {split!r}: {entry.described(error)}") from error
 
     return rows

@@ -7,6 +7,7 @@ PATS reports STS-B by Pearson, the others by Spearman: all are computed.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from robusteval.tasks.base import Task, Transfer
 
@@ -18,10 +19,8 @@ _QNLI = ("entailment", "not_entailment")
 _DUPLICATE = ("not_duplicate", "duplicate")
 
 
-def _glue(
-    name: str, columns: tuple[str, ...], labels: tuple[str, ...], metrics: tuple[str, ...], **more: object
-) -> Task:
-    return Task(name, "glue", columns, labels, metrics, hub=_GLUE, config=name, **more)  # type: ignore[arg-type]
+def _glue(name: str, columns: tuple[str, ...], labels: tuple[str, ...], metrics: tuple[str, ...], **more: Any) -> Task:
+    return Task(name, "glue", columns, labels, metrics, hub=_GLUE, config=name, **more)
 
 
 def _adversarial(

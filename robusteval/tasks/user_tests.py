@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from robusteval.errors import UserError
 from robusteval.settings.checks import check_distinct
@@ -64,7 +65,7 @@ def _read_test(text: str, config: DataConfig) -> OwnTest:
         raise UserError(f"test: {text!r} is not {FORM}")
     if not re.fullmatch(r"[\w.+-]+", name(called)):
         raise UserError(f"test: {name(called)!r} cannot name a test; use letters, digits, '-', '_', '+' and '.'")
-    values: dict[str, object] = {"labels": (), "label_map": (), "drop_unlabelled": config.drop_unlabelled}
+    values: dict[str, Any] = {"labels": (), "label_map": (), "drop_unlabelled": config.drop_unlabelled}
     for setting in settings:
         key, equals, value = cut_once(setting, "=")
         key = key.replace("-", "_")
@@ -82,7 +83,7 @@ def _read_test(text: str, config: DataConfig) -> OwnTest:
             raise UserError(f"test: {setting!r} in {text!r} is no setting; valid: {', '.join(SETTINGS)}, as in {FORM}")
     if values.pop("no_header", False):
         values["header"] = False
-    return OwnTest(name(called), name(file), dataclasses.replace(config, tests=(), **values))  # type: ignore[arg-type]
+    return OwnTest(name(called), name(file), dataclasses.replace(config, tests=(), **values))
 
 
 def load_test(test: OwnTest, task: Task, trained_on: str | None) -> tuple[TestSet, tuple[str, ...]]:

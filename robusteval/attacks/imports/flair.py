@@ -20,7 +20,7 @@ def flair_or_stand_in() -> Iterator[None]:
     """Import flair if possible; else let TextAttack import a hollow one, gone again afterwards."""
     try:
         import_quietly("flair")
-    except Exception as error:
+    except Exception as error:  # beside other versions an import fails in any way
         logger.info("flair cannot be imported (%s)", describe_error(error))
     else:
         yield

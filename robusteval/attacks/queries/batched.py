@@ -70,7 +70,7 @@ class BatchedPredict:
             found = self.gradient(text)
         except UserError:
             raise
-        except Exception as error:
+        except Exception as error:  # a user's gradient may raise anything; the one who asked is told
             return error
         return found if np.isfinite(found.values).all() else ValueError("the gradient of this text is not finite")
 
@@ -80,7 +80,7 @@ class BatchedPredict:
         missing = [text for text in texts if text not in known]
         try:
             logits = self._computed(missing)
-        except Exception as error:
+        except Exception as error:  # a user's predict may raise anything; each who asked is asked for alone
             if isinstance(error, UserError) and not isinstance(error, NotFinite):
                 raise
             return [error] if len(questions) == 1 else [self._together([question])[0] for question in questions]

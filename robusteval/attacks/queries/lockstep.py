@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from robusteval.runtime.generators import RandomStates
 
@@ -78,7 +78,7 @@ class Routine(Generic[Result]):
         """What the function returned; what it raised is raised."""
         if self._error is not None:
             raise self._error
-        return self._result  # type: ignore[return-value]
+        return cast(Result, self._result)
 
     def stop(self) -> None:
         """End the routine where it waits; one that still runs ends at its next question."""

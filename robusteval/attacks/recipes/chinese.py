@@ -13,7 +13,7 @@ from textattack.transformations import ChineseWordSwapMaskedLM
 PROPOSALS = 50
 
 
-class MaskedWords(ChineseWordSwapMaskedLM):  # type: ignore[misc]
+class MaskedWords(ChineseWordSwapMaskedLM):  # type: ignore[misc]  # textattack has no types
     """TextAttack's swap, with the word hidden behind the model's own mask and the answer read at the mask.
 
     TextAttack writes "[MASK]" whatever the model, and reads the answer at the number of the word, where another token

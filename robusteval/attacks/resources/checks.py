@@ -89,7 +89,7 @@ def importable(*modules: str) -> Check:
                 if importlib.util.find_spec(module.partition(".")[0]) is None:
                     return Found(False, f"Python packages: no {module}")
                 import_quietly(module)
-        except Exception as error:
+        except Exception as error:  # beside other versions an import fails in any way
             return Found(False, f"Python packages: {module} does not import ({describe_error(error)})")
         return Found(True, f"Python packages: {', '.join(modules)}")
 

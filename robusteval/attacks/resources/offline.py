@@ -47,7 +47,7 @@ def load_textattack(resources_dir: Path | None = None) -> types.ModuleType:
         # Its import asks for stop words.
         with offline(resources_dir):
             textattack = import_textattack()
-    except Exception as error:
+    except Exception as error:  # beside other versions an import fails in any way
         raise UserError(
             f"attacks: the package textattack cannot be imported ({describe_error(error)}); {SUPPLY}"
         ) from error

@@ -19,7 +19,7 @@ MAX_LENGTH = 256
 BATCH = 64
 
 
-class MiniLMSimilarity(SentenceEncoder):  # type: ignore[misc]
+class MiniLMSimilarity(SentenceEncoder):  # type: ignore[misc]  # textattack has no types
     """TextAttack's constraint on sentence similarity, with MiniLM's sentence vectors.
 
     Threshold, metric, window and reference are those that TextAttack's constraints take. The similarities of two

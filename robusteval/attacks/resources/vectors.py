@@ -21,7 +21,7 @@ from robusteval.errors import UserError
 Matrix = npt.NDArray[np.float32]
 
 
-class LocalVectors(WordEmbedding):  # type: ignore[misc]
+class LocalVectors(WordEmbedding):  # type: ignore[misc]  # textattack has no types
     """TextAttack's word embedding over n words and their vectors [n, D]; of a repeated word the first counts.
 
     Its nearest words are those at the smallest Euclidean distance, the word itself left out.
@@ -46,7 +46,7 @@ class LocalVectors(WordEmbedding):  # type: ignore[misc]
         return list(self._nn_cache[place, topn])
 
 
-class NeighbourList(AbstractWordEmbedding):  # type: ignore[misc]
+class NeighbourList(AbstractWordEmbedding):  # type: ignore[misc]  # textattack has no types
     """Nearest words without vectors: word -> words, nearest first. A word is its own index; there are no distances."""
 
     def __init__(self, nearest: dict[str, list[str]]) -> None:
