@@ -18,24 +18,28 @@ from robusteval.settings.work import WorkConfig
 
 def list_names(
     kind: Annotated[
-        str, typer.Argument(help="models, tasks, methods, scenarios, perturbations, suites, attacks.")
+        str, typer.Argument(help="models, tasks, methods, scenarios, perturbations, suites, attacks, recipes.")
     ] = "",
 ) -> None:
     """Show what is registered."""
     from robusteval.attacks.recipes.registry import ATTACKS
     from robusteval.evaluation import SUITES
+    from robusteval.experiments.recipes import load_recipe, recipe_names
     from robusteval.methods import METHODS
     from robusteval.models.catalogue import MODELS
     from robusteval.perturbations import PERTURBATIONS
+    from robusteval.registry import Entry
     from robusteval.scenarios import SCENARIOS
     from robusteval.tasks import TASKS
 
     kinds: dict[str, Any] = {
         "models": MODELS, "tasks": TASKS, "methods": METHODS, "scenarios": SCENARIOS, "perturbations": PERTURBATIONS,
-        "suites": SUITES, "attacks": ATTACKS,
+        "suites": SUITES, "attacks": ATTACKS, "recipes": [],
     }  # fmt: skip
     if kind and kind not in kinds:
         raise unknown_name("list", kind, kinds)
+    if kind in ("", "recipes"):
+        kinds["recipes"] = [Entry(name, "", load_recipe(name).caption) for name in recipe_names()]
     console = Screen()
     for name, entries in kinds.items():
         if kind not in ("", name):

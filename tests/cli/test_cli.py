@@ -43,13 +43,13 @@ def test_what_is_checked_first_imports_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("kind", ["", "models", "tasks", "methods", "perturbations", "suites", "attacks"])
+@pytest.mark.parametrize("kind", ["", "models", "tasks", "methods", "perturbations", "suites", "attacks", "recipes"])
 def test_listing(kind: str, invoke: Callable[..., Done]) -> None:
     done = invoke("list", *([kind] if kind else []))
     assert done.returncode == 0, done.stderr
     for expected in {
         "": ["minilm", "sst2", "match", "deepwordbug"], "methods": ["match", "3F", "representation"],
-        "attacks": ["pwws", "wordnet"], "tasks": ["demo-nli"], "models": ["minilm"],
+        "attacks": ["pwws", "wordnet"], "tasks": ["demo-nli"], "models": ["minilm"], "recipes": ["match-tuning/table-3"],
     }.get(kind, []):  # fmt: skip
         assert expected in done.stdout
 
