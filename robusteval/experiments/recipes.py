@@ -1,6 +1,6 @@
 """The papers' results as recipes: what to run, and the published numbers laid out as in the paper's table.
 
-A recipe is a YAML file of the package, `robusteval/recipes/<paper>/<result>.yaml`, whose keys are the fields of `Recipe`.
+A recipe is a file of the package, `robusteval/recipes/<paper>/<result>.yaml`, whose keys are the fields of `Recipe`.
 """
 
 from __future__ import annotations

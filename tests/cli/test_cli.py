@@ -49,7 +49,8 @@ def test_listing(kind: str, invoke: Callable[..., Done]) -> None:
     assert done.returncode == 0, done.stderr
     for expected in {
         "": ["minilm", "sst2", "match", "deepwordbug"], "methods": ["match", "3F", "representation"],
-        "attacks": ["pwws", "wordnet"], "tasks": ["demo-nli"], "models": ["minilm"], "recipes": ["match-tuning/table-3"],
+        "attacks": ["pwws", "wordnet"], "tasks": ["demo-nli"], "models": ["minilm"],
+        "recipes": ["match-tuning/table-3"],
     }.get(kind, []):  # fmt: skip
         assert expected in done.stdout
 
