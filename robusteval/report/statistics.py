@@ -1,0 +1,258 @@
+"""What may be said of differences: between methods over seeds, and between two checkpoints over examples.
+
+Methods are compared over seeds, paired: the same seed gives both the same order, batches and starting weights. Where a
+table speaks of many comparisons, the family that is corrected for (Holm) is declared before. Two checkpoints are
+compared over examples, which says nothing of the methods that made them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+LEVEL = 0.05
+CONFIDENCE = 1 - LEVEL
+# up to this many seeds every pattern of signs is gone through; beyond, this many drawn ones
+EXACT_SEEDS, DRAWN_PATTERNS = 16, 100_000
+# signs times comparisons that are held at once
+_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Values over seeds. std: sample standard deviation, NaN of fewer than two; all of them NaN where there is none."""
+
+    n: int
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """Mean, sample standard deviation, smallest and largest of the values that are not NaN."""
+    found = np.asarray(values, float)
+    found = found[~np.isnan(found)]
+    if not len(found):
+        return Summary(0, math.nan, math.nan, math.nan, math.nan)
+    std = float(found.std(ddof=1)) if len(found) > 1 else math.nan
+    return Summary(len(found), float(found.mean()), std, float(found.min()), float(found.max()))
+
+
+def paired(values: Mapping[int, float], others: Mapping[int, float]) -> dict[int, float]:
+    """The difference of each seed that has a value on both sides, in order of the seeds."""
+    both = {seed: values[seed] - others[seed] for seed in sorted(values.keys() & others.keys())}
+    return {seed: each for seed, each in both.items() if not math.isnan(each)}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean difference, and the ends of its 95 % interval; NaN where too little was measured.
+
+    n: how many differences, or clusters of them, it is over.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def paired_interval(per_example_difference: npt.ArrayLike, cluster: npt.ArrayLike | None = None) -> Interval:
+    """The t interval of a mean of paired differences [N]; those that are NaN are left out.
+
+    cluster: [N] whose rows belong together, as several perturbed texts of one original do: they count as one for the
+    deviation (the cluster-robust one of Liang and Zeger, 1986, with G / (G - 1)) and the degrees of freedom, G - 1.
+    ValueError where the two are of different lengths.
+    """
+    from scipy import special
+
+    difference = np.asarray(per_example_difference, float).ravel()
+    own = np.arange(len(difference)) if cluster is None else np.asarray(cluster).ravel()
+    if len(own) != len(difference):
+        raise ValueError(f"{len(difference)} differences, but {len(own)} rows have a cluster")
+    sound = ~np.isnan(difference)
+    difference, own = difference[sound], own[sound]
+    if not len(difference):
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = float(difference.mean())
+    _, place = np.unique(own, return_inverse=True)
+    sums = np.bincount(place, weights=difference - mean)
+    count = len(sums)
+    if count < 2:
+        return Interval(mean, math.nan, math.nan, count)
+    error = math.sqrt(count / (count - 1) * float(np.square(sums).sum())) / len(difference)
+    half = float(special.stdtrit(count - 1, 1 - LEVEL / 2)) * error
+    return Interval(mean, mean - half, mean + half, count)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Examples that both, only the first, only the second and neither of two checkpoints has right; p: two-sided."""
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    p: float
+
+
+def mcnemar(right_a: npt.ArrayLike, right_b: npt.ArrayLike) -> McNemar:
+    """The exact test of McNemar (1947): whether two checkpoints are right equally often on the same examples [N].
+
+    It compares these two checkpoints, not the methods that trained them. ValueError where the lengths differ.
+    """
+    from scipy import stats
+
+    a, b = np.asarray(right_a, bool).ravel(), np.asarray(right_b, bool).ravel()
+    if len(a) != len(b):
+        raise ValueError(f"{len(a)} examples of one checkpoint, but {len(b)} of the other")
+    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
+    p = float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
+    return McNemar(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()), p)
+
+
+def smallest_p(n: int) -> float:
+    """The smallest two-sided p that the sign-flip test can reach with n pairs: 2 / 2^n."""
+    return min(1.0, 2.0 ** (1 - n)) if n <= EXACT_SEEDS else 1 / DRAWN_PATTERNS
+
+
+def fewest_pairs(comparisons: int = 1) -> int:
+    """How many pairs let the sign-flip test find a difference in a family of that many comparisons; 6 for one."""
+    return math.ceil(math.log2(2 * max(comparisons, 1) / LEVEL))
+
+
+def sign_flip_test(differences: npt.ArrayLike) -> Floats:
+    """Two-sided p of the sign-flip (permutation) test of each row of paired differences [..., n] -> [...].
+
+    Under the null hypothesis each difference is as likely to have the other sign: p is the share of the 2^n patterns of
+    signs whose sum is at least as far from 0 as the one measured. NaN is no pair, as a difference of 0 changes nothing;
+    p is NaN where there is no pair. Beyond 16 seeds the patterns are drawn, always the same ones (`DRAWN_PATTERNS`).
+    """
+    given = np.asarray(differences, float)
+    rows = given.reshape(math.prod(given.shape[:-1]), given.shape[-1])
+    sound = ~np.isnan(rows)
+    rows = np.where(sound, rows, 0.0)
+    signs = _signs(rows.shape[1])
+    p = np.empty(len(rows))
+    step = max(1, _AT_ONCE // len(signs))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        # sums that are equal but for rounding are equal
+        least = np.abs(part.sum(axis=1)) - 1e-12 * np.abs(part).sum(axis=1)
+        p[start : start + step] = (np.abs(part @ signs.T) >= least[:, None]).mean(axis=1)
+    return np.asarray(np.where(sound.any(axis=1), p, np.nan).reshape(given.shape[:-1]))
+
+
+def _signs(n: int) -> Floats:
+    """Patterns of signs [patterns, n] with the first sign fixed, since a pattern and its mirror image count alike."""
+    if n <= EXACT_SEEDS:
+        patterns = np.arange(2 ** max(n - 1, 0))
+        return np.asarray(1.0 - 2.0 * ((patterns[:, None] >> np.arange(n)) & 1))
+    drawn = np.random.default_rng(0).choice([-1.0, 1.0], (DRAWN_PATTERNS, n))
+    drawn[0] = 1.0  # the pattern that was measured is one of them, so that p is never 0
+    return np.asarray(drawn)
+
+
+def holm(p: npt.ArrayLike) -> Floats:
+    """The p of a family of comparisons [m], adjusted by Holm's (1979) step-down method.
+
+    A comparison whose p is NaN could not be made: it stays so, and counts in the family as one that found nothing.
+    """
+    given = np.asarray(p, float)
+    order = np.argsort(given, kind="stable")
+    factors = len(given) - np.arange(len(given))
+    adjusted = np.empty_like(given)
+    filled = np.where(np.isnan(given), 1.0, given)[order]
+    adjusted[order] = np.minimum(np.maximum.accumulate(filled * factors), 1.0)
+    return np.asarray(np.where(np.isnan(given), np.nan, adjusted))
+
+
+def effect_size(differences: npt.ArrayLike) -> float:
+    """Hedges' g of paired differences [n]: mean / standard deviation, with the exact correction for few pairs.
+
+    Hedges (1981): Γ(f / 2) / (√(f / 2) Γ((f - 1) / 2)) with f = n - 1. NaN of fewer than three pairs, and where all
+    differences are equal.
+    """
+    from scipy import special
+
+    found = np.asarray(differences, float)
+    found = found[~np.isnan(found)]
+    freedom = len(found) - 1
+    if freedom < 2 or np.ptp(found) <= 1e-12 * np.abs(found).max():
+        return math.nan
+    log = special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2) - 0.5 * math.log(freedom / 2)
+    return float(math.exp(log) * found.mean() / found.std(ddof=1))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A method against the baseline, paired by seed. p: of the sign-flip test; adjusted: by Holm, in its family."""
+
+    interval: Interval
+    p: float
+    adjusted: float
+    effect: float
+
+    @property
+    def clear(self) -> bool:
+        return self.adjusted <= LEVEL
+
+
+def compare_family(differences: Sequence[Sequence[float]]) -> list[Comparison]:
+    """Every comparison of a declared family, each given by its paired differences over seeds, NaN where there is none.
+
+    Fewer than 6 pairs have an interval and no p that could be small enough (`smallest_p`).
+    """
+    width = max(map(len, differences), default=0)
+    rows = np.full((len(differences), max(width, 1)), np.nan)
+    for row, found in zip(rows, differences, strict=True):
+        row[: len(found)] = found
+    p = sign_flip_test(rows)
+    return [
+        Comparison(paired_interval(row), float(one), float(adjusted), effect_size(row))
+        for row, one, adjusted in zip(rows, p, holm(p), strict=True)
+    ]
+
+
+def letters(values: Sequence[Sequence[float]], *, higher: bool = True) -> list[str]:
+    """The compact letter display of methods [k][seeds], paired by seed: two that share a letter were not told apart.
+
+    Each two are compared with the sign-flip test, Holm over all these pairs; "a" goes with the best mean. A method
+    without a value has no letter.
+    """
+    table = np.asarray(values, float)
+    found = [number for number, row in enumerate(table) if not np.isnan(row).all()]
+    means = {number: (-1 if higher else 1) * float(np.nanmean(table[number])) for number in found}
+    order = sorted(found, key=lambda number: means[number])
+    pairs = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :]]
+    if not pairs:
+        return ["a" if number in found else "" for number in range(len(table))]
+    p = holm(sign_flip_test(np.stack([table[a] - table[b] for a, b in pairs])))
+    groups = _groups(order, {pair for pair, each in zip(pairs, p, strict=True) if each <= LEVEL})
+    return [
+        "".join(_letter(place) for place, group in enumerate(groups) if number in group) for number in range(len(table))
+    ]
+
+
+def _groups(order: Sequence[int], apart: set[tuple[int, int]]) -> list[tuple[int, ...]]:
+    """The largest groups of which no two are apart, the best first: insert and absorb (Piepho, 2004)."""
+    columns = [frozenset(order)]
+    for a, b in apart:
+        split = [each - {one} if {a, b} <= each else each for each in columns for one in (a, b)]
+        unique = list(dict.fromkeys(split))
+        columns = [each for each in unique if not any(each < other for other in unique)]
+    ranked = [tuple(sorted(column, key=order.index)) for column in columns if column]
+    return sorted(ranked, key=lambda group: [order.index(number) for number in group])
+
+
+def _letter(place: int) -> str:
+    """a to z, then a1, b1 and so on."""
+    return chr(ord("a") + place % 26) + (str(place // 26) if place >= 26 else "")
