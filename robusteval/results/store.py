@@ -16,6 +16,7 @@ from robusteval.results.rows import Journal, Row, read_journal, row_line, seal_o
 from robusteval.runtime.environment import check_environment
 from robusteval.settings.codec import content_hash, to_dict, to_yaml
 from robusteval.settings.runs import ExperimentSpec
+from robusteval.storage.claims import Claim, claimed, is_claim
 from robusteval.storage.files import (
     append_lines,
     check_place,
@@ -47,6 +48,7 @@ class RunFolder:
         self.path = path
         self.rows_path = path / "rows.jsonl"
         self.model = path / "model"
+        self._claim: Claim | None = None
 
     def journal(self) -> Journal:
         """What rows.jsonl holds; UserError where that is not what was written."""
@@ -151,6 +153,8 @@ class RunFolder:
         # a torn last line is dropped by the writer of the next ones
         before = journal.unsealed + journal.rest[: journal.rest.rfind(b"\n") + 1]
         before += b"".join(map(json_line, lines))
+        if self._claim is not None:
+            self._claim.check()
         append_lines(self.rows_path, [*lines, {**sealed, "seal": seal_of(journal.seal, before, sealed)}])
 
     def tidy(self) -> None:
@@ -158,7 +162,7 @@ class RunFolder:
         kept = self.journal().markers[-1].get("kept", True)
         places = (self.path, *(self.path / name for name in FOLDERS))
         found = (path.name for place in places if place.is_dir() for path in place.iterdir())
-        if self._needless(kept=kept) or any(map(is_leftover, found)):
+        if self._needless(kept=kept) or any(is_leftover(name) or is_claim(name) for name in found):
             with suppress(UserError), self.lock():
                 self._drop(self._needless(kept=kept))
 
@@ -217,9 +221,12 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process (`locks.locked`); what a killed one left half-written is cleared."""
-        with locked(self.path, *FOLDERS):
-            yield
+        """Claim the run for this process (`claims.claimed`); what a killed one left half-written is cleared."""
+        with claimed(self.path, *FOLDERS) as self._claim:
+            try:
+                yield
+            finally:
+                self._claim = None
 
 
 def check_output(out: Path, spec: ExperimentSpec) -> None:
@@ -256,7 +263,12 @@ def check_folder(out: Path) -> ExperimentSpec | None:
 
 def _is_ours(path: Path) -> bool:
     """Whether this is all that a command leaves that is stopped before its experiment has begun."""
-    return path.name in (LOCK, "experiment.yaml") or is_leftover(path.name)
+    return path.name == "experiment.yaml" or _passes(path.name)
+
+
+def _passes(name: str) -> bool:
+    """Whether a file of this name says nothing of what a folder holds: that of a lock, a claim or a killed write."""
+    return name == LOCK or is_claim(name) or is_leftover(name)
 
 
 def check_evaluation(out: Path) -> None:
@@ -266,7 +278,7 @@ def check_evaluation(out: Path) -> None:
         check_place(out / name, folder=False)
     for name in ("predictions", "analysis"):
         check_place(out / name, folder=True)
-    if not out.exists() or all(path.name == LOCK or is_leftover(path.name) for path in out.iterdir()):
+    if not out.exists() or all(_passes(path.name) for path in out.iterdir()):
         return
     held = read_json(out / EVALUATION)
     if held is None:
