@@ -45,6 +45,7 @@ def training_rows(row: MakeRow, split: str, prepared: Prepared, result: TrainRes
     """What training cost, and what the scenario did."""
     values = {
         "steps": float(result.steps),
+        "seconds": result.seconds,
         "seconds_per_step": result.seconds_per_step,
         "peak_memory_mb": result.peak_bytes / 2**20,
     }

@@ -187,6 +187,7 @@ METRICS: dict[str, Metric] = {
         Metric("gini", "Gini coefficient of the sensitivity"),
         # of training
         Metric("steps", "steps", "", 1, aspect="cost"),
+        Metric("seconds", "training time", "s", direction="lower", aspect="cost", role="beside"),
         Metric("seconds_per_step", "time per step", "s", direction="lower", aspect="cost"),
         Metric("peak_memory_mb", "peak memory", "MiB", 1, direction="lower", aspect="cost"),
         Metric("rows", "rows", "", 1, aspect="size"),

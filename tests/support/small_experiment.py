@@ -19,7 +19,7 @@ from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
 
-CLOCKS = ("seconds_per_step", "peak_memory_mb")
+CLOCKS = ("seconds", "seconds_per_step", "peak_memory_mb")
 
 
 def small_plan(model: Path, files: tuple[Path, Path], methods: Sequence[str] = ("vanilla",)) -> Plan:
