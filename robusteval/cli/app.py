@@ -23,6 +23,7 @@ from robusteval.version import VERSION
 COMMANDS = {
     "train-and-attack": "robusteval.cli.train_and_attack:train_and_attack",
     "evaluate": "robusteval.cli.evaluate:evaluate",
+    "compare": "robusteval.cli.compare:compare",
     "list": "robusteval.cli.listing:list_names",
     "doctor": "robusteval.cli.listing:doctor",
     "attack": "robusteval.cli.attack:attack",

@@ -96,8 +96,9 @@ def _steps(values: Values) -> str:
 
 
 def _local_model(values: Values) -> str:
-    name = values.get("model") or values.get("checkpoint") or ""
-    return f"{name!r} is a folder and has no revisions" if Path(name).is_dir() else ""
+    names = [values[key] for key in ("model", "checkpoint", "a", "b") if values.get(key)]
+    local = bool(names) and all(Path(name).is_dir() for name in names)
+    return f"{names[0]!r} is a folder and has no revisions" if local else ""
 
 
 RULES = (

@@ -43,6 +43,17 @@ def checkpoint_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def tokenizer_sha256(tokenizer: Any) -> str:
+    """sha256 over all of a tokenizer that decides its tokens: where texts are cut and padded is no part of it."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    if fast is None:
+        parts = {"words": sorted(tokenizer.get_vocab().items())}
+    else:
+        held = json.loads(fast.to_str())
+        parts = {name: held[name] for name in held if name not in ("truncation", "padding")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def memory_sha256(model: Any, tokenizer: Any) -> str:
     """sha256 over all of a model in memory that decides its logits: weights, configuration and tokenizer."""
     import torch

@@ -13,6 +13,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
 from robusteval.models.encoding import encode, truncation_notices
+from robusteval.models.hashes import tokenizer_sha256
 from robusteval.models.saving import kept_modules
 from robusteval.pipeline.notices import Notify, tell
 from robusteval.pipeline.opening import Classifier
@@ -77,7 +78,8 @@ def evaluate_classifier(
     if folder is None:
         measurements = [item for suite in suites.values() for item in suite.measure(subject)]
     else:
-        about = {"checkpoint": {**loaded.source, "sha256": loaded.sha256}, "notices": notices}
+        tokens = tokenizer_sha256(loaded.tokenizer)
+        about = {"checkpoint": {**loaded.source, "sha256": loaded.sha256}, "tokenizer": tokens, "notices": notices}
         measurements = run_suites(suites, subject, name, model, folder, about)
     if not measurements:
         said = "".join(f"; {notice}" for notice in notices)

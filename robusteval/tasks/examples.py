@@ -75,8 +75,12 @@ def examples_from_frame(
         labels = _scores(pd.Series(cells, frame.index, dtype=object), task, label_where)
     else:
         labels = _classes(names, cells, frame.index.tolist(), task, label_where)
-    ids = tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else frame.index))
-    return Examples(texts, labels, ids, fingerprint(texts, labels), record)
+    return Examples(texts, labels, row_ids(frame), fingerprint(texts, labels), record)
+
+
+def row_ids(frame: pd.DataFrame) -> tuple[str, ...]:
+    """The names of the rows of a split: the column idx where it tells them apart, else their places."""
+    return tuple(str(value) for value in (frame["idx"] if _unique(frame, "idx") else frame.index))
 
 
 def check_present(frame: pd.DataFrame, columns: Sequence[str], where: str) -> None:

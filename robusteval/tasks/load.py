@@ -19,7 +19,7 @@ from robusteval.tasks.base import Examples, Task, Transfer
 from robusteval.tasks.examples import check_columns, examples_from_frame, own_task, speaking_task
 from robusteval.tasks.labels import rare_classes
 from robusteval.tasks.naming import read_label_map, task_outputs
-from robusteval.tasks.sources import RowsMissing, from_file, from_folder, from_hub, generated
+from robusteval.tasks.sources import RowsMissing, Source, from_file, from_folder, from_hub, generated
 from robusteval.tasks.split import split_off
 from robusteval.tasks.user_tests import TestSet, load_test, read_tests
 
@@ -216,16 +216,20 @@ def resolve(name: str, config: DataConfig) -> Task:
 
 def load_split(task: Task, split: str, config: DataConfig, option: str = "") -> Examples:
     """One split of a registered task, from where the configuration says; option: see `from_folder`."""
+    table, source = split_table(task, split, config, option)
+    return examples_from_frame(table.frame, task, split, source)
+
+
+def split_table(task: Task, split: str, config: DataConfig, option: str = "") -> Source:
+    """All columns of a split, and where it came from; option: see `from_folder`."""
     if config.data_dir is None and config.dialect.decided and not config.tests:
         given = next(iter(config.dialect.decided))
         raise UserError(f"{given.lstrip('-')}: {given} says how a file is read, and {task.name!r} comes from none")
     if task.generator:
-        table, source = generated(task, split, config.cue)
-    elif config.data_dir is not None:
-        table, source = from_folder(task, split, Path(os.path.expanduser(config.data_dir)), config.dialect, option)
-    else:
-        table, source = from_hub(task, split, config.revision)
-    return examples_from_frame(table.frame, task, split, source)
+        return generated(task, split, config.cue)
+    if config.data_dir is not None:
+        return from_folder(task, split, Path(os.path.expanduser(config.data_dir)), config.dialect, option)
+    return from_hub(task, split, config.revision)
 
 
 def sample(examples: Examples, limit: int | None) -> Examples:

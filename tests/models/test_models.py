@@ -12,7 +12,7 @@ from safetensors import safe_open
 from robusteval.errors import UserError
 from robusteval.models.architectures import OutputHook, PooledHook, submodules
 from robusteval.models.catalogue import MINILM, locate
-from robusteval.models.hashes import checkpoint_sha256, weights_sha256
+from robusteval.models.hashes import checkpoint_sha256, tokenizer_sha256, weights_sha256
 from robusteval.models.loading import load_model
 from robusteval.models.saving import save_checkpoint
 from robusteval.models.tokenizers import check_max_length
@@ -189,3 +189,11 @@ def test_a_checkpoint_is_more_than_its_weights(tiny_folder: Path, tmp_path: Path
     settings.write_text(settings.read_text() + " ")
     assert checkpoint_sha256(copy) != checkpoint_sha256(tiny_folder)
     assert weights_sha256(copy) == weights_sha256(tiny_folder)
+
+
+def test_a_tokenizer_is_named_by_its_tokens_alone() -> None:
+    given, again = tiny.tokenizer(), tiny.tokenizer()
+    again(["the film"], truncation=True, max_length=2, padding="max_length")  # which the backend remembers
+    assert tokenizer_sha256(given) == tokenizer_sha256(again)
+    again.add_tokens(["@user"])
+    assert tokenizer_sha256(given) != tokenizer_sha256(again)

@@ -1,0 +1,146 @@
+"""The rows that finished models were tested on, found again: their texts, and what each was made from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from robusteval.errors import UserError
+from robusteval.results.outcomes import Known, Probe, Side
+from robusteval.results.reading import Run
+from robusteval.settings.data import DataConfig
+from robusteval.tasks.base import Examples, Task
+from robusteval.tasks.examples import row_ids
+from robusteval.tasks.load import TaskData, load_evaluation, load_task, load_transfer, split_table
+from robusteval.tasks.sources import RowsMissing, from_file
+from robusteval.tasks.user_tests import read_tests
+
+OTHER_ROWS = ("ood", "advglue", "test")
+
+
+@dataclass
+class Rows:
+    """Answers what is known of the rows that the two sides were tested on; nothing where they are not at hand.
+
+    sources: task -> what loads its rows. column: of the cluster, of the task's rows and of tests of the user's own.
+    notes: why rows are not at hand.
+    """
+
+    sources: Mapping[str, Callable[[], TaskData]]
+    column: str = ""
+    notes: list[str] = field(default_factory=list)
+    _held: dict[str, tuple[TaskData | None, dict[str, dict[str, str]]]] = field(default_factory=dict)
+
+    def __call__(self, probe: Probe) -> Known:
+        data, originals = self._of(probe.task)
+        if data is None:
+            return Known()
+        found, labels = _rows_of(data, probe)
+        original = originals.get(probe.value if probe.suite == "test" else "", {})
+        if probe.suite in ("ood", "advglue"):
+            original = {}
+        texts = {} if found is None else dict(zip(found.ids, zip(*found.texts, strict=True), strict=True))
+        return Known(texts, labels, original)
+
+    def _of(self, task: str) -> tuple[TaskData | None, dict[str, dict[str, str]]]:
+        if task not in self._held:
+            data: TaskData | None = None
+            try:
+                data = self.sources[task]() if task in self.sources else None
+            except UserError as error:
+                self.notes.append(f"no texts of {task}: {error}")
+            if self.column and data is None:
+                raise UserError(f"cluster: the rows of {task!r} are not at hand; say where they are, as for evaluate")
+            self._held[task] = data, _originals(data, self.column) if data is not None and self.column else {}
+        return self._held[task]
+
+
+def _rows_of(data: TaskData, probe: Probe) -> tuple[Examples | None, tuple[str, ...]]:
+    """The rows that a test predicts, and the names of its classes."""
+    suite, value, task = probe.suite, probe.value, data.task
+    if suite == "test" and value in data.tests:
+        return data.tests[value].examples, data.tests[value].task.labels
+    if suite == "advglue" and value in data.adversarial:
+        return data.adversarial[value], task.labels
+    if suite == "ood":
+        for transfer in task.transfers if value else ():
+            if transfer.task == value:
+                with suppress(RowsMissing):
+                    return load_transfer(transfer, data), ()
+        return (data.ood, task.labels) if not value else (None, ())
+    return (data.dev, task.labels) if suite not in OTHER_ROWS else (None, ())
+
+
+def _originals(data: TaskData, column: str) -> dict[str, dict[str, str]]:
+    """Row -> what it was made from, for the task's rows ("") and each test of the user's own that has the column.
+
+    UserError where none has it.
+    """
+    config, found, seen = data.config, dict[str, dict[str, str]](), list[str]()
+    tables = {"": _table(data.task, config)}
+    tables |= {
+        test.name: from_file(test.file, f"test {test.name}", test.config.dialect)[0] for test in read_tests(config)
+    }
+    for name, table in tables.items():
+        frame = table.frame.reset_index(drop=True)
+        seen += [str(each) for each in frame.columns if str(each) not in seen]
+        if column in frame:
+            found[name] = dict(zip(row_ids(frame), map(str, frame[column]), strict=True))
+    if not found:
+        raise UserError(f"cluster: there is no column {column!r}; the rows have {', '.join(seen[:20])}")
+    return found
+
+
+def _table(task: Task, config: DataConfig) -> Any:
+    if config.dev_file is not None:
+        return from_file(config.dev_file, "dev_file", config.dialect)[0]
+    return split_table(task, task.dev, config)[0]
+
+
+def sources(sides: Sequence[Side], config: DataConfig | None) -> dict[str, Callable[[], TaskData]]:
+    """What loads the rows of each task that the sides were tested on; an evaluation's only where `config` is given.
+
+    config: where the user says that they are; otherwise they are where a run's spec says.
+    """
+    found: dict[str, Callable[[], TaskData]] = {}
+    for side in sides:
+        for run, record in zip(side.runs, side.records, strict=True):
+            task = str(run.whose["task"])
+            if task in found:
+                continue
+            if run.spec is not None:
+                load = functools.partial(load_task, run.spec.task, run.spec.data if config is None else config)
+                found[task] = functools.partial(
+                    _same, load, str(run.folder.read_record("config.json")["facts"]["data"])
+                )
+            elif config is not None:
+                load = functools.partial(load_evaluation, task, config, tuple(record["labels"]))
+                found[task] = functools.partial(_same, load, str(record["data"]["fingerprint"]))
+    return found
+
+
+def _same(load: Callable[[], TaskData], fingerprint: str) -> TaskData:
+    """The rows, unless they are not those that were tested on (`TaskData.fingerprint`, without the training rows)."""
+    data = load()
+    if data.fingerprint.split("-")[1:] != fingerprint.split("-")[1:]:
+        raise UserError(f"the rows of {data.task.name!r} are not those that were tested on")
+    return data
+
+
+def tokens_notes(sides: Sequence[Side]) -> list[str]:
+    """What to say of perturbed texts where the two cut text into other tokens; nothing where they do not."""
+    if any(side.method for side in sides):
+        return []
+    told = [_tokens(side.runs[0], side.records[0]) for side in sides]
+    if told[0] == told[1] and told[0]:
+        return []
+    known = "A and B cut text into other tokens" if all(told) else "A and B may cut text into other tokens"
+    return [f"{known}: perturbed rows are drawn alike by seed, rate and row, but what is changed in each may differ"]
+
+
+def _tokens(run: Run, record: Mapping[str, Any]) -> str:
+    """What tells a model's tokenizer: its digest, or the starting model of a run; nothing where that is not known."""
+    return str(record.get("tokenizer", "")) or (run.spec.model if run.spec is not None else "")
