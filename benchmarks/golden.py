@@ -35,7 +35,7 @@ def commands(folder: Path, data: Path) -> list[list[str]]:
         ["train-and-attack", "--task", "demo-sentiment", "--methods", METHODS, "--seeds", "0,1", "--scenario",
          "label-noise:rate=0.3,minority:keep=0.5", "--train-limit", "96", "--eval-limit", "24", "--max-steps", "12",
          "--batch-size", "8", "--max-length", "32", "--learning-rate", "3e-4", "--suites", RUN_SUITES, "--rates", "0.2",
-         "--sets", "2", "--attacks", "deepwordbug", "--attack-examples", "3", "--keep-models", "--out",
+         "--sets", "2", "--attacks", "deepwordbug", "--attack-examples", "3", "--out",
          str(experiment)],
         ["evaluate", foreign, *mnli, "--rates", "0.1,0.3", "--sets", "2", "--max-length", "64", "--suites",
          "clean,mask,replace,delete,swap,typos,classes,groups,calibration,generalisation,sensitivity,"

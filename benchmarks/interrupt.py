@@ -85,7 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         train = ["train-and-attack", *SHORT, *workers, "--methods", "vanilla,match", "--seeds", "1",
-                 "--max-steps", "30", "--suites", "clean,mask,replace", "--keep-models", "--out", str(out)]  # fmt: skip
+                 "--max-steps", "30", "--suites", "clean,mask,replace", "--out", str(out)]  # fmt: skip
         for name, ready in moments(out):
             for group in (True, False):
                 shutil.rmtree(out, ignore_errors=True)

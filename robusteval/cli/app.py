@@ -22,6 +22,8 @@ from robusteval.version import VERSION
 # where each command lies; only the one that is called is imported
 COMMANDS = {
     "train-and-attack": "robusteval.cli.train_and_attack:train_and_attack",
+    "run": "robusteval.cli.run:run",
+    "plan": "robusteval.cli.run:plan",
     "evaluate": "robusteval.cli.evaluate:evaluate",
     "compare": "robusteval.cli.compare:compare",
     "list": "robusteval.cli.listing:list_names",

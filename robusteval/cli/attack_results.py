@@ -66,7 +66,7 @@ def freeze(
 @takes()
 def transfer(
     *,
-    experiment: Annotated[Path, typer.Argument(help="Folder of an experiment that was run with --keep-models.")],
+    experiment: Annotated[Path, typer.Argument(help="Folder of an experiment whose checkpoints were kept.")],
     work: Annotated[WorkConfig, only("device")],
 ) -> None:
     """Try the successful adversarial texts against each method on the models of all others."""

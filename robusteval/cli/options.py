@@ -6,6 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 import typer
@@ -15,7 +16,7 @@ from robusteval.errors import UserError
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.fields import Described, described, hints
-from robusteval.settings.grammar import listed, number, pieces
+from robusteval.settings.grammar import number
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
 
@@ -23,18 +24,29 @@ DATA, MODEL, TESTS, WORK = (kind.PANEL for kind in (DataConfig, RunSpec, EvalCon
 CHECKPOINT: Any = typer.Argument(help="Folder or hub id of a fine-tuned classifier.")
 
 
+class Ladder(str):
+    """Several values of one setting, "a/b/c", as the user wrote them."""
+
+
 class Given(frozenset[str]):
-    """The options that the user named, as names in Python ("max_steps", "no_header")."""
+    """The options that the user named, as names in Python ("max_steps", "no_header").
+
+    ladders: those of them that hold several values.
+    """
+
+    ladders: Mapping[str, Ladder] = MappingProxyType({})
 
     @classmethod
     def on(cls, context: Any) -> Given:
         """Of a command line, in a context of typer's own click or the real one."""
-        return cls(name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE")
+        given = cls(name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE")
+        given.ladders = {name: value for name, value in context.params.items() if isinstance(value, Ladder)}
+        return given
 
     def settings(self, record: Any) -> dict[str, Any]:
-        """The fields of a record that were given, with their values."""
+        """The fields of a record that were given, with their values; a ladder as it was written."""
         return {
-            each.field: getattr(record, each.field)
+            each.field: self.ladders.get(each.parameter, getattr(record, each.field))
             for each in described(cast(type, type(record)))
             if each.parameter in self
         }
@@ -46,6 +58,7 @@ class Chosen:
 
     names: tuple[str, ...]
     inverted: bool
+    laddered: type | None = None
 
     def __contains__(self, name: object) -> bool:
         return (name in self.names) is not self.inverted
@@ -55,8 +68,9 @@ def only(*names: str) -> Chosen:
     return Chosen(names, inverted=False)
 
 
-def without(*names: str) -> Chosen:
-    return Chosen(names, inverted=True)
+def without(*names: str, laddered: type | None = None) -> Chosen:
+    """All settings but these; laddered: the record whose numbers may be given as a ladder, "a/b/c"."""
+    return Chosen(names, inverted=True, laddered=laddered)
 
 
 def option(*names: str, help: str, panel: str = WORK) -> Any:
@@ -144,14 +158,39 @@ def _inner(kind: type) -> Iterator[tuple[str, type]]:
 
 def _offers(kind: type, chosen: Chosen) -> Iterator[_Offer]:
     for each in _settings(kind, chosen):
-        shown = typer.Option(each.option, help=escape(each.help), rich_help_panel=each.panel)
         value, default = _as_given(each)
+        several: dict[str, Any] = {}
+        if kind is chosen.laddered and each.kind in (int, float):
+            several = {"parser": _number_or_ladder(each), "metavar": "INTEGER" if each.kind is int else "FLOAT"}
+        shown = typer.Option(each.option, help=escape(each.help), rich_help_panel=each.panel, **several)
         parameter = inspect.Parameter(
             each.parameter, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[value, shown]
         )
         yield _Offer(parameter, each.panel, guest=each.panel != getattr(kind, "PANEL", ""))
     for _, inner in _inner(kind):
         yield from _offers(inner, chosen)
+
+
+def _number_or_ladder(each: Described) -> Callable[[Any], Any]:
+    """Reads a number, or several with "/" between them; UserError for anything else."""
+
+    def one(text: str) -> Any:
+        try:
+            return each.kind(number(text.strip()))
+        except ValueError:
+            kind = "a whole number" if each.kind is int else "a number"
+            raise UserError(f"{each.name}: {text!r} is not {kind}") from None
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):  # the default
+            return value
+        if "/" not in value:
+            return one(value)
+        for text in value.split("/"):
+            one(text)
+        return Ladder(value)
+
+    return read
 
 
 def _as_given(each: Described) -> tuple[Any, Any]:
@@ -169,24 +208,15 @@ def _made(kind: type, chosen: Chosen, values: Mapping[str, Any]) -> Any:
     found = {
         each.field: _read(each, values[each.parameter])
         for each in _settings(kind, chosen)
-        if values[each.parameter] is not None
+        if values[each.parameter] is not None and not isinstance(values[each.parameter], Ladder)
     }
     return kind(**found, **{name: _made(inner, chosen, values) for name, inner in _inner(kind)})
 
 
 def _read(each: Described, value: Any) -> Any:
     """A setting's value from its option's."""
-    if each.several and each.kind is float:
-        return numbers(value, each.name, float)
-    if each.several and not each.setting.repeated:
-        return pieces(value) if each.setting.quoted else listed(value)
-    if each.several:
+    if each.setting.repeated:
         return tuple(value)
+    if each.several:
+        return each.listed(value)
     return not value if each.default is True else value
-
-
-def numbers(text: str, name: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
-    try:
-        return tuple(kind(number(part)) for part in listed(text))
-    except ValueError:
-        raise UserError(f"{name}: {text!r} is not a comma-separated list of numbers") from None

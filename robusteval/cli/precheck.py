@@ -6,7 +6,6 @@ Every check here calls the function that a later stage calls, or is a condition 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,14 @@ from robusteval.methods import METHODS
 from robusteval.models.catalogue import check_name
 from robusteval.runtime.devices import check_device
 from robusteval.scenarios import SCENARIOS
+from robusteval.settings.attack import AttackConfig
 from robusteval.settings.checks import check_distinct
+from robusteval.settings.codec import from_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.grammar import parse_part
-from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig
-from robusteval.settings.train import override
+from robusteval.settings.spec import OWN_TASK, ExperimentSpec
+from robusteval.settings.train import TrainConfig, override
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.files import check_place
 from robusteval.training.tracking import check_tracker
@@ -36,51 +37,42 @@ SQLITE = b"SQLite format 3\0"
 
 def named_task(task: str, given: Given, *, own: bool) -> str:
     """The task that was named, else the built-in one; own: the rows come from the user's files."""
-    return "my-data" if own and "task" not in given else task
+    return OWN_TASK if own and "task" not in given else task
 
 
-def with_suites(config: EvalConfig, task: str, given: Given, *, own: bool) -> EvalConfig:
-    """With the suites that were named, else those that suit the task; own: it comes from the user's files."""
-    if "suites" in given:
-        return config
-    from robusteval.evaluation import default_suites
-    from robusteval.tasks import TASKS
-    from robusteval.tasks.base import Task
-
-    return replace(config, suites=default_suites(Task(task, "file", (), (), ()) if own else TASKS[task]))
-
-
-def check_training(
-    base: RunSpec, methods: Sequence[str], scenarios: Sequence[str], out: Path | None
-) -> TaskData | None:
-    """Check the names and numbers of an experiment; its rows, unless they come from the hub."""
-    check_name(base.model)
-    for text in methods:
-        method = MethodConfig.parse(text)
+def check_experiment(spec: ExperimentSpec, out: Path | None) -> dict[str, TaskData]:
+    """Check the names and numbers of an experiment; the rows of its tasks, by name, unless they come from the hub."""
+    for model in spec.models:
+        check_name(model)
+    for method in spec.methods:
         for name, _ in method.parts:
             METHODS.entry(name)
-        override(base.train, method.train)
-    ladder = [config for text in scenarios for config in ScenarioConfig.parse(text)]
-    for config in ladder:
+        override(from_dict(TrainConfig, spec.train), method.train)
+    for config in spec.scenarios:
         for name, _ in config.parts:
             SCENARIOS.entry(name)
-    check_suites(base.evaluation.suites)
-    for recipe in base.attack.recipes:
-        recipe_entry(recipe)
+    for evaluation in (spec.evaluation, *(each.evaluation for each in spec.settings)):
+        check_suites(from_dict(EvalConfig, evaluation).suites)
+    for attack in (spec.attack, *(each.attack for each in spec.settings)):
+        for recipe in from_dict(AttackConfig, attack).recipes:
+            recipe_entry(recipe)
     # what follows imports pandas
-    from robusteval.results.store import check_folder
+    from robusteval.results.asked import check_folder
     from robusteval.scenarios.base import build_scenarios
     from robusteval.tasks.load import load_task
 
-    for config in ladder:
+    for config in spec.scenarios:
         build_scenarios(config)
     if out is not None:
         check_folder(out)
-    if _from_hub(base.task, base.data):
-        return None
-    data = load_task(base.task, base.data)
-    data.task.changeable(base.evaluation.columns)
-    return data
+    rows = {}
+    for task in spec.tasks:
+        data = from_dict(DataConfig, spec.given("data", model=spec.models[0], task=task))
+        if not _from_hub(task, data):
+            rows[task] = load_task(task, data)
+            columns = spec.given("evaluation", model=spec.models[0], task=task).get("columns", ())
+            rows[task].task.changeable(tuple(columns))
+    return rows
 
 
 def check_checkpoint(checkpoint: str, task: str, data: DataConfig, columns: Sequence[str]) -> TaskData | None:

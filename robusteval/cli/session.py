@@ -8,27 +8,42 @@ from rich.console import Console
 from rich.markup import escape
 
 from robusteval.errors import UserError
+from robusteval.experiments.jobs import Job
 from robusteval.experiments.outcome import run_experiment
-from robusteval.experiments.plan import Plan
-from robusteval.experiments.rows import run_title
+from robusteval.experiments.plan import Part, Plan
 from robusteval.registry import result_name
 from robusteval.report.experiment import experiment_table
 from robusteval.report.render import print_table, write_table
 from robusteval.runtime.progress import duration
-from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.locks import locked
 from robusteval.tasks.labels import distribution
-from robusteval.tasks.load import sample
 
 
 def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
-    """Model, rows, runs and what is already finished, and what each run is tested on."""
-    base, data = plan.spec.base, plan.data
-    done = [run for run in plan.runs if plan.folder(run, work.out).done]
-    damaged = {run_title(run): damage for run in done if (damage := plan.folder(run, work.out).damage())}
-    columns = ", ".join(method.label for method in plan.spec.methods)
-    seeds = ", ".join(map(str, plan.spec.seeds))
+    """Models, rows, runs and what is already finished, and what each run is tested on."""
+    spec = plan.spec
+    done = [job for job in plan.jobs if job.done(work.out)]
+    damaged = {job.title: damage for job in done if (damage := job.folder(work.out).damage())}
+    for part in plan.parts:
+        _show_part(part, console)
+    columns = ", ".join(method.label for method in spec.methods)
+    scenarios = ", ".join(scenario.label for scenario in spec.scenarios)
+    under = "" if scenarios == "none" else f"; scenarios {scenarios}"
+    seeds = ", ".join(map(str, spec.seeds))
+    several = [f"{len(names)} {what}" for what, names in (("models", spec.models), ("tasks", spec.tasks))]
+    of = "".join(f" of {text}" for text in several if not text.startswith("1 "))
+    before = f"{len(done) - len(damaged)} finished before"
+    told = f"{len(plan.jobs)} runs{of}: methods {columns}; seeds {seeds}{under}; {before}"
+    console.print(told, markup=False, soft_wrap=True)
+    console.print(f"results in {work.out}", markup=False, soft_wrap=True)
+    for notice in (*plan.notices, *(f"{title} is damaged: {damage}" for title, damage in damaged.items())):
+        console.print(f"note: {notice}", markup=False, soft_wrap=True)
+
+
+def _show_part(part: Part, console: Console) -> None:
+    """One model on one task: its rows, and what is done with them."""
+    base, data = part.base, part.data
     rows = f"train {len(data.train)}, dev {len(data.dev)} rows"
     console.print(f"{base.model} on {result_name(base.task)}: {rows}", markup=False, soft_wrap=True)
     for split, examples in (("train", data.train), ("dev", data.dev)):
@@ -39,50 +54,44 @@ def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     for split, examples in {"train": data.train, "dev": data.dev, **adversarial, **tests}.items():
         if files := examples.source.get("files"):
             console.print(f"{split} from {files}", markup=False, soft_wrap=True)
-    scenarios = ", ".join(scenario.label for scenario in plan.spec.scenarios)
-    under = "" if scenarios == "none" else f"; scenarios {scenarios}"
-    console.print(
-        f"{len(plan.runs)} runs: methods {columns}; seeds {seeds}{under}; {len(done) - len(damaged)} finished before",
-        markup=False,
-    )
-    for test in plan.tests:
+    for test in part.tests:
         console.print(f"test {test}", markup=False, soft_wrap=True)
-    recipes = base.attack.recipes
-    if recipes and not data.task.regression:
-        count = len(sample(data.dev, base.attack.examples))
-        console.print(f"attack {', '.join(map(result_name, recipes))}: {count} rows", markup=False, soft_wrap=True)
-    console.print(f"results in {work.out}", markup=False, soft_wrap=True)
-    for notice in (*plan.notices, *(f"{title} is damaged: {damage}" for title, damage in damaged.items())):
-        console.print(f"note: {notice}", markup=False, soft_wrap=True)
+    if part.attacked:
+        recipes = ", ".join(map(result_name, base.attack.recipes))
+        console.print(f"attack {recipes}: {part.attacked} rows", markup=False, soft_wrap=True)
 
 
 def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
     """Do the open runs and say what becomes of each, then print and write the table; returns the exit code."""
-    opened = {run_title(run) for run in plan.runs if not plan.folder(run, work.out).done}
+    opened = {job.title for job in plan.jobs if not job.done(work.out)}
     left, finished = len(opened), 0
-    before = len(plan.runs) - left
+    before = len(plan.jobs) - left
     began = time.perf_counter()
 
-    def report(run: RunSpec, message: str) -> None:
+    def report(job: Job, message: str) -> None:
         nonlocal finished
         passed, note = time.perf_counter() - began, ""
-        if run_title(run) in opened:
+        if job.title in opened:
             finished += 1
-            note = f" ({before + finished} of {len(plan.runs)}"
+            note = f" ({before + finished} of {len(plan.jobs)}"
             rest = passed / finished * (left - finished)
             note += f", the rest in about {duration(rest)})" if rest else ")"
         seconds = f"{passed:.0f} s"
-        console.print(f"{seconds:>7}  {run_title(run)}: {message}{note}", markup=False, soft_wrap=True)
+        console.print(f"{seconds:>7}  {job.title}: {message}{note}", markup=False, soft_wrap=True)
 
     outcome = run_experiment(plan, work, report)
-    table = experiment_table(plan.spec, outcome.finished, plan.notices, outcome.failed)
     unwritten = None
-    if table.lines:
+    for part in plan.parts:
+        own = {t: r for t, r in outcome.finished.items() if (r.whose["model"], r.whose["task"]) == _place(part)}
+        table = experiment_table(plan.spec, own, part.notices, outcome.failed)
+        folder = work.out / "report" / ("" if len(plan.parts) == 1 else ".".join(map(_file_name, _place(part))))
+        if not table.lines:
+            continue
         print_table(table, console)
         try:
             with locked(work.out, "report", wait=True):
-                write_table(table, work.out / "report")
-            console.print(f"table.md, table.csv, table.tex in {work.out / 'report'}", markup=False, soft_wrap=True)
+                write_table(table, folder)
+            console.print(f"table.md, table.csv, table.tex in {folder}", markup=False, soft_wrap=True)
         except UserError as error:
             unwritten = error
     for title, message in outcome.failed:
@@ -93,3 +102,11 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
     if unwritten is not None:
         raise unwritten
     return outcome.exit_code
+
+
+def _place(part: Part) -> tuple[str, str]:
+    return part.base.model, result_name(part.base.task)
+
+
+def _file_name(text: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in text)

@@ -178,12 +178,14 @@ class Suite(ABC, Generic[S]):
 
     One file or class per suite; `Settings` is a frozen dataclass whose fields a user may give after the name
     ("flatness:directions=5"). `acts_inside`: it needs to know the model's architecture.
+    `reads`: the settings of `EvalConfig` that its numbers depend on.
     `aspect`: what all its numbers speak of, None where each metric says so. `metrics`: what there is to say of metrics
     of its own; any other that this program does not know is shown with three digits, and no model is compared by it.
     """
 
     Settings: ClassVar[type[Any]] = NoSettings
     acts_inside: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("rates", "sets", "columns", "mask_token")
     aspect: ClassVar[Aspect | None] = None
     metrics: ClassVar[tuple[Metric, ...]] = ()
 
@@ -219,10 +221,10 @@ class Suite(ABC, Generic[S]):
         return ""
 
     def facts(self, data: TaskData) -> dict[str, str]:
-        """What `run` depends on beside the settings and the rows in `data`; called after `check`.
+        """What `run` depends on beside settings and the training and dev rows; called after `check`.
 
-        Part of a run's name: fingerprints of rows or weights that the suite loads itself, by a name that begins with
-        its own.
+        Fingerprints of other rows, or of weights that the suite loads itself, by name: where one is another than it was
+        when a run was tested, that run stays as it is and another is done beside it.
         """
         return {}
 

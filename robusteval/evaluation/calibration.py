@@ -32,6 +32,7 @@ class CalibrationSettings:
 class Calibration(Suite[CalibrationSettings]):
     """ECE, Brier score and negative log likelihood (nats) of the clean dev logits: no forward pass of its own."""
 
+    reads = ()
     Settings = CalibrationSettings
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:

@@ -148,6 +148,7 @@ class FlatnessSettings:
 class Flatness(Suite[FlatnessSettings]):
     """The loss in evaluation mode, without dropout; the weights are put back bit for bit."""
 
+    reads = ()
     Settings = FlatnessSettings
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:

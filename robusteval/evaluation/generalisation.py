@@ -115,6 +115,7 @@ class GeneralisationSettings:
 class Generalisation(Suite[GeneralisationSettings]):
     """One measurement per target task: its own metrics, on its dev split."""
 
+    reads = ()
     Settings = GeneralisationSettings
     acts_inside = True
 

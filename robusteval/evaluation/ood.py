@@ -96,6 +96,7 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
     is missing. The `frame` of a transfer says which rows it had: set, split, rows, fingerprint and origin.
     """
 
+    reads = ()
     Settings = OutOfDomainSettings
     aspect = "robustness"
 
@@ -139,7 +140,8 @@ class OutOfDomain(Suite[OutOfDomainSettings]):
         return ", ".join([*counts, *(f"{transfer.task} {len(rows)}" for transfer, rows in self._found(data))])
 
     def facts(self, data: TaskData) -> dict[str, str]:
-        return {f"{self.name} {transfer.task}": rows.fingerprint for transfer, rows in self._found(data)}
+        own = {} if data.ood is None else {f"{self.name} {data.task.out_of_domain}": data.ood.fingerprint}
+        return own | {f"{self.name} {transfer.task}": rows.fingerprint for transfer, rows in self._found(data)}
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         data = subject.data
@@ -256,6 +258,7 @@ class AdvGlue(Suite[NoSettings]):
     of accuracy and F1. It is given where there is more than one number and no set is missing.
     """
 
+    reads = ()
     aspect = "robustness"
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
@@ -271,6 +274,9 @@ class AdvGlue(Suite[NoSettings]):
 
     def outline(self, data: TaskData, config: EvalConfig) -> str:
         return ", ".join(f"{name} {len(rows)}" for name, rows in data.adversarial.items())
+
+    def facts(self, data: TaskData) -> dict[str, str]:
+        return {f"{self.name} {name}": rows.fingerprint for name, rows in data.adversarial.items()}
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         measured = []

@@ -179,6 +179,7 @@ class SensitivitySettings:
 class Sensitivity(Suite[SensitivitySettings]):
     """One measurement for the plain mean over batches and one for the moving average; evaluation mode, no dropout."""
 
+    reads = ()
     Settings = SensitivitySettings
     acts_inside = True
 

@@ -44,6 +44,8 @@ def sizes(members: Any, names: tuple[str, ...]) -> str:
 class Classes(Suite[NoSettings]):
     """One measurement per class that occurs in dev: the accuracy on its rows, which is the recall of the class."""
 
+    reads = ()
+
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
         if data.task.regression:
             raise UserError(f"suites: {self.name!r} needs classes, and {data.task.name!r} has scores")
@@ -69,6 +71,7 @@ class GroupsSettings:
 class Groups(Suite[GroupsSettings]):
     """The accuracy on each group of class x negation, over all rows ("average") and on the "worst" group."""
 
+    reads = ()
     Settings = GroupsSettings
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:

@@ -82,6 +82,8 @@ def check_suites(
 class Clean(Suite[NoSettings]):
     """The dev split, unchanged."""
 
+    reads = ()
+
     def run(self, subject: Subject) -> Iterator[Measurement]:
         data = subject.data
         collapsed = None

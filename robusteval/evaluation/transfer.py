@@ -64,15 +64,19 @@ def _carried_over(
     }
 
 
-def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """Average matrices that have the columns recipe, scenario and seed beside those of `transfer_matrix`.
+# the columns that say which models were tried on each other's texts
+PLACE = ["model", "task", "recipe", "scenario"]
 
-    Columns: recipe, scenario, source, target, seeds (how many), n, accuracy, accuracy_std, right_before,
+
+def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Average matrices that have the columns model, task, recipe, scenario and seed beside those of `transfer_matrix`.
+
+    Columns: model, task, recipe, scenario, source, target, seeds (how many), n, accuracy, accuracy_std, right_before,
     transfer_rate, transfer_rate_std. Shares are means over the seeds that have one, *_std their sample standard
     deviation (NaN for a single seed); n and right_before are sums.
     """
     return (
-        frame.groupby(["recipe", "scenario", "source", "target"], sort=False)
+        frame.groupby([*PLACE, "source", "target"], sort=False)
         .agg(
             seeds=("seed", "nunique"),
             n=("n", "sum"),

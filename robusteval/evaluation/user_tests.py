@@ -22,6 +22,7 @@ class Own(Suite[NoSettings]):
     """Each file with the metrics of its own classes; where several of the model's classes answer one, the likeliest
     of the model's decides. The `frame` says which rows each had."""
 
+    reads = ()
     aspect = "robustness"
 
     def check(self, data: TaskData, tokenizer: Any, config: EvalConfig) -> list[str]:
@@ -34,6 +35,9 @@ class Own(Suite[NoSettings]):
             f"{name} {len(test.examples)} rows, {distribution(test.examples, test.task)}"
             for name, test in data.tests.items()
         )
+
+    def facts(self, data: TaskData) -> dict[str, str]:
+        return {f"{self.name} {name}": test.fingerprint for name, test in data.tests.items()}
 
     def run(self, subject: Subject) -> Iterator[Measurement]:
         for name, test in subject.data.tests.items():

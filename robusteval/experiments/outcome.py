@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from robusteval.experiments.engine import Report, run_plan
+from robusteval.experiments.engine import Report, run_jobs
 from robusteval.experiments.plan import Plan, start
-from robusteval.experiments.rows import run_title
 from robusteval.results.reading import Run
 from robusteval.results.rows import Row
 from robusteval.settings.work import WorkConfig
@@ -34,7 +33,7 @@ class Outcome:
 def run_experiment(plan: Plan, work: WorkConfig, report: Report) -> Outcome:
     """Do what is left of a plan; `report` hears of each run as it ends."""
     start(plan, work)
-    failed = tuple((run_title(run), message) for run, message in run_plan(plan, work, report))
+    failed = tuple((job.title, message) for job, message in run_jobs(plan.jobs, work, report, plan.data))
     finished = finished_runs(plan, work, {title for title, _ in failed})
     rows = (row for run in finished.values() for row in run.records)
     beyond = tuple(row for row in rows if row.metric == "errors" and row.value > work.max_errors)
@@ -42,6 +41,7 @@ def run_experiment(plan: Plan, work: WorkConfig, report: Report) -> Outcome:
 
 
 def finished_runs(plan: Plan, work: WorkConfig, failed: Collection[str] = ()) -> dict[str, Run]:
-    """The runs that are done, by title, without those that `failed`, as a damaged one does."""
-    runs = {run_title(run): Run(plan.folder(run, work.out).path) for run in plan.runs}
-    return {title: run for title, run in runs.items() if title not in failed and run.folder.done}
+    """The runs that are done, by title, without those that `failed`, as a damaged one does; each with the tests that
+    the plan asks for alone."""
+    runs = {job.title: (job, Run(job.folder(work.out).path, tuple(job.tests))) for job in plan.jobs}
+    return {title: run for title, (job, run) in runs.items() if title not in failed and job.done(work.out)}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from robusteval.attacks.plan import check_lengths, recipe_facts
 from robusteval.attacks.recipes.registry import recipe_entry
-from robusteval.errors import UserError
 from robusteval.evaluation import SUITES
-from robusteval.evaluation.suites import build_suites, check_suites, with_own
+from robusteval.evaluation.base import Suite
+from robusteval.evaluation.suites import build_suites, check_suites
+from robusteval.experiments.grid import expand, optional_suites
+from robusteval.experiments.jobs import Facts, Job, placed
+from robusteval.experiments.rows import run_title
 from robusteval.experiments.run import run_facts
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
@@ -22,14 +24,15 @@ from robusteval.models.loading import LoadedModel
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.tokenizers import check_max_length
 from robusteval.pipeline.evaluation import cut_texts
-from robusteval.pipeline.training import common_settings, with_paper
-from robusteval.registry import CustomEntry, Registry, result_name
-from robusteval.results.store import RunFolder, check_output, claim_output
+from robusteval.registry import CustomEntry, Registry, placeless
+from robusteval.results.asked import check_folder, keep_asked, read_asked
 from robusteval.runtime.devices import pick_device
 from robusteval.scenarios import SCENARIOS
 from robusteval.scenarios.base import build_scenarios, prepare
+from robusteval.settings.codec import to_dict
 from robusteval.settings.grammar import label, part_name
-from robusteval.settings.runs import ExperimentSpec, MethodConfig, RunSpec, ScenarioConfig
+from robusteval.settings.runs import RunSpec
+from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.work import WorkConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.load import TaskData, load_task, sample, unmet_limits
@@ -38,125 +41,130 @@ from robusteval.training.tracking import check_tracker
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Runs that are ready to start, with their rows in memory and what the user should know.
+class Part:
+    """One model on one task: its rows, and every suite with what it goes through, in words.
 
-    tests: every suite and what it goes through, in words.
+    base: what all its runs share; attacked: how many rows each attack is given.
     """
+
+    base: RunSpec
+    data: TaskData
+    notices: tuple[str, ...]
+    tests: tuple[str, ...]
+    attacked: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs that are ready to start, with their rows in memory and what the user should know."""
 
     spec: ExperimentSpec
-    runs: list[RunSpec]
-    data: TaskData
-    facts: dict[str, str]
-    notices: list[str]
-    tests: list[str]
+    parts: tuple[Part, ...]
+    jobs: tuple[Job, ...]
+    notices: tuple[str, ...]
 
-    def folder(self, run: RunSpec, out: Path) -> RunFolder:
-        return RunFolder(out / "runs" / run.name(**self.facts))
-
-
-def make_spec(
-    base: RunSpec,
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    explicit: Mapping[str, Any],
-    scenarios: Sequence[str] = ("none",),
-) -> ExperimentSpec:
-    """An experiment with every setting resolved to a value.
-
-    A training setting comes from, in this order: the method's own text ("match:learning_rate=1e-5"), what the
-    user set for all (`explicit`), what the method's paper uses, the model's recommendation, the default.
-    Every run has the suites that any scenario brings, so that training without a scenario has their numbers too.
-    """
-    columns = [with_paper(MethodConfig.parse(text), explicit) for text in methods]
-    train = common_settings(base.model, explicit)
-    ladder = tuple(scenario for text in scenarios for scenario in ScenarioConfig.parse(text))
-    asked = with_own(base.evaluation.suites, base.data)
-    suites = (*asked, *_scenario_suites(asked, ladder))
-    evaluation = dataclasses.replace(base.evaluation, suites=suites)
-    base = dataclasses.replace(base, train=train, evaluation=evaluation)
-    return ExperimentSpec(base, tuple(columns), tuple(seeds), ladder)
+    def data(self, job: Job) -> TaskData:
+        """The rows of a run's task."""
+        return next(part.data for part in self.parts if (part.base.task, part.base.data) == _rows_of(job.spec))
 
 
-def _scenario_suites(asked: Sequence[str], scenarios: Sequence[ScenarioConfig]) -> tuple[str, ...]:
-    """The suites that scenarios bring, but for those that were asked for under any settings.
-
-    Raises UserError where two scenarios bring one suite with different settings: its rows bear its name alone.
-    """
-    names = {result_name(part_name(text)) for text in asked}
-    brought = [text for config in scenarios for scenario in build_scenarios(config) for text in scenario.suites]
-    own: dict[str, str] = {}
-    for text in brought:
-        name = result_name(part_name(text))
-        if name not in names and own.setdefault(name, text) != text:
-            raise UserError(
-                f"scenario: one brings the suite {own[name]!r} and another {text!r}, but every run has the same "
-                "suites; name one of the two in --suites"
-            )
-    return tuple(own.values())
+def _rows_of(run: RunSpec) -> tuple[Any, ...]:
+    return run.task, run.data
 
 
-def make_plan(
-    spec: ExperimentSpec, work: WorkConfig, optional: Collection[str] = (), data: TaskData | None = None
-) -> Plan:
-    """Check names, settings, data, model, device and resources; nothing is written.
+def make_plan(spec: ExperimentSpec, work: WorkConfig, loaded: Mapping[str, TaskData] | None = None) -> Plan:
+    """Check names, settings, data, models, device and resources; nothing is written.
 
-    optional: suites that nobody named; the experiment goes without those whose rows are nowhere, and says so.
-    data: the experiment's rows, where they are loaded already.
+    loaded: the rows of tasks that were read already, by name.
     Raises UserError for the first thing that cannot work.
     """
-    for recipe in spec.base.attack.recipes:
+    check_tracker(work.track)
+    check_folder(work.out)
+    device = pick_device(work.device)
+    runs = expand(spec)
+    for run in runs:
+        pick_precision(run.train.precision, device)
+    by_part: dict[tuple[str, str], list[RunSpec]] = {}
+    for run in runs:
+        by_part.setdefault((run.model, run.task), []).append(run)
+    rows = dict(loaded or {})
+    parts, jobs, beside = [], {}, list[str]()
+    for (model, task), own in by_part.items():
+        rows[task] = data = rows[task] if task in rows else load_task(task, own[0].data)
+        part, facts, tests = _part(own, data, work, optional_suites(spec, model, task))
+        parts.append(part)
+        for run in own:
+            run = dataclasses.replace(run, evaluation=part.base.evaluation)
+            title = run_title(run, task=len(spec.tasks) > 1, model=len(spec.models) > 1)
+            job, told = placed(run, facts, tests, work.out, title)
+            jobs[run.model, run.task, run.method.label, run.scenario.label, run.seed] = job
+            beside += told
+    ordered = tuple(jobs[r.model, r.task, r.method.label, r.scenario.label, r.seed] for r in runs)
+    notices = [*(notice for part in parts for notice in part.notices)]
+    notices += [f"a finished run has {why}: it stays, and a new one is done beside it" for why in dict.fromkeys(beside)]
+    notices += _outdated(ordered, work.out)
+    return Plan(spec, tuple(parts), ordered, tuple(dict.fromkeys(notices)))
+
+
+def _part(
+    runs: Sequence[RunSpec], data: TaskData, work: WorkConfig, optional: Sequence[str]
+) -> tuple[Part, Facts, dict[str, Facts]]:
+    """What the runs of one model on one task share, the facts of their training, and those of their tests."""
+    base = runs[0]
+    for recipe in base.attack.recipes:
         recipe_entry(recipe)
-    runs = spec.runs()
-    suites = build_suites(spec.base.evaluation.suites)
+    suites = build_suites(base.evaluation.suites)
     for run in runs:
         kept = build_method(run.method).keeps
         for suite in suites.values():
             suite.check_method(run.method.label, kept)
-    check_tracker(work.track)
-    device = pick_device(work.device)
-    for run in runs:
-        pick_precision(run.train.precision, device)
-    data = data or load_task(spec.base.task, spec.base.data)
-    notices = [*data.notices, *unmet_limits(data)]
-    notices += _check_scenarios(spec, data)
-    loaded, told = _check_model(spec, data)
-    kind, tokenizer, model = loaded.model.config.model_type, loaded.tokenizer, loaded.sha256
+    notices = [*data.notices, *unmet_limits(data), *_check_scenarios(runs, data)]
+    loaded, told = _check_model(runs, data)
+    kind, tokenizer, sha256 = loaded.model.config.model_type, loaded.tokenizer, loaded.sha256
     del loaded  # its weights are not held while runs load their own
-    suites, missing = check_suites(suites, data, tokenizer, spec.base.evaluation, kind, optional)
+    suites, missing = check_suites(suites, data, tokenizer, base.evaluation, kind, optional)
     notices += [*missing, *told]
-    evaluation = dataclasses.replace(spec.base.evaluation, suites=tuple(suites))
-    spec = dataclasses.replace(spec, base=dataclasses.replace(spec.base, evaluation=evaluation))
-    check_output(work.out, spec)
-    facts = run_facts(data, model, suites.values())
-    versions, told = _code_of_others(spec, data)
-    facts, notices = {**facts, **versions}, [*notices, *told]
+    base = dataclasses.replace(base, evaluation=dataclasses.replace(base.evaluation, suites=tuple(suites)))
+    versions, told = _code_of_others(runs, base, data)
+    notices += told
+    facts = {**run_facts(data, sha256), **versions}
     if any(run.train.precision == "auto" for run in runs):
-        facts["precision"] = pick_precision("auto", device)
-    outlines = ((label(text), suite.outline(data, spec.base.evaluation)) for text, suite in suites.items())
-    tests = [f"{text}: {outline}" if outline else text for text, outline in outlines]
-    if data.task.regression and spec.base.attack.recipes:
+        facts["precision"] = pick_precision("auto", pick_device(work.device))
+    tests: dict[str, Facts] = {placeless(text): suite_facts(suite, data, base) for text, suite in suites.items()}
+    attacked = 0
+    if data.task.regression and base.attack.recipes:
         notices.append(f"not attacked: {data.task.name} is a regression task, and an attack needs classes")
-    elif spec.base.attack.recipes:
-        data.task.changeable(spec.base.attack.columns)
-        for recipe in spec.base.attack.recipes:
-            facts |= recipe_facts(recipe, work.resources_dir)
-        attacked = sample(data.dev, spec.base.attack.examples)
-        length = min(run.train.max_length for run in runs)
-        notices += check_lengths(tokenizer, attacked, length, truncate=spec.base.attack.truncate)
-    notices += _outdated(spec.runs(), facts, work.out)
-    return Plan(spec, spec.runs(), data, facts, notices, tests)
+    elif base.attack.recipes:
+        data.task.changeable(base.attack.columns)
+        tests |= {f"attack/{recipe_entry(each).name}": attack_facts(each, base, work) for each in base.attack.recipes}
+        rows = sample(data.dev, base.attack.examples)
+        attacked, length = len(rows), min(run.train.max_length for run in runs)
+        notices += check_lengths(tokenizer, rows, length, truncate=base.attack.truncate)
+    outlines = ((label(text), suite.outline(data, base.evaluation)) for text, suite in suites.items())
+    outlined = tuple(f"{text}: {outline}" if outline else text for text, outline in outlines)
+    return Part(base, data, tuple(notices), outlined, attacked), facts, tests
 
 
-def _code_of_others(spec: ExperimentSpec, data: TaskData) -> tuple[dict[str, str], list[str]]:
+def suite_facts(suite: Suite[Any], data: TaskData, run: RunSpec) -> Facts:
+    """What besides a run decides the numbers of a suite: settings that it reads, and rows that it finds itself."""
+    given = to_dict(run.evaluation, identity=True)
+    return {**{name: str(given[name]) for name in suite.reads}, **suite.facts(data)}
+
+
+def attack_facts(recipe: str, run: RunSpec, work: WorkConfig) -> Facts:
+    """What besides a run decides the lines of an attack: its settings, and the resources that it needs."""
+    given = {name: str(value) for name, value in to_dict(run.attack, identity=True).items() if name != "recipes"}
+    return {**given, **recipe_facts(recipe, work.resources_dir)}
+
+
+def _code_of_others(runs: Sequence[RunSpec], base: RunSpec, data: TaskData) -> tuple[Facts, list[str]]:
     """The versions of the packages whose code is run, and a notice for all code that is not this package's."""
-    evaluation = spec.base.evaluation
-    named: list[tuple[Registry[Any], str]] = [(TASKS, spec.base.task)] if data.task.family != "file" else []
-    named += [(METHODS, name) for method in spec.methods for name, _ in method.parts]
-    named += [(SCENARIOS, name) for scenario in spec.scenarios for name, _ in scenario.parts]
-    named += [(SUITES, part_name(text)) for text in evaluation.suites]
-    entries = [(registry.kind, registry.entry(name)) for registry, name in named]
-    entries += [("attack", recipe_entry(name)) for name in spec.base.attack.recipes]
+    named: list[tuple[Registry[Any], str]] = [(TASKS, base.task)] if data.task.family != "file" else []
+    named += [(METHODS, name) for run in runs for name, _ in run.method.parts]
+    named += [(SCENARIOS, name) for run in runs for name, _ in run.scenario.parts]
+    named += [(SUITES, part_name(text)) for text in base.evaluation.suites]
+    entries = [(registry.kind, registry.entry(name)) for registry, name in dict.fromkeys(named)]
+    entries += [("attack", recipe_entry(name)) for name in base.attack.recipes]
     versions, told = {}, []
     for kind, entry in entries:
         if isinstance(entry, CustomEntry):
@@ -166,48 +174,51 @@ def _code_of_others(spec: ExperimentSpec, data: TaskData) -> tuple[dict[str, str
     return versions, list(dict.fromkeys(told))
 
 
-def _outdated(runs: Sequence[RunSpec], facts: Mapping[str, str], out: Path) -> list[str]:
+def _outdated(jobs: Sequence[Job], out: Path) -> list[str]:
     """A notice where runs of this experiment were measured with something else, as an earlier version did."""
-    found = 0
-    for name in (run.name(**facts) for run in runs):
-        title = glob.escape(name.rpartition(".")[0])
-        found += not (out / "runs" / name).exists() and any((out / "runs").glob(f"{title}.????????"))
-    told = "of an earlier version, of other rows or of another model: they are left as they are and measured anew"
-    return [f"{found} of {len(runs)} runs in {out} are {told}"] if found else []
+    titles = {path.name.rpartition(".")[0] for path in (out / "runs").glob("*")} if (out / "runs").is_dir() else set()
+    known = {run.name for each in read_asked(out) for run in each.runs}
+    found = sum(
+        not job.folder(out).path.exists() and job.name.rpartition(".")[0] in titles and job.name not in known
+        for job in jobs
+    )
+    told = "with other settings, of an earlier version, of other rows or of another model: they stay, and new ones are"
+    return [f"{found} of {len(jobs)} runs are in {out} already, but {told} done beside them"] if found else []
 
 
-def _check_scenarios(spec: ExperimentSpec, data: TaskData) -> list[str]:
+def _check_scenarios(runs: Sequence[RunSpec], data: TaskData) -> list[str]:
     """Prepare every training set once, so that an impossible scenario is found.
 
     Its counts are one notice where all seeds have the same, else one of each seed.
     """
     notices = []
-    for config in spec.scenarios:
-        scenarios = build_scenarios(config)
+    seeds = list(dict.fromkeys(run.seed for run in runs))
+    for config in {run.scenario.label: run.scenario for run in runs}.values():
+        built = build_scenarios(config)
         told = {}
-        for seed in spec.seeds:
-            prepared = prepare(scenarios, data.train, data.task, seed)
+        for seed in seeds:
+            prepared = prepare(built, data.train, data.task, seed)
             counts = "".join(f", {name} {count}" for name, count in prepared.counts.items())
             told[seed] = f"{config.label}: trained on {len(prepared.examples)} rows{counts}"
-        if scenarios and len(set(told.values())) == 1:
-            notices.append(told[spec.seeds[0]])
-        elif scenarios:
+        if built and len(set(told.values())) == 1:
+            notices.append(told[seeds[0]])
+        elif built:
             notices += [f"{text} (seed {seed})" for seed, text in told.items()]
     return notices
 
 
-def _check_model(spec: ExperimentSpec, data: TaskData) -> tuple[LoadedModel, list[str]]:
+def _check_model(runs: Sequence[RunSpec], data: TaskData) -> tuple[LoadedModel, list[str]]:
     """The starting model, opened as each run opens it and tried on the longest row, and what one should know of it."""
-    base = spec.base
+    base = runs[0]
     loaded = open_classifier(
-        base.model, labels=data.task.labels, seed=spec.seeds[0], keep_head=False, revision=base.model_revision,
+        base.model, labels=data.task.labels, seed=base.seed, keep_head=False, revision=base.model_revision,
         trust_remote_code=base.trust_remote_code,
     )  # fmt: skip
-    for run in spec.runs():
+    for run in runs:
         check_max_length(loaded.model, loaded.tokenizer, run.train.max_length)
         if build_method(run.method).acts_inside:
             check_architecture(loaded.model.config.model_type)
-    lengths = sorted({run.train.max_length for run in spec.runs()}, reverse=True)
+    lengths = sorted({run.train.max_length for run in runs}, reverse=True)
     notices = [*loaded.notices, *try_rows(loaded, (data.train, data.dev), lengths[0], finite=True)]
     own = {f"test {name}": test.examples for name, test in data.tests.items()}
     for length in lengths:
@@ -216,5 +227,5 @@ def _check_model(spec: ExperimentSpec, data: TaskData) -> tuple[LoadedModel, lis
 
 
 def start(plan: Plan, work: WorkConfig) -> None:
-    """Claim the output folder for this plan."""
-    claim_output(work.out, plan.spec)
+    """Claim the output folder for this plan, and note there what is asked for."""
+    keep_asked(work.out, plan.spec, [job.wanted for job in plan.jobs])

@@ -17,10 +17,12 @@ MakeRow = Callable[..., Row]
 """A `Row` that knows already whose run it is."""
 
 
-def run_title(spec: RunSpec) -> str:
-    """A run in words: "tdt seed 0", "tdt seed 0 under label-noise:rate=0.1"."""
+def run_title(spec: RunSpec, *, task: bool = False, model: bool = False) -> str:
+    """A run in words: "tdt seed 0", "tdt seed 0 under label-noise:rate=0.1"; task, model: whether they are named."""
+    where = f" on {result_name(spec.task)}" if task else ""
+    what = f" with {spec.model}" if model else ""
     under = f" under {spec.scenario.label}" if spec.scenario.parts else ""
-    return f"{spec.method.label} seed {spec.seed}{under}"
+    return f"{spec.method.label} seed {spec.seed}{where}{what}{under}"
 
 
 def scenario_value(scenarios: Sequence[Scenario[Any]]) -> float | None:

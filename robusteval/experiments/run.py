@@ -9,17 +9,18 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from robusteval.attacks.queries.cache import LogitsCache
 from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.errors import UserError
-from robusteval.evaluation.base import Measurement, Subject, Suite
+from robusteval.evaluation.base import Measurement, Subject
 from robusteval.evaluation.suites import build_suites
-from robusteval.experiments.rows import attack_rows, remedies, run_row, run_title, training_rows
+from robusteval.experiments.jobs import Job, outgrown
+from robusteval.experiments.rows import attack_rows, remedies, run_row, training_rows
 from robusteval.models.encoding import Encoded
+from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.loading import LoadedModel
 from robusteval.pipeline.attack import Campaign
 from robusteval.pipeline.evaluation import measurement_rows, run_suite
@@ -43,41 +44,35 @@ from robusteval.version import VERSION
 logger = logging.getLogger(__name__)
 
 
-def run_facts(data: TaskData, model_sha256: str, suites: Iterable[Suite[Any]]) -> dict[str, str]:
-    """What besides the spec decides a run's numbers; part of its name, so a change of any is a new run."""
-    own = {name: value for suite in suites for name, value in suite.facts(data).items()}
-    return {"data": data.fingerprint, "model": model_sha256, "code": VERSION, **own}
+def run_facts(data: TaskData, model_sha256: str) -> dict[str, str]:
+    """What besides the spec decides a run's training; part of its name, so a change of any is a new run."""
+    return {"data": data.fingerprint, "model": model_sha256, "code": VERSION}
 
 
-def execute(spec: RunSpec, work: WorkConfig, facts: dict[str, str], data: TaskData | None = None) -> RunFolder:
+def execute(job: Job, work: WorkConfig, data: TaskData | None = None) -> RunFolder:
     """Do what is left of a run and return its folder.
 
-    Each stage (training, every suite, every attack) is finished once; an interrupted one is continued.
-    UserError where rows or model are no longer those of `facts`, or where more than `work.max_errors` examples of
-    an attack ended in an error; the next call tries those again.
+    Each stage (training, every suite, every attack) is finished once; an interrupted one is continued, and a finished
+    run that is asked for more tests has those added.
+    UserError where rows or model are no longer those of the job's facts, or where more than `work.max_errors` examples
+    of an attack ended in an error; the next call tries those again.
     """
-    folder = RunFolder(work.out / "runs" / spec.name(**facts))
-    if folder.done:
+    spec, folder = job.spec, job.folder(work.out)
+    if _finished(job, folder):
         return folder
     if work.threads:
         torch.set_num_threads(work.threads)
     with folder.lock():
-        if folder.done:  # by another process, since it was looked at
+        if _finished(job, folder):  # by another process, since it was looked at
             return folder
         folder.check(model=True)
         folder.recover()
         data = data or load_task(spec.task, spec.data)
-        _check_unchanged("data", "the rows", data.fingerprint, facts)
+        _check_unchanged("data", "the rows", data.fingerprint, job.facts)
         prepared = prepare(build_scenarios(spec.scenario), data.train, data.task, spec.seed)
-        run = _Run(spec, work, folder, dataclasses.replace(data, train=prepared.examples))
-        folder.write_record("config.json", {"spec": to_dict(spec), "facts": facts})
-        if "train" in folder.stages() and not folder.model.is_dir():
-            logger.warning("the model of %s is gone; the run starts anew", folder.path)
-            folder.reset()
-        if "train" in folder.stages():
-            folder.note_continuation(measured_with(pick_device(work.device)))
-        else:
-            run.train(prepared, facts)
+        run = _Run(job, work, folder, dataclasses.replace(data, train=prepared.examples))
+        run.open()
+        run.train(prepared)
         with open_finished(
             folder.model, labels=data.task.labels, outputs=data.task.outputs, max_length=spec.train.max_length,
             opening=spec.opening, device=work.device, tuning=spec.tuning,
@@ -89,23 +84,75 @@ def execute(spec: RunSpec, work: WorkConfig, facts: dict[str, str], data: TaskDa
     return folder
 
 
+def _finished(job: Job, folder: RunFolder) -> bool:
+    return folder.holds(job.tests) and not outgrown(folder, job.tests)
+
+
 def _check_unchanged(fact: str, what: str, found: str, facts: Mapping[str, str]) -> None:
     """Raise UserError where something is not what it was when the run got its name, minutes or hours ago."""
     if found != facts[fact]:
         raise UserError(f"{fact}: {what} changed since this command began; give the command again")
 
 
+def _joined(before: Iterable[str], now: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys((*before, *now)))
+
+
 @dataclass(frozen=True)
 class _Run:
     """The stages of a run that is under way."""
 
-    spec: RunSpec
+    job: Job
     work: WorkConfig
     folder: RunFolder
     data: TaskData
 
-    def train(self, prepared: Prepared, facts: Mapping[str, str]) -> None:
-        spec, folder, told = self.spec, self.folder, list[str]()
+    @property
+    def spec(self) -> RunSpec:
+        return self.job.spec
+
+    def open(self) -> None:
+        """Note what is asked for now beside what was, and take back the stages that are to measure more."""
+        folder, held = self.folder, self.folder.read_record("config.json")
+        anew = outgrown(folder, self.job.tests)
+        if folder.done or anew:
+            folder.reopen(*anew)
+        for name in anew:
+            folder.forget_attack(name)
+        spec = to_dict(self.spec)
+        if held:  # the tests that it has stay its own
+            before = RunSpec.read(held["spec"])
+            spec["evaluation"]["suites"] = _joined(before.evaluation.suites, self.spec.evaluation.suites)
+            spec["attack"]["recipes"] = _joined(before.attack.recipes, self.spec.attack.recipes)
+        folder.write_record("config.json", {"spec": spec, "facts": dict(self.job.facts)})
+
+    def train(self, prepared: Prepared) -> None:
+        """Train, unless it is done and the model is there; one that was not kept is trained again, and is the same.
+
+        Where it is not, as on another machine, nothing that was measured on the first one counts any longer.
+        """
+        folder, stages = self.folder, self.folder.stages()
+        if "train" in stages and folder.model.is_dir():
+            folder.note_continuation(measured_with(pick_device(self.work.device)))
+            return
+        before, known = folder.read_record("environment.json").get("checkpoint_sha256"), folder.environments()
+        if "train" in stages:
+            logger.warning("the model of %s was not kept; it is trained again", folder.path)
+            folder.reopen("train")
+        self._train(prepared)
+        here = measured_with(pick_device(self.work.device))
+        for each in known:
+            folder.note_continuation({key: each[key] for key in here if key in each})
+        found = checkpoint_sha256(folder.model) if before and len(stages) > 1 else before
+        if found != before:
+            logger.warning("%s trained to another model than before; its tests are done anew", folder.path)
+            folder.reopen(*(name for name in stages if name != "train"))
+            for name in stages:
+                folder.forget_attack(name)
+
+    def _train(self, prepared: Prepared) -> None:
+        spec, folder, facts, told = self.spec, self.folder, self.job.facts, list[str]()
+        began = time.perf_counter()
 
         def begin(loaded: LoadedModel, encoded: Encoded) -> None:
             _check_unchanged("model", "the files of the model", loaded.sha256, facts)
@@ -122,31 +169,37 @@ class _Run:
 
         trained = train_classifier(
             spec.model, self.data, spec.tuning, opening=spec.opening, work=self.work, prepared=prepared,
-            folder=folder.path, begin=begin, title=f"train {run_title(spec)}",
+            folder=folder.path, begin=begin, title=f"train {self.job.title}",
         )  # fmt: skip
         result = trained.training
         folder.update_record("environment.json", precision=result.precision, notices=[*told, *result.notices])
         trained.save(folder.model)
         files = (folder.path / "train.jsonl", *sorted(folder.model.iterdir()))
-        folder.finish_stage("train", training_rows(self._row, self.data.task.train, prepared, result), files)
+        rows = training_rows(self._row, self.data.task.train, prepared, result)
+        folder.finish_stage("train", rows, files, seconds=time.perf_counter() - began)
 
     def evaluate(self, classifier: Classifier) -> None:
-        """Every suite that is not finished."""
-        folder, stages = self.folder, self.folder.stages()
+        """Every suite that is asked for and not finished."""
+        folder, stages, tests = self.folder, self.folder.stages(), self.job.tests
         subject = Subject(classifier.predictor, self.data, self.spec.evaluation, folder.model)
         for text, suite in build_suites(self.spec.evaluation.suites).items():
-            if placeless(text) not in stages:
+            stage = placeless(text)
+            if stage in tests and stage not in stages:
+                began = time.perf_counter()
                 rows = [row for item in run_suite(suite, subject, folder) for row in self._measured(item)]
-                folder.finish_stage(placeless(text), rows, folder.suite_files(suite.name), suite.metrics)
+                folder.finish_stage(
+                    stage, rows, folder.suite_files(suite.name), suite.metrics, facts=tests[stage],
+                    seconds=time.perf_counter() - began,
+                )  # fmt: skip
 
     def attack(self, classifier: Classifier) -> None:
-        """Every attack that is not finished; UserError where too many examples ended in an error."""
-        recipes = () if self.data.task.regression else self.spec.attack.recipes
-        names, stages = {recipe: recipe_entry(recipe).name for recipe in recipes}, self.folder.stages()
-        left = {recipe: name for recipe, name in names.items() if f"attack/{name}" not in stages}
+        """Every attack that is asked for and not finished; UserError where too many examples ended in an error."""
+        names, stages = {recipe: recipe_entry(recipe).name for recipe in self.spec.attack.recipes}, self.folder.stages()
+        stage_of = {recipe: f"attack/{name}" for recipe, name in names.items()}
+        left = [recipe for recipe, stage in stage_of.items() if stage in self.job.tests and stage not in stages]
         cache = self._cache(classifier) if left else None
         campaign = Campaign(classifier, self.data, self.spec.attack, self.spec.seed, self.work, cache)
-        troubles = [self._attack(campaign, recipe, name) for recipe, name in left.items()]
+        troubles = [self._attack(campaign, recipe, names[recipe]) for recipe in left]
         if any(troubles):
             raise UserError("; ".join(filter(None, troubles)))
 
@@ -156,7 +209,7 @@ class _Run:
             remedy = remedies(self.spec)
             said.append(Note(f"to learn more than one class, {remedy}"))
             told = "%s has collapsed to %r: it predicts nothing else; %s"
-            logger.warning(told, run_title(self.spec), item.collapsed, remedy)
+            logger.warning(told, self.job.title, item.collapsed, remedy)
         return measurement_rows(item, self._tested_row, *said)
 
     def _attack(self, campaign: Campaign, recipe: str, name: str) -> str:
@@ -165,7 +218,7 @@ class _Run:
         out = self.folder.path / "attacks" / f"{name}.jsonl"
         forget_errors(out)
         count = min(len(self.data.dev), self.spec.attack.examples or len(self.data.dev))
-        with ProgressBar(f"attack {name} on {run_title(self.spec)}", count, quiet=self.work.quiet) as bar:
+        with ProgressBar(f"attack {name} on {self.job.title}", count, quiet=self.work.quiet) as bar:
             result = campaign.attack(
                 recipe, out, lambda done, total, line: bar.reach(done, total, note(done, total, line))
             )
@@ -179,7 +232,8 @@ class _Run:
             )
         seconds = round(time.perf_counter() - began, 3)
         rows = attack_rows(self._tested_row, name, self.data.task.dev, result.summary, seconds)
-        self.folder.finish_stage(f"attack/{name}", rows, [out])
+        stage = f"attack/{name}"
+        self.folder.finish_stage(stage, rows, [out], facts=self.job.tests[stage], seconds=seconds)
         return ""
 
     def _cache(self, classifier: Classifier) -> Path | None:

@@ -157,7 +157,7 @@ def _config(name: str, folder: Path) -> dict[str, Any]:
     if (folder / "experiment.yaml").is_file():
         kept = sorted(str(path.parent) for path in folder.glob("runs/*/model/config.json"))
         hint = "; it is an experiment, " + (
-            f"whose checkpoints are {some(kept)}" if kept else "which kept no checkpoints (--keep-models keeps them)"
+            f"whose checkpoints are {some(kept)}" if kept else "which kept no checkpoints (--no-keep-models)"
         )
     if not (folder / "config.json").is_file():
         if not any(folder.iterdir()):

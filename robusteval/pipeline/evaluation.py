@@ -186,7 +186,7 @@ def run_suites(
             **about,
             "task": data.task.name,
             "labels": list(data.task.labels),
-            "data": {"dev": data.dev.source, "fingerprint": data.fingerprint},
+            "data": {"dev": data.dev.source, "fingerprint": data.whole_fingerprint},
             "evaluation": {field: settings[field] for field in ("suites", "rates", "sets", "columns", "mask_token")},
             "max_length": predictor.max_length,
             **measured_with(predictor.device),

@@ -10,7 +10,8 @@ from robusteval.errors import UserError
 from robusteval.evaluation.transfer import transfer_matrix
 from robusteval.models.loading import checkpoint_labels
 from robusteval.pipeline.opening import open_finished
-from robusteval.results.reading import Experiment, Run
+from robusteval.results.experiment import Experiment
+from robusteval.results.reading import Run
 from robusteval.runtime.devices import pick_device
 from robusteval.settings.runs import RunSpec
 
@@ -19,14 +20,13 @@ def transfer(experiment: Path, device: str = "auto") -> pd.DataFrame:
     """The successful attacks on each model of an experiment, tried on the other models of the same seed.
 
     experiment: the folder of an experiment whose models were kept.
-    Columns: recipe, scenario, seed, and those of `robusteval.evaluation.transfer.transfer_matrix`, whose sources and
-    targets are methods. UserError where there is no such experiment, no attack or no model, or a method's run has a
-    second one with the same scenario and seed.
+    Columns: model, task, recipe, scenario, seed, and those of `robusteval.evaluation.transfer.transfer_matrix`, whose
+    sources and targets are methods. UserError where there is no such experiment, no attack or no model.
     """
     pick_device(device)
     runs = _kept_runs(experiment)
     frames = []
-    for (scenario, seed), members in runs.items():
+    for (model, task, scenario, seed), members in runs.items():
         for method, (spec, run) in members.items():
             labels = checkpoint_labels(run.folder.model, trust_remote_code=spec.trust_remote_code)
             with open_finished(
@@ -37,25 +37,28 @@ def transfer(experiment: Path, device: str = "auto") -> pd.DataFrame:
                 for recipe in run.recipes:
                     sources = {name: other.attack_lines(recipe) for name, (_, other) in members.items()}
                     matrix = transfer_matrix(sources, {method: predict}, labels)
-                    frames.append(matrix.assign(recipe=recipe, scenario=scenario, seed=seed))
+                    frames.append(matrix.assign(model=model, task=task, recipe=recipe, scenario=scenario, seed=seed))
     return pd.concat(frames, ignore_index=True)
 
 
-def _kept_runs(path: Path) -> dict[tuple[str, int], dict[str, tuple[RunSpec, Run]]]:
-    """Method -> run, for each scenario and seed of the experiment in `path`; UserError as in `transfer`."""
+def _kept_runs(path: Path) -> dict[tuple[str, str, str, int], dict[str, tuple[RunSpec, Run]]]:
+    """Method -> run, for each model, task, scenario and seed of the experiment; UserError as in `transfer`."""
     experiment = Experiment.open(path, model=True)
     for damage in experiment.damaged.values():
         raise UserError(damage)
-    kept: dict[tuple[str, int], dict[str, tuple[RunSpec, Run]]] = {}
+    kept: dict[tuple[str, str, str, int], dict[str, tuple[RunSpec, Run]]] = {}
     for run in experiment.runs:
         if not run.recipes:
             raise UserError(f"experiment: {run.path.name} attacked nothing, so there is nothing to transfer")
         if not run.folder.model.is_dir():
             raise UserError(
-                f"experiment: {run.path.name} kept no model; run the experiment with --keep-models in another folder"
+                f"experiment: {run.path.name} kept no model; run the experiment in another folder, without "
+                "--no-keep-models"
             )
         if run.spec is not None:
-            kept.setdefault((run.spec.scenario.label, run.spec.seed), {})[run.spec.method.label] = run.spec, run
+            spec, whose = run.spec, run.whose
+            place = (whose["model"], whose["task"], whose["scenario"], whose["seed"])
+            kept.setdefault(place, {})[spec.method.label] = spec, run
     if not kept:
         raise UserError(f"experiment: {str(path)!r} has no finished run")
     return dict(sorted(kept.items()))

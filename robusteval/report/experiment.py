@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from robusteval.report.table import Table, build_table
 from robusteval.results.reading import Run
 from robusteval.runtime.environment import differences
-from robusteval.settings.runs import ExperimentSpec
+from robusteval.settings.spec import ExperimentSpec
 
 
 def experiment_table(
@@ -20,7 +20,8 @@ def experiment_table(
 
     finished: by title; notices: what one should know to read the numbers; failed: titles, and why there is no result.
     """
-    selected = {run.method.label: run.train.select == "best" for run in spec.runs()}
+    specs = [run.spec for run in finished.values() if run.spec is not None]
+    selected = {run.method.label: run.train.select == "best" for run in specs}
     best = [label for label, on_dev in selected.items() if on_dev]
     last = [label for label, on_dev in selected.items() if not on_dev]
     notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []

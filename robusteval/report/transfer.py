@@ -32,13 +32,16 @@ class Grid:
 
 
 def grids(averages: pd.DataFrame) -> Iterator[Grid]:
-    """One grid per recipe, scenario and measure.
+    """One grid per model, task, recipe, scenario and measure.
 
-    averages: recipe, scenario, source, target, seeds, n, accuracy, accuracy_std, right_before, transfer_rate and
-    transfer_rate_std, as `robusteval.evaluation.transfer.over_seeds` gives them; shares from 0 to 1.
+    averages: model, task, recipe, scenario, source, target, seeds, n, accuracy, accuracy_std, right_before,
+    transfer_rate and transfer_rate_std, as `robusteval.evaluation.transfer.over_seeds` gives them; shares from 0 to 1.
     """
-    for (recipe, scenario), part in averages.groupby(["recipe", "scenario"], sort=False):
+    several = {name: averages[name].nunique() > 1 for name in ("model", "task")}
+    for (model, task, recipe, scenario), part in averages.groupby(["model", "task", "recipe", "scenario"], sort=False):
         under = "" if scenario == "none" else f" under {scenario}"
+        under += f" on {task}" if several["task"] else ""
+        under += f" with {model}" if several["model"] else ""
         targets = list(dict.fromkeys(part["target"]))
         cells: dict[Any, Mapping[Any, Any]] = {(row["source"], row["target"]): row for row in part.to_dict("records")}
         for measure, (denominator, words) in MEASURES.items():
@@ -61,11 +64,12 @@ def _cell(row: Mapping[Any, Any] | None, measure: str, denominator: str) -> str:
 def caption(frame: pd.DataFrame) -> str:
     """How to read the grids of a frame.
 
-    frame: what the averages are of: recipe, scenario, seed, source, target and the measures, one row for each seed.
+    frame: what the averages are of: model, task, recipe, scenario, seed, source, target and the measures, one row for
+    each seed.
     """
     seeds = sorted(set(frame["seed"]))
     spread = "± is the sample standard deviation over seeds" if len(seeds) > 1 else "one seed, no spread"
-    pairs = frame.groupby(["recipe", "scenario", "source", "target"]).size()
+    pairs = frame.groupby(["model", "task", "recipe", "scenario", "source", "target"]).size()
     uneven = "" if (pairs == len(seeds)).all() else " Runs are missing: not every cell has every seed (transfer.csv)."
     return (
         "Row: the method whose model the successful adversarial texts were made against; column: the method whose "

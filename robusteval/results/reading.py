@@ -1,13 +1,9 @@
-"""What runs left on disk, as data frames: the one way in which tables, pictures and notebooks see results.
-
-experiment = Experiment.open(Path("robusteval-runs/sst2-1a2b3c4d"))
-experiment.rows().query("aspect == 'robustness'")
-"""
+"""What one run left on disk, as data frames: the one way in which tables, pictures and notebooks see results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -19,11 +15,12 @@ import pyarrow as pa
 from robusteval.errors import UserError, first_line, some, unknown_name
 from robusteval.registry import result_name
 from robusteval.results.attack_lines import AttackLine, first_of_each, read_attack_lines
+from robusteval.results.journal import Journal
 from robusteval.results.metrics import Metric, metric
-from robusteval.results.rows import Journal, Row
+from robusteval.results.rows import Row
 from robusteval.results.store import RunFolder
-from robusteval.settings.runs import ExperimentSpec, RunSpec
-from robusteval.storage.reading import numbered_lines, read_json, read_yaml
+from robusteval.settings.runs import RunSpec
+from robusteval.storage.reading import numbered_lines, read_json
 
 # The columns by which frames say whose their lines are.
 WHOSE = ("run", "task", "model", "method", "scenario", "seed")
@@ -44,9 +41,10 @@ class Run:
     Only finished tests are read. UserError, which names the file, where something is not what was written.
     """
 
-    def __init__(self, path: Path) -> None:
-        """path: a run's folder, which is taken as sound; `open` makes sure."""
-        self.folder = RunFolder(path)
+    def __init__(self, path: Path, tests: Sequence[str] | None = None) -> None:
+        """path: a run's folder, which is taken as sound; `open` makes sure. tests: the stages that are looked at beside
+        training, in that order; all by default."""
+        self.folder, self.tests = RunFolder(path), tests
 
     @classmethod
     def open(cls, path: Path, *, model: bool = False) -> Run:
@@ -80,7 +78,9 @@ class Run:
     def records(self) -> tuple[Row, ...]:
         """Every measured number; rows of earlier versions, which did not say it, bear the run's model."""
         model = self.spec.model if self.spec is not None else ""
-        return tuple(replace(row, model=row.model or model) for row in self.journal.rows)
+        stages = self.journal.stages if self.tests is None else ("train", *self.tests)
+        rows = (row for stage in stages for row in self.journal.rows_of(stage))
+        return tuple(replace(row, model=row.model or model) for row in rows)
 
     @property
     def declared(self) -> Mapping[str, Metric]:
@@ -172,99 +172,6 @@ class Run:
             return pd.read_parquet(path)
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{path}: cannot be read as a table ({first_line(error)})") from None
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """What an experiment left: its finished runs in the order of its columns, scenarios and seeds.
-
-    damaged: runs that are not what they were, by folder name, with what is wrong and what helps. unfinished: names of
-    the runs that are not done. Neither is in a frame.
-    """
-
-    path: Path
-    spec: ExperimentSpec
-    runs: tuple[Run, ...]
-    damaged: Mapping[str, str] = field(default_factory=dict)
-    unfinished: tuple[str, ...] = ()
-
-    @classmethod
-    def open(cls, path: Path, *, model: bool = False) -> Experiment:
-        """The experiment in `path`; model: whether the kept checkpoints are checked, too, which takes long.
-
-        UserError where there is none, or where two of its finished runs are of the same method, scenario and seed.
-        """
-        place = path / "experiment.yaml"
-        held = read_yaml(place)
-        if held is None:
-            raise UserError(f"experiment: {str(path)!r} holds no experiment.yaml")
-        spec = ExperimentSpec.read(held, f"{place}: ")
-        methods = [method.label for method in spec.methods]
-        sound, damaged, unfinished = dict[tuple[int, str, int], Run](), dict[str, str](), list[str]()
-        for run in (Run(each) for each in sorted((path / "runs").glob("*")) if each.is_dir()):
-            try:
-                run.folder.check(model=model)
-                done, whose = run.folder.done, run.whose
-            except UserError as error:
-                damaged[run.path.name] = str(error)
-                continue
-            if not done:
-                unfinished.append(run.path.name)
-                continue
-            if whose["method"] not in methods:
-                known = ", ".join(methods)
-                config = run.path / "config.json"
-                raise UserError(f"{config}: {whose['method']!r} is none of the experiment's methods {known}")
-            key = (methods.index(whose["method"]), whose["scenario"], whose["seed"])
-            if key in sound:
-                names = f"{sound[key].path.name} and {run.path.name}"
-                raise UserError(f"experiment: {names} are the same run; remove the outdated one")
-            sound[key] = run
-        return cls(path, spec, tuple(sound[key] for key in sorted(sound)), damaged, tuple(unfinished))
-
-    @property
-    def declared(self) -> dict[str, Metric]:
-        """The metrics that suites of the user's own said more of."""
-        return {name: each for run in self.runs for name, each in run.declared.items()}
-
-    @property
-    def records(self) -> tuple[Row, ...]:
-        """Every measured number of the finished runs."""
-        return tuple(row for run in self.runs for row in run.records)
-
-    def rows(self) -> pd.DataFrame:
-        """One line per measured number, see `rows_frame`."""
-        return rows_frame(self.records, self.declared)
-
-    def predictions(self, suite: str) -> pd.DataFrame:
-        """As `Run.predictions`, with the columns `WHOSE` before; of the runs that have some."""
-        return self._each(lambda run: run.predictions(suite) if suite in run.predicted_suites else None)
-
-    def analysis(self, suite: str) -> pd.DataFrame:
-        """As `Run.analysis`, with the columns `WHOSE` before; of the runs that have one."""
-        return self._each(lambda run: run.analysis(suite) if suite in run.analysed_suites else None)
-
-    def training(self) -> pd.DataFrame:
-        """As `Run.training`, with the columns `WHOSE` before."""
-        return self._each(Run.training)
-
-    def attacks(self) -> pd.DataFrame:
-        """As `Run.attacks`, with the columns `WHOSE` before."""
-        return self._each(Run.attacks)
-
-    def environment(self) -> pd.DataFrame:
-        """As `Run.environment`, with the columns `WHOSE` before."""
-        return self._each(Run.environment)
-
-    def _each(self, read: Callable[[Run], pd.DataFrame | None]) -> pd.DataFrame:
-        frames = []
-        for run in self.runs:
-            frame = read(run)
-            if frame is not None and len(frame):
-                own = frame.drop(columns=[name for name in WHOSE if name in frame])
-                whose = pd.DataFrame(run.whose, index=own.index)
-                frames.append(pd.concat([whose, own], axis=1))
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(WHOSE))
 
 
 def rows_frame(rows: Sequence[Row], declared: Mapping[str, Metric] = MappingProxyType({})) -> pd.DataFrame:

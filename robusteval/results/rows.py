@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from robusteval.errors import UserError
-from robusteval.results.metrics import Aspect, Metric
+from robusteval.results.metrics import Aspect
 from robusteval.results.older import from_prose
-from robusteval.settings.codec import content_hash, from_dict
-from robusteval.storage.reading import complete_lines, parse_json
+from robusteval.settings.codec import from_dict
 
 NoteKind = Literal["run", "test"]
 
@@ -101,90 +98,3 @@ def line_row(line: Mapping[str, Any], where: str = "row") -> Row:
     if math.inf in map(abs, (row.value, row.seconds, *row.spread)) or row.n < 0:
         raise UserError(f"{where}: its numbers are out of range")
     return row
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a rows.jsonl file, without a torn last line; UserError where they are not as they were written."""
-    return list(read_journal(path).every)
-
-
-@dataclass(frozen=True)
-class Journal:
-    """What a rows.jsonl holds: the rows of each finished stage, then that stage's marker.
-
-    every: all rows; rows: those of finished stages; markers: {"stage": name} or {"done": true}, and in it `files`, the
-    sha256 of each file that belongs to the stage, `metrics`, what its suite declares of them, and `seal`, which binds
-    all of it to what stands before.
-    kept: the bytes up to the last marker; rest: what follows them; seal: the last one, "" before the first;
-    sealed: whether the last marker bears one; unsealed: the bytes after the last seal, up to the last marker.
-    """
-
-    every: tuple[Row, ...] = ()
-    rows: tuple[Row, ...] = ()
-    markers: tuple[Mapping[str, Any], ...] = ()
-    kept: bytes = b""
-    rest: bytes = b""
-    seal: str = ""
-    sealed: bool = True
-    unsealed: bytes = b""
-
-    @property
-    def declared(self) -> dict[str, Metric]:
-        """The metrics that suites of the user's own declared, by name."""
-        found = (from_dict(Metric, each) for marker in self.markers for each in marker.get("metrics", ()))
-        return {metric.name: metric for metric in found}
-
-    @property
-    def done(self) -> bool:
-        return bool(self.markers) and self.markers[-1].get("done") is True
-
-
-def seal_of(previous: str, lines: bytes, marker: Mapping[str, Any]) -> str:
-    """The seal of a marker after `lines`, those since the `previous` seal; it guards against damage, not forgery."""
-    digest = hashlib.sha256(f"{previous}\n".encode() + lines)
-    digest.update(content_hash({key: value for key, value in marker.items() if key != "seal"}).encode())
-    return digest.hexdigest()
-
-
-def read_journal(path: Path) -> Journal:
-    """What the rows.jsonl `path` holds; nothing where there is none.
-
-    UserError, with file and line, where a line is neither a row nor a marker, or not what was written.
-    """
-    texts, torn = complete_lines(path)
-    every: list[Row] = []
-    finished, markers = 0, []
-    kept, pending, unsealed, seal, sealed = b"", b"", b"", "", True
-    for number, text in enumerate(texts, 1):
-        pending += text + b"\n"
-        where = f"{path}: line {number}"
-        line = parse_json(text, where) if text else {}
-        if not isinstance(line, dict):
-            raise UserError(f"{where} is no object with fields")
-        if text and "stage" not in line and "done" not in line:
-            every.append(line_row(line, where))
-        elif text:
-            marker = from_dict(_Marker, line, f"{where}: ")
-            if not marker.done and not marker.stage:
-                raise UserError(f"{where} is neither a row nor the end of a test")
-            sealed = bool(marker.seal)
-            before = unsealed + pending[: -len(text) - 1]
-            if sealed and marker.seal != seal_of(seal, before, line):
-                raise UserError(f"{path}: the lines up to line {number} are not those that were written")
-            kept, unsealed, pending = kept + pending, b"" if sealed else unsealed + pending, b""
-            seal, finished = marker.seal or seal, len(every)
-            markers.append(line)
-    rows = tuple(every)
-    return Journal(rows, rows[:finished], tuple(markers), kept, pending + torn, seal, sealed, unsealed)
-
-
-@dataclass(frozen=True)
-class _Marker:
-    """A line of rows.jsonl that ends a stage or the run."""
-
-    stage: str = ""
-    done: bool = False
-    kept: bool = False
-    files: dict[str, str] = field(default_factory=dict)
-    metrics: tuple[Metric, ...] = ()
-    seal: str = ""

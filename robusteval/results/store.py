@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from robusteval.errors import UserError
+from robusteval.results.journal import Journal, read_journal, seal_of
 from robusteval.results.metrics import Metric
-from robusteval.results.rows import Journal, Row, read_journal, row_line, seal_of
+from robusteval.results.rows import Row, row_line
 from robusteval.runtime.environment import check_environment
-from robusteval.settings.codec import content_hash, to_dict, to_yaml
-from robusteval.settings.runs import ExperimentSpec
+from robusteval.settings.codec import content_hash
 from robusteval.storage.claims import Claim, claimed, is_claim
 from robusteval.storage.files import (
     append_lines,
@@ -28,7 +29,7 @@ from robusteval.storage.files import (
     writing,
 )
 from robusteval.storage.locks import LOCK, locked
-from robusteval.storage.reading import file_sha256, read_json, read_yaml
+from robusteval.storage.reading import file_sha256, read_json
 
 # Beside the results of `evaluate`: what was tested, on which rows, and how.
 EVALUATION = "evaluation.json"
@@ -41,7 +42,8 @@ class RunFolder:
 
     rows.jsonl holds the rows of each finished stage, followed by that stage's marker; the last line of a
     finished run is a marker, too. Rows without one stem from a writer that was killed and are dropped. Each marker
-    bears the digests of the stage's files and a seal over all that stands before it (`rows.Journal`).
+    bears the digests of the stage's files and a seal over all that stands before it (`journal.Journal`). A finished
+    run that is asked for more tests is opened again, and what it has stays.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +69,15 @@ class RunFolder:
         return list(self.journal().rows)
 
     def stages(self) -> set[str]:
-        return {str(marker["stage"]) for marker in self.journal().markers if "stage" in marker}
+        return set(self.journal().stages)
+
+    def holds(self, tests: Collection[str]) -> bool:
+        """Whether the run is finished with all these tests; one whose rows.jsonl cannot be read is not."""
+        try:
+            journal = self.journal()
+        except UserError:
+            return False
+        return journal.done and journal.stages.keys() >= {"train", *tests}
 
     def check(self, *, model: bool = False) -> None:
         """Raise UserError where a finished stage is not what it was when it was finished; says what, and what to do.
@@ -80,11 +90,11 @@ class RunFolder:
             for name in (*FOLDERS, "model"):
                 check_place(self.path / name, folder=True)
             journal = self.journal()
-            foreign = [row.run for row in journal.every if row.run != self.path.name]
-            if foreign and not (self.path / EVALUATION).exists():  # whose rows bear the checkpoint's name
-                raise UserError(f"{self.rows_path}: has rows of another run, {foreign[0]!r}")
-            for marker in journal.markers:
-                for name, digest in marker.get("files", {}).items():
+            if not (self.path / EVALUATION).exists():  # whose rows bear the checkpoint's name
+                self._check_rows(journal)
+            markers = [stage.marker for stage in journal.stages.values()]
+            for marker in (*markers, *([journal.end] if journal.end else ())):
+                for name, digest in marker.files.items():
                     self._check_file(name, digest, model)
             self.environments()
         except UserError as error:
@@ -92,6 +102,12 @@ class RunFolder:
                 f"{error}; delete the folder {str(self.path)!r} and give the same command again: only this run is "
                 "done anew"
             ) from error
+
+    def _check_rows(self, journal: Journal) -> None:
+        own = json_line({"run": self.path.name})[:-2]
+        foreign = [number for number, text in journal.lines if not text.startswith(own)]
+        if foreign:
+            raise UserError(f"{self.rows_path}: line {foreign[0]} is a row of another run")
 
     def _check_file(self, name: str, digest: str, model: bool) -> None:
         path = self.path / name
@@ -116,11 +132,12 @@ class RunFolder:
         if journal.rest:
             write_atomic(self.rows_path, journal.kept)
 
-    def reset(self) -> None:
-        """Forget every finished stage: what they were measured on is no longer there."""
-        self.forget_tests()
-        (self.path / "state.safetensors").unlink(missing_ok=True)
-        shutil.rmtree(self.path / "attacks", ignore_errors=True)
+    def forget_attack(self, stage: str) -> None:
+        """Remove the lines of an attack that is to be done anew; of another stage there is nothing to remove."""
+        folder, _, name = stage.partition("/")
+        if folder == "attack":
+            with writing(self.path / "attacks"):
+                (self.path / "attacks" / f"{name}.jsonl").unlink(missing_ok=True)
 
     def forget_tests(self) -> None:
         """Remove what `evaluate` writes, and nothing else."""
@@ -131,14 +148,26 @@ class RunFolder:
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def finish_stage(
-        self, stage: str, rows: Sequence[Row], files: Iterable[Path] = (), declared: Iterable[Metric] = ()
+        self,
+        stage: str,
+        rows: Sequence[Row],
+        files: Iterable[Path] = (),
+        declared: Iterable[Metric] = (),
+        *,
+        facts: Mapping[str, str] = MappingProxyType({}),
+        seconds: float = 0.0,
     ) -> None:
         """Keep the rows of a stage for good.
 
-        files: those that belong to it, where they are there; declared: metrics that its suite says more of.
+        files: those that belong to it, where they are there; declared: metrics that its suite says more of; facts: what
+        besides the run decides its numbers; seconds: what it took.
         """
-        metrics = [metric.record() for metric in declared]
-        self._append(rows, {"stage": stage, **({"metrics": metrics} if metrics else {})}, files)
+        told = {"metrics": [metric.record() for metric in declared], "facts": dict(facts), "seconds": round(seconds, 3)}
+        self._append(rows, {"stage": stage, **{name: value for name, value in told.items() if value}}, files)
+
+    def reopen(self, *undone: str) -> None:
+        """Open a finished run again, for more tests; undone: stages that are to be done anew."""
+        self._append((), {"undo": [name for name in undone if name in self.stages()]}, ())
 
     def finish(self, *, keep_model: bool) -> None:
         """Mark the run as done, then drop what only resuming needed."""
@@ -159,7 +188,8 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what a process that was killed left in this finished run, unless another one is at work in it."""
-        kept = self.journal().markers[-1].get("kept", True)
+        end = self.journal().end
+        kept = end is None or end.kept
         places = (self.path, *(self.path / name for name in FOLDERS))
         found = (path.name for place in places if place.is_dir() for path in place.iterdir())
         if self._needless(kept=kept) or any(is_leftover(name) or is_claim(name) for name in found):
@@ -229,44 +259,7 @@ class RunFolder:
                 self._claim = None
 
 
-def check_output(out: Path, spec: ExperimentSpec) -> None:
-    """Raise UserError unless `out` is new, empty, or holds this very experiment. Nothing is written.
-
-    Another experiment's folder is refused by the first field that differs. A field that an experiment of an earlier
-    version lacks has its default there. What a command that was stopped at its very start left is no hindrance.
-    """
-    held = check_folder(out)
-    difference = held and _difference(to_dict(held, identity=True), to_dict(spec, identity=True))
-    if difference:
-        raise UserError(f"out: {str(out)!r} holds another experiment: {difference}; choose another --out folder")
-
-
-def check_folder(out: Path) -> ExperimentSpec | None:
-    """The experiment that `out` holds, None where it is new or empty; UserError where it is or holds anything else."""
-    path = out / "experiment.yaml"
-    check_place(out, folder=True)
-    for name in ("experiment.yaml", LOCK):
-        check_place(out / name, folder=False)
-    for name in ("runs", "report"):
-        check_place(out / name, folder=True)
-    if path.is_file() and path.stat().st_size:
-        try:
-            return ExperimentSpec.read(read_yaml(path) or {})
-        except UserError as error:
-            raise UserError(
-                f"out: {str(path)!r} describes no experiment ({error}); choose another --out folder"
-            ) from error
-    if out.is_dir() and not all(_is_ours(each) for each in out.iterdir()):
-        raise UserError(f"out: {str(out)!r} is not empty and holds no experiment; choose another --out folder")
-    return None
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether this is all that a command leaves that is stopped before its experiment has begun."""
-    return path.name == "experiment.yaml" or _passes(path.name)
-
-
-def _passes(name: str) -> bool:
+def passes_by(name: str) -> bool:
     """Whether a file of this name says nothing of what a folder holds: that of a lock, a claim or a killed write."""
     return name == LOCK or is_claim(name) or is_leftover(name)
 
@@ -278,39 +271,10 @@ def check_evaluation(out: Path) -> None:
         check_place(out / name, folder=False)
     for name in ("predictions", "analysis"):
         check_place(out / name, folder=True)
-    if not out.exists() or all(_passes(path.name) for path in out.iterdir()):
+    if not out.exists() or all(passes_by(path.name) for path in out.iterdir()):
         return
     held = read_json(out / EVALUATION)
     if held is None:
         raise UserError(f"out: {str(out)!r} is not empty and holds no evaluation; choose another --out folder")
     if not {"checkpoint", "task", "evaluation"} <= set(held):
         raise UserError(f"out: {str(out / EVALUATION)!r} is none of this program's; choose another --out folder")
-
-
-def claim_output(out: Path, spec: ExperimentSpec) -> None:
-    """Make `out` this experiment's folder; UserError as `check_output`, nothing is overwritten."""
-    check_output(out, spec)
-    with locked(out, "report", wait=True):
-        check_output(out, spec)
-        path = out / "experiment.yaml"
-        if not path.exists() or not path.stat().st_size:
-            write_atomic(path, to_yaml(spec))
-
-
-def _difference(held: Any, asked: Any, path: str = "") -> str | None:
-    """The first field in which two specs differ, with both values."""
-    if isinstance(held, dict) and isinstance(asked, dict):
-        for key in [*asked, *(key for key in held if key not in asked)]:
-            found = _difference(held.get(key), asked.get(key), f"{path}{key}.")
-            if found:
-                return found
-        return None
-    if held == asked:
-        return None
-    return f"{path.rstrip('.').removeprefix('base.')} is {_short(held)} there and {_short(asked)} here"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = [item.get("label", item) for item in value]
-    return repr(value)

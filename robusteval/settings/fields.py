@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, cast
 
 from robusteval.settings.checks import check_choice, check_distinct, check_range
+from robusteval.settings.grammar import listed, numbers, pieces
 
 _KEY = "setting"
 
@@ -111,6 +112,14 @@ class Described:
             *some, last = self.choices
             text = f"{text.rstrip('.')}: {', '.join(some)} or {last}."
         return f"{text.rstrip('.')} [{self.setting.unset}]." if self.setting.unset else text
+
+    def listed(self, value: Any) -> Any:
+        """The entries of a setting of several from a text with commas or a single value; a list is left as it is."""
+        if isinstance(value, str):
+            if self.kind is float:
+                return numbers(value, self.name, float)
+            return (value,) if self.setting.repeated else pieces(value) if self.setting.quoted else listed(value)
+        return [value] if isinstance(value, int | float) else value
 
     @property
     def written(self) -> str:

@@ -19,6 +19,8 @@ from robusteval.registry import is_file, pinned, result_name
 
 Part = tuple[str, dict[str, Any]]
 
+MOST_SEEDS = 1000
+
 SIGNS = ",:=+/|>"
 QUOTING = "a name that holds one of , : = + / | > stands in double quotes"
 _QUOTED = re.compile(rf'(^|[{SIGNS}])(\s*)("(?:[^"]|"")*")(?=\s*(?:$|[{SIGNS}]))')
@@ -105,6 +107,34 @@ def number(text: str) -> str:
     if not text.isascii() or "_" in text:
         raise ValueError(text)
     return text
+
+
+def numbers(text: str, name: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
+    """The numbers of a comma-separated list; UserError, which begins with `name`, where it is none."""
+    try:
+        return tuple(kind(number(part)) for part in listed(text))
+    except ValueError:
+        raise UserError(f"{name}: {text!r} is not a comma-separated list of numbers") from None
+
+
+def seeds_of(given: Any) -> Any:
+    """Seeds from how many there are to be, 3 or "3" for 0, 1, 2, or from which, "4,7"; a list is left as it is.
+
+    UserError for a text that is neither, and where there are none or more than one experiment may have.
+    """
+    if not isinstance(given, str | int) or isinstance(given, bool):
+        return given
+    text = str(given)
+    try:
+        numbers = tuple(int(number(part)) for part in listed(text))
+    except ValueError:
+        raise UserError(f"seeds: {text!r} is neither a count nor a comma-separated list") from None
+    if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
+        raise UserError(f"seeds: {text!r} names no seed; give a count of at least 1, or numbers from 0")
+    count = len(numbers) if "," in text else numbers[0]
+    if count > MOST_SEEDS:
+        raise UserError(f"seeds: {count} are more than the {MOST_SEEDS} that one experiment may have")
+    return numbers if "," in text else tuple(range(numbers[0]))
 
 
 def compact(text: str) -> str:

@@ -1,23 +1,20 @@
-"""What a run is, and an experiment of many: the one source of run names."""
+"""What a run is: the one source of run names."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from robusteval.errors import UserError
 from robusteval.registry import pinned, result_name
 from robusteval.settings.attack import AttackConfig
-from robusteval.settings.checks import check_distinct
 from robusteval.settings.codec import content_hash, from_dict, to_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.fields import Record, same, setting
 from robusteval.settings.grammar import Part, compact, label, ladder, parse_parts, pinned_parts
 from robusteval.settings.model import ModelConfig
-from robusteval.settings.train import TrainConfig, override
+from robusteval.settings.train import TrainConfig
 
 # where no task is named: its rows are built in
 TASK = "demo-sentiment"
@@ -43,6 +40,15 @@ class MethodConfig:
     label: str = "vanilla"
     parts: tuple[tuple[str, dict[str, Any]], ...] = (("vanilla", {}),)
     train: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def ladder(cls, text: str) -> tuple[MethodConfig, ...]:
+        """One column of each value that "a/b/c" stands for.
+
+        >>> [each.label for each in MethodConfig.ladder("match:temperature=1/2")]
+        ['match:temperature=1', 'match:temperature=2']
+        """
+        return tuple(map(cls.parse, ladder(pinned_parts(compact(text), "method"))))
 
     @classmethod
     def parse(cls, text: str) -> MethodConfig:
@@ -121,7 +127,7 @@ class RunSpec(Record):
     @classmethod
     def read(cls, held: Any, path: str = "") -> RunSpec:
         """From a record of this or an earlier version; UserError as `from_dict`."""
-        return from_dict(cls, _as_now(held), path)
+        return from_dict(cls, as_now(held), path)
 
     @property
     def tuning(self) -> Tuning:
@@ -132,12 +138,14 @@ class RunSpec(Record):
         return ModelConfig(self.model_revision, self.trust_remote_code)
 
     def name(self, **facts: str) -> str:
-        """The folder name of the run; its hash covers every field that says what the run is, and the given facts.
+        """The folder name of the run; its hash covers every field that says how it is trained, and the given facts.
 
         Where the rows lie is not part of it, but what they are is: `facts` carries the fingerprint of the data, the
-        hash of the starting checkpoint and the version of the code.
+        hash of the starting checkpoint and the version of the code. Nor are the tests, each of which has facts of its
+        own: a finished run can have more of them.
         """
         spec = to_dict(self, identity=True)
+        del spec["evaluation"], spec["attack"]
         hash8 = content_hash({"spec": spec, "facts": facts})[:8]
         method, scenario = (
             "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]
@@ -146,49 +154,7 @@ class RunSpec(Record):
         return f"{result_name(self.task)}.{method}.{scenario}.s{self.seed}.{hash8}"
 
 
-@dataclass(frozen=True)
-class ExperimentSpec:
-    """A plan of runs: every method with every seed in every scenario, all else equal."""
-
-    base: RunSpec = field(default_factory=RunSpec)
-    methods: tuple[MethodConfig, ...] = (MethodConfig(),)
-    seeds: tuple[int, ...] = (0, 1)
-    scenarios: tuple[ScenarioConfig, ...] = (ScenarioConfig(),)
-
-    def __post_init__(self) -> None:
-        for name, values in (
-            ("methods", [method.label for method in self.methods]),
-            ("seeds", [str(seed) for seed in self.seeds]),
-            ("scenario", [scenario.label for scenario in self.scenarios]),
-        ):
-            if not values:
-                raise UserError(f"{name}: none given; at least one is needed")
-            check_distinct(name, values)
-
-    @classmethod
-    def read(cls, held: Any, path: str = "") -> ExperimentSpec:
-        """From a record of this or an earlier version; UserError as `from_dict`."""
-        if isinstance(held, Mapping) and "base" in held:
-            held = {**held, "base": _as_now(held["base"])}
-        return from_dict(cls, held, path)
-
-    def runs(self) -> list[RunSpec]:
-        """One RunSpec per seed, scenario and method; seeds vary slowest, so that early results cover everything."""
-        return [
-            dataclasses.replace(
-                self.base,
-                method=method,
-                scenario=scenario,
-                seed=seed,
-                train=override(self.base.train, method.train),
-            )
-            for seed in self.seeds
-            for scenario in self.scenarios
-            for method in self.methods
-        ]
-
-
-def _as_now(held: Any) -> Any:
+def as_now(held: Any) -> Any:
     """The record of a run with its fields where they are now; what is none is left as it is."""
     evaluation = held.get("evaluation") if isinstance(held, Mapping) else None
     if not isinstance(evaluation, Mapping) or "attack" in held:

@@ -30,7 +30,7 @@ class WorkConfig(Record):
     workers: int = setting(1, "Processes, each with a run, or with a share of the examples.", low=1, high=1024)
     resources_dir: Path | None = setting(None, "Folder with local copies of attack resources.", name="resources")
     track: str | None = setting(None, "tensorboard, mlflow or wandb.")
-    keep_models: bool = setting(False, "Keep the checkpoints.")
+    keep_models: bool = setting(True, "Drop the checkpoints; a test that is asked for later trains them again.")
     checkpoint_seconds: float = setting(120.0, "Time between resumable states.", low=0, high=1e9)
     quiet: bool = setting(False, "No progress bars.")
     threads: int = setting(0, "CPU threads of each process.", low=0, high=1024, offered=False)

@@ -51,10 +51,14 @@ class TaskData:
 
     @property
     def fingerprint(self) -> str:
-        """One hash over the rows that stand here; a suite tells those that it loads itself (`Suite.facts`)."""
-        parts: list[Examples | TestSet] = [self.train, self.dev, *([self.ood] if self.ood else [])]
-        parts += [*self.adversarial.values(), *self.tests.values()]
-        return "-".join(part.fingerprint[:16] for part in parts)
+        """One hash over the rows that every run reads; a suite tells those that it tests on besides (`Suite.facts`)."""
+        return f"{self.train.fingerprint[:16]}-{self.dev.fingerprint[:16]}"
+
+    @property
+    def whole_fingerprint(self) -> str:
+        """One hash over all rows that stand here."""
+        others: list[Examples | TestSet] = [*([self.ood] if self.ood else []), *self.adversarial.values()]
+        return "-".join([self.fingerprint, *(part.fingerprint[:16] for part in (*others, *self.tests.values()))])
 
 
 def load_task(name: str, config: DataConfig) -> TaskData:

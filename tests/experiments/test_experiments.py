@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from robusteval.errors import UserError
-from robusteval.results.rows import read_rows
+from robusteval.results.journal import read_rows
 from robusteval.results.store import RunFolder
 from robusteval.settings.codec import from_yaml
 from robusteval.storage.reading import read_lines

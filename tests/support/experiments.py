@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from robusteval.results.rows import read_rows
+from robusteval.results.journal import read_rows
 from support.places import ROOT
 from support.small_experiment import CLOCKS
 

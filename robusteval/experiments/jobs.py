@@ -1,0 +1,77 @@
+"""What an engine is given: a run, where it lies, and what it is to have been tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from robusteval.errors import UserError
+from robusteval.results.asked import Wanted
+from robusteval.results.store import RunFolder
+from robusteval.settings.codec import content_hash, to_dict
+from robusteval.settings.runs import RunSpec
+
+Facts = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of a plan. name: of its folder in OUT/runs; title: in words; facts: what besides the spec decides its
+    training, by name; tests: the stages that it is to have, each with what besides the run decides its numbers."""
+
+    spec: RunSpec
+    name: str
+    title: str
+    facts: Facts = field(default_factory=dict)
+    tests: Mapping[str, Facts] = field(default_factory=dict)
+
+    def folder(self, out: Path) -> RunFolder:
+        return RunFolder(out / "runs" / self.name)
+
+    def done(self, out: Path) -> bool:
+        """Whether it is finished, with all its tests."""
+        return self.folder(out).holds(self.tests)
+
+    @property
+    def wanted(self) -> Wanted:
+        spec = to_dict(self.spec, identity=True)
+        del spec["seed"], spec["evaluation"], spec["attack"]
+        return Wanted.of(self.spec, self.name, self.tests, content_hash({"spec": spec, "facts": dict(self.facts)})[:16])
+
+
+def placed(run: RunSpec, facts: Facts, tests: Mapping[str, Facts], out: Path, title: str) -> tuple[Job, list[str]]:
+    """The job of a run in `out`, and a sentence for each test that makes it a run beside a finished one.
+
+    A finished test stays what it is: where one was measured with other settings or on other rows than it is now to
+    have, the whole run lies in another folder.
+    """
+    own: dict[str, str] = {}
+    told: list[str] = []
+    while True:
+        job = Job(run, run.name(**{**facts, **own}), title, facts, tests)
+        conflicts = {stage: why for stage, why in _conflicts(job.folder(out), tests) if stage not in own}
+        if not conflicts:
+            return job, told
+        own |= {stage: content_hash(dict(tests[stage])) for stage in conflicts}
+        told += conflicts.values()
+
+
+def _conflicts(folder: RunFolder, tests: Mapping[str, Facts]) -> Iterator[tuple[str, str]]:
+    if not folder.rows_path.exists():
+        return
+    try:
+        stages = folder.journal().stages
+    except UserError:  # which is told where the run is done
+        return
+    for name, stage in stages.items():
+        held, asked = stage.marker.facts, tests.get(name, {})
+        other = [key for key, value in held.items() if key in asked and asked[key] != value]
+        if other:
+            yield name, f"{name} with {other[0]} {held[other[0]]}, not {asked[other[0]]}"
+
+
+def outgrown(folder: RunFolder, tests: Mapping[str, Facts]) -> list[str]:
+    """The finished tests that are now to measure more than they did."""
+    held = {name: stage.marker.facts for name, stage in folder.journal().stages.items()}
+    return [name for name, facts in tests.items() if name in held and not facts.items() <= held[name].items()]

@@ -1,0 +1,276 @@
+"""What an experiment is: models x tasks x methods x scenarios x seeds, and settings for all of them or for a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, cast
+
+import yaml
+
+from robusteval.errors import UserError, unknown_name
+from robusteval.registry import pinned
+from robusteval.settings.attack import AttackConfig
+from robusteval.settings.checks import check_distinct
+from robusteval.settings.codec import from_dict, to_dict
+from robusteval.settings.data import DataConfig
+from robusteval.settings.evaluation import EvalConfig
+from robusteval.settings.fields import Record, described
+from robusteval.settings.grammar import listed, part_name, pieces, seeds_of
+from robusteval.settings.model import ModelConfig
+from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig, as_now
+from robusteval.settings.train import TrainConfig
+
+Given = dict[str, Any]
+"""Settings that the user gave, by field; what is not in it comes from elsewhere."""
+
+# The records whose settings an experiment may give, by the field of `ExperimentSpec`, `Where` and `RunSpec`.
+GROUPS: Mapping[str, type] = {
+    "opening": ModelConfig, "data": DataConfig, "train": TrainConfig, "evaluation": EvalConfig, "attack": AttackConfig,
+}  # fmt: skip
+# The task of files of the user's own that have no name.
+OWN_TASK = "my-data"
+AXES = ("models", "tasks", "methods", "scenarios", "seeds")
+# What decides which rows are asked for or how they are shown, but no number.
+SHOWN = (*AXES, "title", "baseline", "primary")
+
+
+@dataclass(frozen=True)
+class Where(Record):
+    """Settings for a part of the grid.
+
+    model, task, method, scenario: names, none for all. A method or scenario by its label, or by its name for all
+    that have it. method_settings: of the method; of several composed, a mapping for each by its name.
+    """
+
+    model: tuple[str, ...] = ()
+    task: tuple[str, ...] = ()
+    method: tuple[str, ...] = ()
+    scenario: tuple[str, ...] = ()
+    opening: Given = field(default_factory=dict)
+    data: Given = field(default_factory=dict)
+    train: Given = field(default_factory=dict)
+    evaluation: Given = field(default_factory=dict)
+    attack: Given = field(default_factory=dict)
+    method_settings: Given = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for group, kind in GROUPS.items():
+            _check_given(getattr(self, group), kind, f"settings.{group}")
+        apart = [group for group in ("opening", "data", "evaluation", "attack") if getattr(self, group)]
+        if apart and (self.method or self.scenario):
+            raise UserError(
+                f"settings.{apart[0]}: it cannot differ between methods or scenarios, whose numbers would not be "
+                "comparable; leave method and scenario out"
+            )
+
+
+@dataclass(frozen=True)
+class ExperimentSpec(Record):
+    """A grid of runs. Every group of settings holds only what was given; `experiments.grid` finds the rest.
+
+    settings: for parts of the grid, later ones win. baseline: the column that others are compared with, by default
+    the first. primary: the tests that the declared family of comparisons is made of, "SUITE [VALUE] METRIC".
+    """
+
+    PANEL: ClassVar[str] = "Experiment"
+
+    title: str = ""
+    models: tuple[str, ...] = (RunSpec.model,)
+    tasks: tuple[str, ...] = (RunSpec.task,)
+    methods: tuple[MethodConfig, ...] = (MethodConfig(),)
+    scenarios: tuple[ScenarioConfig, ...] = (ScenarioConfig(),)
+    seeds: tuple[int, ...] = (0, 1)
+    opening: Given = field(default_factory=dict)
+    data: Given = field(default_factory=dict)
+    train: Given = field(default_factory=dict)
+    evaluation: Given = field(default_factory=dict)
+    attack: Given = field(default_factory=dict)
+    settings: tuple[Where, ...] = ()
+    baseline: str = ""
+    primary: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", tuple(pinned(name, "task") for name in self.tasks))
+        labels: dict[str, Sequence[str]] = {"methods": _labels(self.methods), "scenarios": _labels(self.scenarios)}
+        for axis in AXES:
+            values = list(labels.get(axis) or map(str, getattr(self, axis)))
+            if not values:
+                raise UserError(f"{axis}: none given; at least one is needed")
+            check_distinct(axis, values)
+        for group, kind in GROUPS.items():
+            _check_given(getattr(self, group), kind, group)
+        if self.baseline and self.baseline not in labels["methods"]:
+            raise unknown_name("baseline", self.baseline, labels["methods"])
+        for place, each in enumerate(self.settings):
+            known: dict[str, Sequence[str]] = {"model": self.models, "task": self.tasks}
+            known |= {name: labels[f"{name}s"] for name in _LABELLED}
+            for name, values in known.items():
+                for given in getattr(each, name):
+                    if not matching(given, values):
+                        raise unknown_name(f"settings[{place}].{name}", given, values)
+
+    @classmethod
+    def read(cls, held: Any, path: str = "") -> ExperimentSpec:
+        """From what a user wrote, or a record of this or an earlier version; UserError as `from_dict`.
+
+        A single name may stand for a list of one, a text with commas for a list, a number for so many seeds;
+        "a/b/c" for a value of a method, a scenario or a training setting makes one of each.
+        """
+        if isinstance(held, Mapping) and "base" in held:
+            return _of_earlier(cls, held, path)
+        return from_dict(cls, _spelled_out(held, path), path)
+
+    @property
+    def first(self) -> str:
+        """The label of the baseline."""
+        return self.baseline or self.methods[0].label
+
+    def given(self, group: str, **place: str) -> Given:
+        """What was given of a group of settings for a model, a task, a method and a scenario; later ones win."""
+        found = dict(getattr(self, group, {}))
+        for each in self.settings:
+            if all(self._covers(each, name, value) for name, value in place.items()):
+                found |= getattr(each, group)
+        return found
+
+    def _covers(self, where: Where, name: str, value: str) -> bool:
+        given: tuple[str, ...] = getattr(where, name)
+        all_of = _labels(getattr(self, f"{name}s")) if name in _LABELLED else getattr(self, f"{name}s")
+        return not given or any(value in matching(each, all_of) for each in given)
+
+
+_LABELLED = ("method", "scenario")
+
+
+def matching(given: str, values: Iterable[str]) -> list[str]:
+    """The labels that a name stands for: the one that it is, else all that begin with it and have settings."""
+    values = list(values)
+    return [given] if given in values else [each for each in values if part_name(each) == given and "+" not in each]
+
+
+def to_text(spec: ExperimentSpec) -> str:
+    """The experiment as YAML that `ExperimentSpec.read` reads: methods and scenarios as a user writes them."""
+    held = {name: value for name, value in to_dict(spec).items() if value or name in AXES}
+    for axis in ("methods", "scenarios"):
+        held[axis] = [_as_written(each, plain) for each, plain in zip(getattr(spec, axis), held[axis], strict=True)]
+    held["settings"] = [{name: value for name, value in each.items() if value} for each in held.get("settings", ())]
+    if not held["settings"]:
+        del held["settings"]
+    return yaml.safe_dump(held, sort_keys=False, allow_unicode=True)
+
+
+def _as_written(config: Any, plain: Any) -> Any:
+    """The label, where reading it gives the same again; else the whole record."""
+    try:
+        again = type(config).parse(config.label)
+    except UserError:
+        return plain
+    return config.label if again in (config, (config,)) else plain
+
+
+def _labels(configs: Sequence[Any]) -> list[str]:
+    return [config.label for config in configs]
+
+
+def _check_given(given: Given, kind: type, name: str) -> None:
+    """Raise UserError for a setting that the record has not, or whose value it cannot have."""
+    known = [item.name for item in fields(kind)]
+    for key in given:
+        if key not in known:
+            raise unknown_name(f"{name}.field", key, known)
+    from_dict(kind, given, f"{name}.")
+
+
+def _spelled_out(held: Any, path: str) -> Any:
+    """A spec as a user writes it, with every list and ladder written out."""
+    if not isinstance(held, Mapping):
+        return held
+    held = dict(held)
+    for axis in ("models", "tasks"):
+        if axis in held:
+            held[axis] = _names(held[axis], listed)
+    data = held.get("data")
+    if "tasks" not in held and isinstance(data, Mapping) and (data.get("train_file") or data.get("dev_file")):
+        held["tasks"] = [OWN_TASK]
+    if "seeds" in held:
+        held["seeds"] = seeds_of(held["seeds"])
+    rungs, held["train"] = _rungs(held.get("train", {}))
+    if "methods" in held or len(rungs) > 1:
+        texts = _names(held.get("methods", ["vanilla"]), pieces)
+        held["methods"] = [each for text in texts for each in _columns(text, rungs)]
+    if "scenarios" in held:
+        texts = _names(held["scenarios"], pieces)
+        held["scenarios"] = [each for text in texts for each in _scenarios(text)]
+    if isinstance(held.get("settings"), list | tuple):
+        held["settings"] = [_part(each) for each in held["settings"]]
+    if isinstance(held.get("primary"), str):
+        held["primary"] = [held["primary"]]
+    for group in ("evaluation", "attack", "data"):
+        if isinstance(held.get(group), Mapping):
+            held[group] = _lists(held[group], GROUPS[group])
+    if not held["train"]:
+        del held["train"]
+    return held
+
+
+def _part(each: Any) -> Any:
+    if not isinstance(each, Mapping):
+        return each
+    names = {name: [each[name]] for name in ("model", "task", "method", "scenario") if isinstance(each.get(name), str)}
+    lists = {group: _lists(each[group], kind) for group, kind in GROUPS.items() if isinstance(each.get(group), Mapping)}
+    return {**each, **names, **lists}
+
+
+def _lists(given: Mapping[str, Any], kind: type) -> Given:
+    """The settings with a list where a single value, or a text with commas, stands for one."""
+    several = {each.field: each for each in described(kind) if each.several}
+    return {name: several[name].listed(value) if name in several else value for name, value in given.items()}
+
+
+def _names(value: Any, split: Any) -> Any:
+    return list(split(value)) if isinstance(value, str) else value
+
+
+def _rungs(train: Any) -> tuple[list[str], Any]:
+    """The ladders among training settings as endings of a method's text, and the settings that are none."""
+    if not isinstance(train, Mapping):
+        return [""], train
+    ladders = {name: value.split("/") for name, value in train.items() if isinstance(value, str) and "/" in value}
+    endings = [""]
+    for name, values in ladders.items():
+        endings = [f"{ending}:{name}={value.strip()}" for ending in endings for value in values]
+    return endings, {name: value for name, value in train.items() if name not in ladders}
+
+
+def _columns(text: Any, endings: Sequence[str]) -> list[Any]:
+    if isinstance(text, str):
+        return [each for ending in endings for each in MethodConfig.ladder(text + ending)]
+    if len(endings) > 1:
+        raise UserError("train: a ladder needs methods that are written as text")
+    return [text]
+
+
+def _scenarios(text: Any) -> Sequence[Any]:
+    return ScenarioConfig.parse(text) if isinstance(text, str) else [text]
+
+
+def _of_earlier(kind: type[ExperimentSpec], held: Mapping[str, Any], path: str) -> ExperimentSpec:
+    """An experiment as earlier versions wrote it: one run that all others differ from by method, seed and scenario."""
+    base = from_dict(RunSpec, as_now(held["base"]), f"{path}base.")
+    groups = {group: to_dict(getattr(base, group)) for group in GROUPS}
+    rest = {name: held[name] for name in ("methods", "seeds", "scenarios") if name in held}
+    unknown = [name for name in held if name not in (*rest, "base")]
+    if unknown:
+        raise unknown_name(f"{path}field", unknown[0], ["base", "methods", "seeds", "scenarios"])
+    return from_dict(kind, {"models": [base.model], "tasks": [base.task], **groups, **rest}, path)
+
+
+def merged(held: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A written spec with changes: mappings are merged, everything else is replaced."""
+    result = dict(held)
+    for name, value in changes.items():
+        old = result.get(name)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[name] = {**cast(Mapping[str, Any], old), **value} if both else value
+    return result
