@@ -18,6 +18,7 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.settings.data import DataConfig
 from robusteval.tasks.examples import examples_from_frame
 from support import tiny
+from support.specs import spec_of
 
 TASK = tiny.TASK
 
@@ -195,7 +196,7 @@ def test_texts_over_the_limit_are_counted_before_an_attack(caplog: pytest.LogCap
 
 
 def test_the_plan_of_an_experiment_counts_texts_over_the_limit(tmp_path: Path, tiny_folder: Path) -> None:
-    from robusteval.experiments.plan import make_plan, make_spec
+    from robusteval.experiments.plan import make_plan
     from robusteval.settings.attack import AttackConfig
     from robusteval.settings.evaluation import EvalConfig
     from robusteval.settings.runs import RunSpec
@@ -207,11 +208,11 @@ def test_the_plan_of_an_experiment_counts_texts_over_the_limit(tmp_path: Path, t
         train_file=str(tmp_path / "train.csv"), dev_file=str(tmp_path / "dev.csv"), text_columns=("text",)
     )
     base = RunSpec(model=str(tiny_folder), task="own", data=data, evaluation=EvalConfig(suites=("clean",)))
-    spec = make_spec(base, ["vanilla"], [0], {"max_length": 16})
+    spec = spec_of(base, ["vanilla"], [0], {"max_length": 16})
     with pytest.raises(UserError, match=r"^attack: 2 of 3 texts to attack are longer than 16 tokens.* --truncate"):
         make_plan(spec, WorkConfig(tmp_path / "out", device="cpu"))
     base = dataclasses.replace(base, attack=AttackConfig(truncate=True))
-    spec = make_spec(base, ["vanilla"], [0], {"max_length": 16})
+    spec = spec_of(base, ["vanilla"], [0], {"max_length": 16})
     plan = make_plan(spec, WorkConfig(tmp_path / "out", device="cpu"))
     assert "2 of 3 dev texts are cut to 16 tokens (max_length)" in plan.notices
     assert any("2 of 3 texts to attack are longer than 16 tokens" in notice for notice in plan.notices)

@@ -14,7 +14,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject
 from robusteval.evaluation.ood import AdvGlue, OutOfDomain, advglue_average, class_map, relabel
 from robusteval.evaluation.predict import Predictor
-from robusteval.experiments.plan import Plan, make_plan, make_spec
+from robusteval.experiments.plan import Plan, make_plan
 from robusteval.results.rows import Note
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
@@ -28,6 +28,7 @@ from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData, load_evaluation, load_split, load_task, load_transfer
 from robusteval.tasks.sources import RowsMissing
 from support import tiny
+from support.specs import spec_of
 
 MNLI, QQP, OCNLI, CMNLI = (TASKS[name] for name in ("mnli", "qqp", "ocnli", "cmnli"))
 TO_QQP = next(transfer.labels for transfer in MNLI.transfers if transfer.task == "qqp")
@@ -310,7 +311,7 @@ def plan(folder: Path, model: Path, task: str, *suites: str, **data: Any) -> Pla
         evaluation=EvalConfig(suites=suites),
         attack=AttackConfig(recipes=()),
     )
-    spec = make_spec(base, ("vanilla",), (0,), {"max_length": 32})
+    spec = spec_of(base, ("vanilla",), (0,), {"max_length": 32})
     return make_plan(spec, WorkConfig(folder / "out", device="cpu"))
 
 

@@ -21,7 +21,8 @@ from robusteval.attacks.plan import make_plan as make_attack_plan
 from robusteval.attacks.workers import attack_in_workers
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
-from robusteval.experiments.plan import Plan, make_plan, make_spec
+from robusteval.experiments.jobs import Job
+from robusteval.experiments.plan import Plan, make_plan
 from robusteval.experiments.run import execute
 from robusteval.methods.compose import build_method
 from robusteval.models.saving import save_checkpoint
@@ -43,6 +44,7 @@ from robusteval.tasks.examples import examples_from_frame
 from robusteval.training.record import TrainingRecord
 from robusteval.training.trainer import train
 from support import tiny
+from support.specs import spec_of
 
 TASK = tiny.TASK
 FRAME = pd.DataFrame({"text": ["the good film was quite good", "the plot was very dull and cold"], "label": [1, 0]})
@@ -63,7 +65,7 @@ def plan_of(
     evaluation = EvalConfig(suites=("clean",))
     base = RunSpec(model=str(model), task="mine", data=data, evaluation=evaluation, attack=AttackConfig(examples=4))
     explicit = {"max_steps": 2, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3, **settings}
-    return make_plan(make_spec(base, (method,), (0,), explicit), options)
+    return make_plan(spec_of(base, (method,), (0,), explicit), options)
 
 
 @pytest.fixture
@@ -75,15 +77,15 @@ def test_another_configuration_or_tokenizer_is_another_run(
     csv_files: tuple[Path, Path], tmp_path: Path, options: WorkConfig
 ) -> None:
     folder = own_model(tmp_path / "model")
-    names = [plan_of(folder, csv_files, options).runs[0].name(**plan_of(folder, csv_files, options).facts)]
+    names = [plan_of(folder, csv_files, options).jobs[0].name]
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
     changed = plan_of(folder, csv_files, options)
-    names.append(changed.runs[0].name(**changed.facts))
+    names.append(changed.jobs[0].name)
     half = plan_of(folder, csv_files, options, precision="bf16")
-    names.append(half.runs[0].name(**half.facts))
+    names.append(half.jobs[0].name)
     assert len(set(names)) == 3
-    assert "precision" in changed.facts and "precision" not in half.facts
+    assert "precision" in changed.jobs[0].facts and "precision" not in half.jobs[0].facts
 
 
 def test_rows_or_a_model_that_change_under_a_run_are_noticed(
@@ -94,11 +96,11 @@ def test_rows_or_a_model_that_change_under_a_run_are_noticed(
     frame = pd.read_csv(csv_files[1])
     frame.iloc[1:].to_csv(csv_files[1], index=False)
     with pytest.raises(UserError, match="data: the rows changed since this command began"):
-        execute(plan.runs[0], options, plan.facts)
+        execute(plan.jobs[0], options)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
     with pytest.raises(UserError, match="model: the files of the model changed since this command began"):
-        execute(plan.runs[0], options, plan.facts, plan.data)
+        execute(plan.jobs[0], options, plan.parts[0].data)
 
 
 def test_a_checkpoint_that_changes_before_a_worker_loads_it_is_noticed(tmp_path: Path) -> None:
@@ -212,8 +214,8 @@ def test_errors_of_a_moment_are_tried_again_and_the_model_stays(
     tiny_folder: Path, csv_files: tuple[Path, Path], options: WorkConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of(tiny_folder, csv_files, options)
-    (run,) = plan.runs
-    folder = plan.folder(run, options.out)
+    (run,) = plan.jobs
+    folder = run.folder(options.out)
     real, asked = Predictor.logits, [0]
 
     def failing(self: Predictor, texts: Any, *rows: Any) -> Any:
@@ -227,11 +229,11 @@ def test_errors_of_a_moment_are_tried_again_and_the_model_stays(
     monkeypatch.setattr(Predictor, "logits", failing)
     told = r"attack deepwordbug: 1 of 4 examples .*out of memory.*the same command tries those again, --max-errors 1"
     with pytest.raises(UserError, match=told):
-        execute(run, options, plan.facts, plan.data)
+        execute(run, options, plan.parts[0].data)
     assert folder.model.is_dir() and not folder.done
     kept = [line for line in read_lines(folder.path / "attacks" / "deepwordbug.jsonl") if line["outcome"] != "error"]
     monkeypatch.setattr(Predictor, "logits", real)
-    execute(run, options, plan.facts, plan.data)
+    execute(run, options, plan.parts[0].data)
     assert folder.done
     lines = read_lines(folder.path / "attacks" / "deepwordbug.jsonl")
     assert lines[: len(kept)] == kept and len(lines) == 4
@@ -240,8 +242,8 @@ def test_errors_of_a_moment_are_tried_again_and_the_model_stays(
     allowed = dataclasses.replace(options, out=options.out.with_name("allowed"), max_errors=1)
     asked[0] = 0
     monkeypatch.setattr(Predictor, "logits", failing)
-    execute(run, allowed, plan.facts, plan.data)
-    errors = [row.value for row in plan.folder(run, allowed.out).rows() if row.metric == "errors"]
+    execute(run, allowed, plan.parts[0].data)
+    errors = [row.value for row in run.folder(allowed.out).rows() if row.metric == "errors"]
     assert errors == [1.0]
 
 
@@ -270,7 +272,7 @@ def test_a_model_whose_batches_answer_together_is_attacked_the_same_in_every_way
     for name, more in (("plain", {}), ("parallel", {"parallel": 4}), ("uncached", {"cache": False})):
         chosen = dataclasses.replace(options, out=options.out / name, **more)
         plan = plan_of(tiny_folder, csv_files, chosen, "match:eval=batch")
-        folder = execute(plan.runs[0], chosen, plan.facts, plan.data)
+        folder = execute(plan.jobs[0], chosen, plan.parts[0].data)
         lines = read_lines(folder.path / "attacks" / "deepwordbug.jsonl")
         found.append([{key: value for key, value in line.items() if key != "seconds"} for line in lines])
         assert {line["cached_rows"] for line in lines} == {0}
@@ -281,7 +283,7 @@ def test_a_table_says_what_was_not_measured_with_the_same(
     tiny_folder: Path, csv_files: tuple[Path, Path], options: WorkConfig
 ) -> None:
     plan = plan_of(tiny_folder, csv_files, options)
-    folder = execute(plan.runs[0], options, plan.facts, plan.data)
+    folder = execute(plan.jobs[0], options, plan.parts[0].data)
     here = measured_with(torch.device("cpu"))
     assert folder.environments()[0]["versions"] == here["versions"] and len(folder.environments()) == 1
     assert differences({"vanilla seed 0": folder.environments(), "vanilla seed 1": [here]}) == []
@@ -303,6 +305,6 @@ def test_a_table_says_what_was_not_measured_with_the_same(
 def test_a_finished_run_is_left_alone_by_who_waited_for_it(tmp_path: Path) -> None:
     seen = iter([False, True])  # another process finishes it between the look and the lock
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunFolder, "done", property(lambda self: next(seen)))
-        folder = execute(RunSpec(), WorkConfig(tmp_path, device="cpu"), {})
+        patch.setattr(RunFolder, "holds", lambda self, tests: next(seen))
+        folder = execute(Job(RunSpec(), "run", "a run"), WorkConfig(tmp_path, device="cpu"))
     assert [path.name for path in folder.path.iterdir()] == [".lock"]

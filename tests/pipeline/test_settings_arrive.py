@@ -11,14 +11,13 @@ import pytest
 
 import robusteval
 from robusteval.evaluation.predict import Predictor
-from robusteval.experiments.plan import make_plan, make_spec
+from robusteval.experiments.plan import make_plan, start
 from robusteval.experiments.run import execute
 from robusteval.pipeline import attack as attacking
 from robusteval.pipeline import opening, training
 from robusteval.pipeline.attack import begin_campaign
 from robusteval.pipeline.rows import evaluation_rows
 from robusteval.pipeline.transfer import transfer
-from robusteval.results.store import claim_output
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
@@ -27,6 +26,7 @@ from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
 from robusteval.tasks.base import Task
 from support import tiny
+from support.specs import spec_of
 
 TASK = Task("mine", "test", ("first", "second"), ("bad", "good"), ("accuracy",))
 LENGTH, BATCH, DROPOUT, SEED, BUDGET, LIMIT = 24, 8, 0.05, 3, 17, 90.0
@@ -120,10 +120,10 @@ def roads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
             str(folder), **model, task="mine", data=trained, evaluation=EvalConfig(("clean",)),
             attack=AttackConfig(examples=2, **attacked),
         )  # fmt: skip
-        how = WorkConfig(here / "out", **work, quiet=True, keep_models=True)
-        plan = make_plan(make_spec(base, ["match:eval=batch"], [SEED], train), how)
-        claim_output(how.out, plan.spec)
-        execute(plan.runs[0], how, plan.facts, plan.data)
+        how = WorkConfig(here / "out", **work, quiet=True)
+        plan = make_plan(spec_of(base, ["match:eval=batch"], [SEED], train), how)
+        start(plan, how)
+        execute(plan.jobs[0], how, plan.parts[0].data)
 
     def worker() -> None:
         config, how = AttackConfig(examples=2, **attacked), WorkConfig(workers=2, **work)

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from robusteval.report.render import csv, latex, markdown, print_table, write_table
 from robusteval.report.table import Cell, Table, build_table, cell_text, verdict
-from robusteval.results.metrics import METRICS, metric
 from robusteval.results.journal import read_rows
+from robusteval.results.metrics import METRICS, metric
 from robusteval.results.rows import Note, Row, line_row, row_line
 
 ACCURACY = METRICS["accuracy"]

@@ -10,9 +10,10 @@ import torch
 
 from robusteval.errors import UserError
 from robusteval.methods.compose import build_method
-from robusteval.results.store import RunFolder, check_output, claim_output
-from robusteval.settings.codec import to_yaml
-from robusteval.settings.runs import ExperimentSpec, MethodConfig
+from robusteval.results.asked import check_folder, keep_asked
+from robusteval.results.store import RunFolder
+from robusteval.settings.runs import MethodConfig
+from robusteval.settings.spec import ExperimentSpec, to_text
 from robusteval.settings.train import TrainConfig
 from robusteval.storage.files import append_lines
 from robusteval.storage.reading import read_lines
@@ -65,14 +66,20 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
         read_lines(path)
 
 
-def test_a_run_whose_model_is_gone_forgets_its_stages(tmp_path: Path) -> None:
+def test_stages_that_are_taken_back_count_no_longer(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    append_lines(folder.rows_path, [{"stage": "train"}])
-    (folder.path / "attacks").mkdir()
-    assert folder.stages() == {"train"}
-    folder.reset()
-    assert folder.stages() == set()
-    assert not (folder.path / "attacks").exists()
+    append_lines(folder.rows_path, [{"stage": "train"}, {"stage": "clean"}, {"stage": "attack/pwws"}])
+    lines = folder.path / "attacks" / "pwws.jsonl"
+    lines.parent.mkdir()
+    lines.touch()
+    folder.finish(keep_model=True)
+    assert folder.done and folder.holds(["clean", "attack/pwws"]) and not folder.holds(["mask"])
+    folder.reopen("clean", "mask")
+    assert folder.stages() == {"train", "attack/pwws"} and not folder.done
+    folder.forget_attack("clean")
+    assert lines.exists()
+    folder.forget_attack("attack/pwws")
+    assert not lines.exists()
 
 
 def test_output_folders_that_cannot_be_used(tmp_path: Path) -> None:
@@ -90,7 +97,7 @@ def test_output_folders_that_cannot_be_used(tmp_path: Path) -> None:
         (tmp_path, "is not empty and holds no experiment"),
     ):
         with pytest.raises(UserError, match=message):
-            check_output(place, spec)
-    claim_output(tmp_path / "new" / "deep", spec)
-    assert (tmp_path / "new" / "deep" / "experiment.yaml").read_text() == to_yaml(spec)
-    check_output(tmp_path / "new" / "deep", spec)
+            check_folder(place)
+    keep_asked(tmp_path / "new" / "deep", spec, [])
+    assert (tmp_path / "new" / "deep" / "experiment.yaml").read_text() == to_text(spec)
+    assert check_folder(tmp_path / "new" / "deep") == spec

@@ -15,9 +15,9 @@ import pytest
 from robusteval.errors import UserError
 from robusteval.experiments.outcome import finished_runs
 from robusteval.experiments.plan import Plan
-from robusteval.experiments.rows import run_title
 from robusteval.pipeline.transfer import transfer
-from robusteval.results.store import RunFolder, check_evaluation, check_output
+from robusteval.results.asked import check_folder
+from robusteval.results.store import RunFolder, check_evaluation
 from robusteval.storage.reading import LARGEST, read_lines
 from robusteval.training.record import TrainingRecord
 from support import tiny
@@ -40,7 +40,7 @@ class Runs:
             frame.to_csv(paths[-1], index=False)
         self.plan: Plan = small_plan(tiny.save(place / "model"), (paths[0], paths[1]))
         self.finished = place / "finished"
-        assert done(self.plan, self.finished, keep_models=True)[0] == 0
+        assert done(self.plan, self.finished)[0] == 0
         self.rows = timeless(self.plan, self.finished)
         self.training = self.stopped_in_training(place / "training")
         self.unfinished = shutil.copytree(self.finished, place / "unfinished")
@@ -66,7 +66,7 @@ class Runs:
         return out
 
     def folder(self, out: Path) -> RunFolder:
-        return self.plan.folder(self.plan.runs[0], options(out).out)
+        return self.plan.jobs[0].folder(out)
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +233,9 @@ def test_damage_is_named_or_without_effect(
     folder = runs.folder(out).path
     change(folder / name)
     began = time.monotonic()
-    code, said = done(runs.plan, out, keep_models=True)
+    code, said = done(runs.plan, out)
     assert time.monotonic() - began < 60  # none hangs: most take 0.1 s, a run that goes on takes a second
-    title = run_title(runs.plan.runs[0])
+    title = runs.plan.jobs[0].title
     failures = [line for line in said.splitlines() if line.startswith("failed:")]
     if code == 0:
         # nothing was wrong with what counts: the numbers are those of the whole run
@@ -257,7 +257,7 @@ def test_damage_is_named_or_without_effect(
     # what the sentence says helps: only that run is done anew
     if kind == "a value":
         shutil.rmtree(folder)
-        assert done(runs.plan, out, keep_models=True)[0] == 0
+        assert done(runs.plan, out)[0] == 0
         assert timeless(runs.plan, out) == runs.rows
 
 
@@ -280,7 +280,7 @@ def test_damage_to_a_training_that_was_stopped(
     change(folder / name)
     code, said = done(runs.plan, out)
     if code:
-        assert f"failed: {run_title(runs.plan.runs[0])}: " in said and name in said and "Traceback" not in said
+        assert f"failed: {runs.plan.jobs[0].title}: " in said and name in said and "Traceback" not in said
         return
     assert timeless(runs.plan, out) == runs.rows
     if name == "state.safetensors" and kind != "gone":
@@ -293,7 +293,7 @@ def test_a_finished_run_is_left_out_and_the_others_stay(
     out = tmp_path / "out"
     plan = small_plan(tiny_folder, csv_files, ("vanilla", "match"))
     assert done(plan, out)[0] == 0
-    damaged = plan.folder(plan.runs[1], out)
+    damaged = plan.jobs[1].folder(out)
     row(value=0.987)(damaged.rows_path)
     code, said = done(plan, out)
     assert code == 2
@@ -302,10 +302,10 @@ def test_a_finished_run_is_left_out_and_the_others_stay(
     remedy = f"delete the folder {str(damaged.path)!r} and give the same command again"
     assert f"{remedy}: only this run is done anew" in said
     assert "no result for match seed 0" in said and "vanilla seed 0: finished before" in said
-    before = plan.folder(plan.runs[0], out).rows_path.stat().st_mtime_ns
+    before = plan.jobs[0].folder(out).rows_path.stat().st_mtime_ns
     shutil.rmtree(damaged.path)
     assert done(plan, out)[0] == 0
-    assert plan.folder(plan.runs[0], out).rows_path.stat().st_mtime_ns == before
+    assert plan.jobs[0].folder(out).rows_path.stat().st_mtime_ns == before
 
 
 def test_a_run_of_an_earlier_version_bears_no_seal_and_counts(runs: Runs, tmp_path: Path) -> None:
@@ -360,7 +360,7 @@ LAUGHS = b"a: &a [x, x, x]\n" + b"".join(
 YAML: list[tuple[str, Change, str]] = [
     ("a bomb", is_now(LAUGHS), "has a tag or an anchor"),
     ("a tag", edited("seeds:", "seeds: !!python/object/apply:os.system ['true']\nx:"), "has a tag or an anchor"),
-    ("a tab", edited("base:\n  ", "base:\n\t"), "is not readable as YAML"),
+    ("a tab", edited("train:\n  ", "train:\n\t"), "is not readable as YAML"),
     ("a repeated key", appended(b"seeds: [5]\n"), "'seeds' is given twice"),
     ("nested", is_now(b"base: " + NESTED), "nests too deep"),
     ("nested maps", is_now(b"".join(b" " * n + b"a:\n" for n in range(200))), "nests too deep"),
@@ -371,12 +371,11 @@ YAML: list[tuple[str, Change, str]] = [
     ("a date that is none", edited("seeds:", "x: 2001-99-99\nseeds:"), "is not readable as YAML"),
     ("too large", is_now(b"base: " + b"a" * 2**21), "larger than a megabyte"),
     ("too many digits", edited("max_steps: 4", "max_steps: " + "4" * 5000), "is not readable as YAML"),
-    ("an unknown field", edited("base:", "basis: 1\nbase:"), "unknown name 'basis'"),
-    ("a wrong type", edited("max_steps: 4", "max_steps: four"), "base.train.max_steps: 'four' is not a valid int"),
-    ("a wrong shape", edited("base:", "methods: 3\nbases:"), "is given twice"),
+    ("an unknown field", edited("train:", "trains: 1\ntrain:"), "unknown name 'trains'"),
+    ("a wrong type", edited("max_steps: 4", "max_steps: four"), "train.max_steps: 'four' is not a valid int"),
+    ("a wrong shape", edited("train:", "methods: 3\ntrains:"), "is given twice"),
     ("no record", is_now(b"base: 3\n"), "base: 3 is no mapping of fields"),
     ("parts that are none", is_now(b"methods:\n- label: x\n  parts: [[1, 2, 3]]\n"), "does not hold 2 values"),
-    ("another experiment's", edited("max_steps: 4", "max_steps: 5"), "max_steps is 5 there and 4 here"),
     ("endless", edited("max_steps: 4", "max_steps: .inf"), "max_steps"),
     ("a folder", folder_instead, "is a folder"),
     ("a pipe", pipe_instead, "is no regular file"),
@@ -393,7 +392,7 @@ def test_an_experiment_file_that_is_none(change: Change, message: str, runs: Run
     change(out / "experiment.yaml")
     began = time.monotonic()
     with pytest.raises(UserError) as error:
-        check_output(out, runs.plan.spec)
+        check_folder(out)
     assert time.monotonic() - began < 30
     assert str(error.value).startswith("out: ") and message in str(error.value)
     assert "\n" not in str(error.value) and len(str(error.value)) < 1000
@@ -403,7 +402,7 @@ def test_an_experiment_begun_before_a_field_existed_goes_on(runs: Runs, tmp_path
     shutil.copy(runs.finished / "experiment.yaml", tmp_path)
     path = tmp_path / "experiment.yaml"
     path.write_text("".join(line for line in path.read_text().splitlines(True) if "time_limit" not in line))
-    check_output(tmp_path, runs.plan.spec)
+    check_folder(tmp_path)
 
 
 @pytest.mark.parametrize("left", [(), (".lock",), ("experiment.yaml",), (".robusteval-0123456789abcdef.tmp",),
@@ -413,10 +412,10 @@ def test_what_a_command_left_that_was_stopped_at_its_very_start_is_no_hindrance(
 ) -> None:
     for name in left:
         (tmp_path / name).touch()
-    check_output(tmp_path, runs.plan.spec)
+    check_folder(tmp_path)
     (tmp_path / "mine.txt").touch()
     with pytest.raises(UserError, match="is not empty and holds no experiment"):
-        check_output(tmp_path, runs.plan.spec)
+        check_folder(tmp_path)
 
 
 # ---- places that cannot be used ----------------------------------------------------------------------------------
@@ -441,7 +440,7 @@ def test_places_that_cannot_be_used(place: str, message: str, runs: Runs, tmp_pa
     (tmp_path / "nowhere").symlink_to("no-such-place")
     (tmp_path / "file").write_text("mine")
     before = sorted(os.listdir(tmp_path))
-    for check in (lambda out: check_output(out, runs.plan.spec), check_evaluation):
+    for check in (check_folder, check_evaluation):
         with pytest.raises(UserError, match=message):
             check(tmp_path / place)
     assert sorted(os.listdir(tmp_path)) == before
@@ -455,7 +454,7 @@ def test_something_else_in_the_place_of_a_part(name: str, runs: Runs, tmp_path: 
     else:
         (tmp_path / name).touch()
     with pytest.raises(UserError, match="is a file" if name != ".lock" else "is no regular file"):
-        check_output(tmp_path, runs.plan.spec)
+        check_folder(tmp_path)
 
 
 @pytest.mark.parametrize(

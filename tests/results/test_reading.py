@@ -23,8 +23,8 @@ from robusteval.models.opening import open_classifier
 from robusteval.report.render import csv
 from robusteval.report.table import build_table
 from robusteval.results.attack_summary import summarise
-from robusteval.results.metrics import METRICS
 from robusteval.results.experiment import Experiment
+from robusteval.results.metrics import METRICS
 from robusteval.results.reading import WHOSE, Run, rows_frame
 from robusteval.results.rows import Row, row_line
 from robusteval.settings.data import DataConfig
@@ -42,9 +42,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> t
         frame.to_csv(folder / f"{name}.csv", index=False)
     out = folder / "out"
     plan = small_plan(tiny_folder, (folder / "train.csv", folder / "dev.csv"), ("vanilla", "match"))
-    code, said = done(plan, out, keep_models=True)
+    code, said = done(plan, out)
     assert code == 0, said
-    return out, plan.spec.base.data
+    return out, plan.parts[0].base.data
 
 
 def test_every_file_of_an_experiment_is_a_frame(experiment: tuple[Path, DataConfig], tiny_folder: Path) -> None:
@@ -121,6 +121,9 @@ def test_damage_is_named_and_in_no_frame(experiment: tuple[Path, DataConfig], tm
         kept = [{key: each for key, each in line.items() if key not in ("files", "seal")} for line in lines]
         kept = [{**line, "run": folder.name} if "run" in line else line for line in kept]
         (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    # a folder that nobody asked for is none of the experiment's; an earlier version did not keep what was asked for
+    assert [run.path.name for run in Experiment.open(out).runs] == [match.name]
+    shutil.rmtree(out / "asked")
     with pytest.raises(UserError, match="are the same run; remove the outdated one"):
         Experiment.open(out)
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from robusteval.errors import UserError
 from robusteval.experiments.outcome import finished_runs
-from robusteval.experiments.plan import make_plan, make_spec
+from robusteval.experiments.plan import make_plan
 from robusteval.experiments.run import execute
 from robusteval.report.experiment import experiment_table
 from robusteval.report.render import markdown
@@ -27,6 +27,7 @@ from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
 from support import tiny
 from support.places import ROOT
+from support.specs import spec_of
 
 SUITES = ("clean", "delete", "swap", "typos", "ordered-drop", "calibration", "sensitivity:rows=12",
           "flatness:directions=1:points=3:rows=8:power_iterations=2")  # fmt: skip
@@ -52,7 +53,7 @@ def spec(
         attack=attack or AttackConfig(recipes=()),
     )
     settings = {"max_steps": 4, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3}
-    return make_spec(base, methods, (0,), settings, scenarios)
+    return spec_of(base, methods, (0,), settings, scenarios)
 
 
 def by_key(rows: list[Row]) -> dict[tuple[str, str, str, str], Row]:
@@ -63,7 +64,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     scenarios = ("none", "label-noise:rate=0.125/0.25", "minority:label=good:keep=0.5")
-    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True, keep_models=True)
+    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     plan = make_plan(spec(tiny_folder, csv_files, scenarios, suites=SUITES), options)
     dev = pd.read_csv(csv_files[1])["verdict"].value_counts()
     assert len(plan.runs) == 4
@@ -71,14 +72,14 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert plan.tests[:2] == ["clean", "delete: at 0.3, 2 sets each"]
     assert "ordered-drop: confidence, gradient, random at 0.3, 2 sets each" in plan.tests
     assert plan.tests[-1] == f"classes: bad {dev['bad']}, good {dev['good']}"
-    folders = [execute(run, options, plan.facts, plan.data) for run in plan.runs]
+    folders = [execute(run, options, plan.parts[0].data) for run in plan.jobs]
     rows = by_key([row for folder in folders for row in folder.rows()])
     assert rows["label-noise:rate=0.25", "scenario", "flipped", "rows"].value == 24
     assert rows["label-noise:rate=0.25", "clean", "", "accuracy"].scenario_value == 0.25
     assert rows["none", "clean", "", "accuracy"].scenario_value is None
     # the minority scenario brings the suite that measures its class, to every run of the experiment
     assert {key[0] for key in rows if key[1:] == ("classes", "good", "accuracy")} == {
-        run.scenario.label for run in plan.runs
+        run.scenario.label for run in plan.jobs
     }
     table = experiment_table(plan.spec, finished_runs(plan, options), plan.notices)
     drops = {line.scenario: line.cells["vanilla"].drop for line in table.lines if line.suite == "classes"}
@@ -101,11 +102,11 @@ def test_scenarios_and_suites_from_plan_to_table(
 def test_the_confidence_layer_lies_beside_the_checkpoint(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True, keep_models=True)
+    options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     asked = spec(tiny_folder, csv_files, ("none",), methods=("tdt", "match+tdt"), suites=("ordered-drop",))
     plan = make_plan(asked, options)
-    for run in plan.runs:
-        folder = execute(run, options, plan.facts, plan.data)
+    for run in plan.jobs:
+        folder = execute(run, options, plan.parts[0].data)
         with safe_open(folder.model / "confidence.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
             assert sorted(file.keys()) == ["bias", "weight"]
             assert file.metadata()["pre_position"] == "false"
@@ -164,14 +165,14 @@ def test_every_run_has_the_suites_of_all_scenarios(
     asked: tuple[str, ...], scenarios: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     base = RunSpec(evaluation=EvalConfig(suites=asked))
-    spec = make_spec(base, ("vanilla",), (0,), {}, scenarios)
+    spec = spec_of(base, ("vanilla",), (0,), {}, scenarios)
     assert {run.evaluation.suites for run in spec.runs()} == {expected}
 
 
 def test_scenarios_that_bring_one_suite_in_two_ways_are_refused() -> None:
     message = "one brings the suite 'groups:words=no' and another 'groups', .* name one of the two in --suites"
     with pytest.raises(UserError, match=message):
-        make_spec(RunSpec(), ("vanilla",), (0,), {}, ("groups:words=no", "none", "groups"))
+        spec_of(RunSpec(), ("vanilla",), (0,), {}, ("groups:words=no", "none", "groups"))
 
 
 def test_a_suite_without_rows_is_an_error_where_it_was_named_and_left_out_where_not(
@@ -182,8 +183,8 @@ def test_a_suite_without_rows_is_an_error_where_it_was_named_and_left_out_where_
     with pytest.raises(UserError, match="'advglue' has nothing to test 'mine' on"):
         make_plan(asked, options)
     plan = make_plan(asked, options, optional=asked.base.evaluation.suites)
-    assert plan.spec.base.evaluation.suites == ("clean",)
-    assert [run.evaluation.suites for run in plan.runs] == [("clean",)]
+    assert plan.parts[0].base.evaluation.suites == ("clean",)
+    assert [run.evaluation.suites for run in plan.jobs] == [("clean",)]
     assert any("'advglue' has nothing to test" in notice for notice in plan.notices)
 
 
@@ -198,7 +199,7 @@ def test_other_resources_of_an_attack_make_another_run(
         (wordnet / "lexnames").mkdir(parents=True)
         (wordnet / "data.noun").write_text(content)
         plan = make_plan(asked, WorkConfig(tmp_path / "o", device="cpu", resources_dir=tmp_path / folder))
-        names.append(plan.folder(plan.runs[0], tmp_path).path)
+        names.append(plan.jobs[0].folder(tmp_path).path)
     assert names[0] == names[1] != names[2]
 
 
@@ -237,8 +238,8 @@ def test_groupdro_says_that_classes_stand_in_for_groups(
     options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     methods = ("groupdro", "match+groupdro", "groupdro:groups=labels", "groupdro:groups=none")
     plan = make_plan(spec(tiny_folder, csv_files, ("none",), methods=methods), options)
-    for run in plan.runs:
-        execute(run, options, plan.facts, plan.data)
+    for run in plan.jobs:
+        execute(run, options, plan.parts[0].data)
     notes = experiment_table(plan.spec, finished_runs(plan, options), plan.notices).notes
     assert [note for note in notes if said in note] == [f"groupdro seed 0, match+groupdro seed 0: {said}"]
 
@@ -255,8 +256,8 @@ def test_groupdro_is_silent_where_the_scenario_brings_groups(tiny_folder: Path, 
     asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, data=pairs))
     options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     plan = make_plan(asked, options)
-    for run in plan.runs:
-        rows = execute(run, options, plan.facts, plan.data).rows()
+    for run in plan.jobs:
+        rows = execute(run, options, plan.parts[0].data).rows()
         notes = {note.text for row in rows if row.suite == "train" for note in row.notes}
         assert any("so the classes are the groups" in note for note in notes) == (run.scenario.label == "none")
 
@@ -270,7 +271,7 @@ def test_a_recipe_from_a_file_is_attacked_with_under_a_name_of_its_own(
     asked = spec(tiny_folder, csv_files, ("none",), attack=AttackConfig((given, "deepwordbug"), examples=3))
     options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     plan = make_plan(asked, options)
-    folder = execute(plan.runs[0], options, plan.facts, plan.data)
+    folder = execute(plan.jobs[0], options, plan.parts[0].data)
     own, known = sorted((folder.path / "attacks").glob("*.jsonl"), key=lambda path: path.stem == "deepwordbug")
     assert own.stem.startswith("recipes.Mine.")
     values = {row.suite_value for row in folder.rows() if row.suite == "attack"}

@@ -12,14 +12,15 @@ import pytest
 import torch
 
 from robusteval.errors import UserError, unknown_name
+from robusteval.experiments.grid import expand
 from robusteval.registry import Registry
 from robusteval.runtime import memory
 from robusteval.runtime.seeds import derive
 from robusteval.settings.attack import AttackConfig
-from robusteval.settings.codec import from_dict, from_yaml, to_dict, to_yaml
-from robusteval.settings.data import DataConfig
+from robusteval.settings.codec import from_dict, to_dict
 from robusteval.settings.evaluation import EvalConfig
-from robusteval.settings.runs import ExperimentSpec, MethodConfig, RunSpec
+from robusteval.settings.runs import MethodConfig, RunSpec
+from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.train import TrainConfig
 from robusteval.storage.files import append_lines, write_atomic
 from robusteval.storage.reading import read_lines
@@ -68,34 +69,31 @@ def test_streams_of_a_seed_differ_and_are_stable() -> None:
     assert derive(0, "order") == 0x91374D56F0AE015B >> 1
 
 
-SPEC = ExperimentSpec(
-    RunSpec(
-        task="sst2",
-        data=DataConfig(data_dir="/somewhere", train_limit=100),
-        train=TrainConfig(learning_rate=1e-4, max_steps=5),
-        evaluation=EvalConfig(rates=(0.25,)),
-        attack=AttackConfig(recipes=()),
-    ),
-    (MethodConfig(), MethodConfig.parse("match:temperature=2:eval=batch:learning_rate=5e-5")),
-    (0, 3),
+SPEC = ExperimentSpec.read(
+    {
+        "tasks": "sst2",
+        "methods": ["vanilla", "match:temperature=2:eval=batch:learning_rate=5e-5"],
+        "seeds": "0,3",
+        "data": {"data_dir": "/somewhere", "train_limit": 100},
+        "train": {"learning_rate": 1e-4, "max_steps": 5},
+        "evaluation": {"rates": 0.25},
+        "attack": {"recipes": []},
+    }
 )
 
 
-def test_yaml_round_trip() -> None:
-    assert from_yaml(ExperimentSpec, to_yaml(SPEC)) == SPEC
-
-
 def test_runs_cover_every_pair_and_take_the_methods_training_settings() -> None:
-    runs = SPEC.runs()
+    runs = expand(SPEC)
     assert [(run.method.label.split(":")[0], run.seed) for run in runs] == [
         ("vanilla", 0), ("match", 0), ("vanilla", 3), ("match", 3),
     ]  # fmt: skip
     assert [run.train.learning_rate for run in runs[:2]] == [1e-4, 5e-5]
     assert runs[1].method.parts == (("match", {"temperature": 2, "eval": "batch"}),)
+    assert runs[0].evaluation.rates == (0.25,) and runs[0].attack.recipes == ()
 
 
 def test_run_names_cover_everything_but_the_place_of_the_data() -> None:
-    run = SPEC.runs()[0]
+    run = expand(SPEC)[0]
     assert run.name(data="x") == run.name(data="x")
     assert run.name(data="x") != run.name(data="y")
     assert run.name(data="x").startswith("sst2.vanilla.none.s0.")
@@ -103,7 +101,7 @@ def test_run_names_cover_everything_but_the_place_of_the_data() -> None:
     assert moved.name(data="x") == run.name(data="x")
     slower = from_dict(RunSpec, {**to_dict(run), "train": {**to_dict(run)["train"], "clip_norm": 0.5}})
     assert slower.name(data="x") != run.name(data="x")
-    assert "/" not in SPEC.runs()[1].name() and ":" not in SPEC.runs()[1].name()
+    assert "/" not in expand(SPEC)[1].name() and ":" not in expand(SPEC)[1].name()
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_files_have_the_modes_of_the_users_umask(
 ) -> None:
     save_state(tmp_path / "state.safetensors", {"a": np.float64(1.5)})
     save_checkpoint(tiny.model(), tiny.tokenizer(), tmp_path / "model", {"confidence": tiny.model().classifier})
-    assert done(small_plan(tiny_folder, csv_files), tmp_path / "out", keep_models=True)[0] == 0
+    assert done(small_plan(tiny_folder, csv_files), tmp_path / "out")[0] == 0
     for path in tmp_path.rglob("*"):
         if path not in csv_files:
             assert oct(path.stat().st_mode & 0o777) == ("0o750" if path.is_dir() else "0o640"), path
@@ -223,8 +223,8 @@ def test_what_a_kill_left_in_a_finished_run_is_cleared_at_the_next_start(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     plan, out = small_plan(tiny_folder, csv_files), tmp_path / "out"
-    assert done(plan, out, keep_models=True)[0] == 0
-    folder = plan.folder(plan.runs[0], out)
+    assert done(plan, out)[0] == 0
+    folder = plan.jobs[0].folder(out)
     for name in ("state.safetensors", "attacks/logits.sqlite", "attacks/logits.sqlite-wal", "error.txt"):
         (folder.path / name).touch()
     for name in (".robusteval-0123456789abcdef.tmp", "predictions/.robusteval-0123456789abcdef.tmp"):

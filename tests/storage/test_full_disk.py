@@ -13,7 +13,7 @@ import pytest
 from safetensors import SafetensorError
 
 from robusteval.errors import UserError
-from robusteval.results.store import check_output
+from robusteval.results.asked import check_folder
 from robusteval.storage import files
 from robusteval.training import state
 from support.small_experiment import done, left_behind, small_plan, timeless
@@ -84,14 +84,14 @@ class Torn:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="files are found through /proc")
 def test_a_disk_that_is_full_at_any_write(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
     plan = small_plan(tiny_folder, csv_files)
-    assert done(plan, tmp_path / "whole", keep_models=True)[0] == 0
+    assert done(plan, tmp_path / "whole")[0] == 0
     out = tmp_path / "out"
     with pytest.MonkeyPatch.context() as patch:
         disk = FullDisk(out, patch, errno.ENOSPC)
         for _ in range(200):
             disk.fired = False
             try:
-                code, said = done(plan, out, keep_models=True, cache=False)
+                code, said = done(plan, out, cache=False)
             except UserError as error:
                 code, said = 2, f"error: {error}\n"
             if not disk.fired:
@@ -104,12 +104,12 @@ def test_a_disk_that_is_full_at_any_write(tiny_folder: Path, csv_files: tuple[Pa
             assert "MB are free" in said and "MB are needed); make room there, then the same command goes on" in said
             assert "Traceback" not in said, where
             assert not [path for path in out.rglob("*") if files.is_leftover(path.name)], where
-            check_output(out, plan.spec)
+            check_folder(out)
     assert code == 0
     kinds = {kind for kind, _ in disk.told}
     assert kinds == {"replace", "fsync", "open", "mkdir", "write_bytes", "save_file", "write_table", "append"}
     places = {place for _, place in disk.told}
-    folder = f"runs/{plan.runs[0].name(**plan.facts)}"
+    folder = f"runs/{plan.jobs[0].name}"
     names = ("config.json", "environment.json", "train.jsonl", "state.safetensors", "model", "rows.jsonl",
              "predictions/clean.parquet", "analysis/calibration.parquet", "attacks/deepwordbug.jsonl")  # fmt: skip
     assert {".", "experiment.yaml", "report/table.md", *(f"{folder}/{name}" for name in names)} <= places

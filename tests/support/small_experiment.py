@@ -12,12 +12,13 @@ from rich.console import Console
 
 from robusteval.cli.session import run_session
 from robusteval.experiments.outcome import finished_runs
-from robusteval.experiments.plan import Plan, make_plan, make_spec
+from robusteval.experiments.plan import Plan, make_plan
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
+from support.specs import spec_of
 
 CLOCKS = ("seconds", "seconds_per_step", "peak_memory_mb")
 
@@ -33,7 +34,7 @@ def small_plan(model: Path, files: tuple[Path, Path], methods: Sequence[str] = (
         attack=AttackConfig(examples=3),
     )
     settings = {"max_steps": 4, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3}
-    return make_plan(make_spec(base, methods, (0,), settings, ("none",)), options(Path("never-made")))
+    return make_plan(spec_of(base, methods, (0,), settings, ("none",)), options(Path("never-made")))
 
 
 def options(out: Path, **changes: Any) -> WorkConfig:
