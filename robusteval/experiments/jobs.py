@@ -30,14 +30,16 @@ class Job:
         return RunFolder(out / "runs" / self.name)
 
     def done(self, out: Path) -> bool:
-        """Whether it is finished, with all its tests."""
-        return self.folder(out).holds(self.tests)
+        """Whether it is finished, with all its tests, none of which is now to measure more."""
+        folder = self.folder(out)
+        return folder.holds(self.tests) and not outgrown(folder, self.tests)
 
     @property
     def wanted(self) -> Wanted:
         spec = to_dict(self.spec, identity=True)
         del spec["seed"], spec["evaluation"], spec["attack"]
-        return Wanted.of(self.spec, self.name, self.tests, content_hash({"spec": spec, "facts": dict(self.facts)})[:16])
+        tests = {name: content_hash(dict(facts))[:16] for name, facts in self.tests.items()}
+        return Wanted.of(self.spec, self.name, tests, content_hash({"spec": spec, "facts": dict(self.facts)})[:16])
 
 
 def placed(run: RunSpec, facts: Facts, tests: Mapping[str, Facts], out: Path, title: str) -> tuple[Job, list[str]]:

@@ -186,7 +186,6 @@ class Recipe:
         return tuple(table for table in cut if table is not None)
 
 
-
 def recipe_names() -> list[str]:
     """The names of all recipes, "bi-drop/figure-3"; tables before figures, by number."""
     return sorted((name for name, _ in _files()), key=_order)

@@ -58,12 +58,12 @@ def execute(job: Job, work: WorkConfig, data: TaskData | None = None) -> RunFold
     of an attack ended in an error; the next call tries those again.
     """
     spec, folder = job.spec, job.folder(work.out)
-    if _finished(job, folder):
+    if job.done(work.out):
         return folder
     if work.threads:
         torch.set_num_threads(work.threads)
     with folder.lock():
-        if _finished(job, folder):  # by another process, since it was looked at
+        if job.done(work.out):  # by another process, since it was looked at
             return folder
         folder.check(model=True)
         folder.recover()
@@ -82,10 +82,6 @@ def execute(job: Job, work: WorkConfig, data: TaskData | None = None) -> RunFold
             run.attack(classifier)
         folder.finish(keep_model=work.keep_models)
     return folder
-
-
-def _finished(job: Job, folder: RunFolder) -> bool:
-    return folder.holds(job.tests) and not outgrown(folder, job.tests)
 
 
 def _check_unchanged(fact: str, what: str, found: str, facts: Mapping[str, str]) -> None:

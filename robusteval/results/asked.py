@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from robusteval.storage.reading import read_json, read_yaml
 from robusteval.version import VERSION
 
 SPEC = "experiment.yaml"
+TESTS = ("evaluation", "attack")
 ASKED = "asked"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run that was asked for. name: of its folder; tests: the stages that it is to have beside training.
+    """A run that was asked for. name: of its folder; tests: the stages that it is to have beside training, each with a
+    hash of what besides the run decides its numbers.
 
     task, method, scenario: as results bear them. cell: the same for all seeds of one setting.
     """
@@ -35,13 +37,13 @@ class Wanted:
     method: str
     scenario: str
     seed: int
-    tests: tuple[str, ...] = ()
+    tests: dict[str, str] = field(default_factory=dict)
     cell: str = ""
 
     @classmethod
-    def of(cls, run: RunSpec, name: str, tests: Iterable[str], cell: str) -> Wanted:
+    def of(cls, run: RunSpec, name: str, tests: Mapping[str, str], cell: str) -> Wanted:
         task, method, scenario = result_name(run.task), run.method.label, run.scenario.label
-        return cls(name, run.model, task, method, scenario, run.seed, tuple(tests), cell)
+        return cls(name, run.model, task, method, scenario, run.seed, dict(tests), cell)
 
     @property
     def place(self) -> tuple[str, str, str, str, int]:
@@ -60,10 +62,10 @@ class Asked:
 
 
 def settings_of(spec: ExperimentSpec) -> str:
-    """A hash of what two specs must share for their runs to stand in one table."""
-    held = {name: value for name, value in to_dict(spec, identity=True).items() if name not in SHOWN}
-    for group, several in (("evaluation", "suites"), ("attack", "recipes")):
-        held[group] = {name: value for name, value in held.get(group, {}).items() if name != several}
+    """A hash of what two specs must share for their runs to stand in one table; tests tell for themselves."""
+    held = {name: value for name, value in to_dict(spec, identity=True).items() if name not in (*SHOWN, *TESTS)}
+    held["data"].pop("tests", None)
+    held["settings"] = [{name: each[name] for name in each if name not in TESTS} for each in held["settings"]]
     return content_hash(held)
 
 
@@ -83,15 +85,16 @@ def whole(asked: Sequence[Asked]) -> Whole:
     """asked: oldest first, at least one. A run asked for twice is to have the tests of both times."""
     last = asked[-1]
     found = {run.place: run for run in last.runs}
+    tested = {(run.model, run.task, test): facts for run in last.runs for test, facts in run.tests.items()}
     others: dict[str, Wanted] = {}
     for earlier in reversed(asked[:-1]):
         alike = (earlier.settings, earlier.version) == (last.settings, last.version)
         for run in earlier.runs:
             held = found.get(run.place)
+            same = all(tested.get((run.model, run.task, test), facts) == facts for test, facts in run.tests.items())
             if held is not None and held.name == run.name:
-                tests = dict.fromkeys((*held.tests, *run.tests))
-                found[run.place] = Wanted(**{**asdict(held), "tests": tuple(tests)})
-            elif held is None and alike:
+                found[run.place] = replace(held, tests={**run.tests, **held.tests})
+            elif held is None and alike and same:
                 found[run.place] = run
             else:
                 others.setdefault(run.name, run)
@@ -114,9 +117,9 @@ def keep_asked(out: Path, spec: ExperimentSpec, runs: Collection[Wanted]) -> Non
     check_folder(out)
     with locked(out, "report", ASKED, wait=True):
         before = read_asked(out)
-        if not before or before[-1].spec != spec or before[-1].runs != tuple(runs):
+        if not before or to_dict(before[-1].spec) != to_dict(spec) or before[-1].runs != tuple(runs):
             held: dict[str, Any] = {"spec": to_dict(spec), "settings": settings_of(spec), "version": VERSION}
-            held["runs"] = [{**asdict(run), "tests": list(run.tests)} for run in runs]
+            held["runs"] = [asdict(run) for run in runs]
             write_json(out / ASKED / f"{len(before) + 1:04d}-{content_hash(held)[:8]}.json", held)
         write_atomic(out / SPEC, to_text(spec))
 

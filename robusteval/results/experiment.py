@@ -56,7 +56,7 @@ class Experiment:
         found = whole(asked) if asked else _of_earlier(path, ExperimentSpec.read(held, f"{place}: "))
         sound, damaged, unfinished = [], dict[str, str](), list[str]()
         for wanted in found.runs:
-            run = Run(path / "runs" / wanted.name, wanted.tests if asked else None)
+            run = Run(path / "runs" / wanted.name, tuple(wanted.tests) if asked else None)
             try:
                 if files or model:
                     run.folder.check(model=model)

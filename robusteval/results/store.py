@@ -28,7 +28,7 @@ from robusteval.storage.files import (
     write_json,
     writing,
 )
-from robusteval.storage.locks import LOCK, locked
+from robusteval.storage.locks import LOCK
 from robusteval.storage.reading import file_sha256, read_json
 
 # Beside the results of `evaluate`: what was tested, on which rows, and how.

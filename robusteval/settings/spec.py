@@ -105,10 +105,10 @@ class ExperimentSpec(Record):
         for place, each in enumerate(self.settings):
             known: dict[str, Sequence[str]] = {"model": self.models, "task": self.tasks}
             known |= {name: labels[f"{name}s"] for name in _LABELLED}
-            for name, values in known.items():
+            for name, names in known.items():
                 for given in getattr(each, name):
-                    if not matching(given, values):
-                        raise unknown_name(f"settings[{place}].{name}", given, values)
+                    if not matching(given, names):
+                        raise unknown_name(f"settings[{place}].{name}", given, names)
 
     @classmethod
     def read(cls, held: Any, path: str = "") -> ExperimentSpec:

@@ -307,4 +307,4 @@ def test_a_finished_run_is_left_alone_by_who_waited_for_it(tmp_path: Path) -> No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunFolder, "holds", lambda self, tests: next(seen))
         folder = execute(Job(RunSpec(), "run", "a run"), WorkConfig(tmp_path, device="cpu"))
-    assert [path.name for path in folder.path.iterdir()] == [".lock"]
+    assert [path.name for path in folder.path.iterdir()] == []

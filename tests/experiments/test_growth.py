@@ -1,0 +1,183 @@
+"""An experiment grows in its folder: what is finished is never done again, and its rows are as if asked for at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robusteval.experiments.plan import Plan, make_plan
+from robusteval.results.asked import keep_asked, read_asked
+from robusteval.results.experiment import Experiment
+from robusteval.settings.spec import ExperimentSpec
+from robusteval.settings.work import WorkConfig
+from support.small_experiment import CLOCKS, done, options
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A model and rows, as a spec names them."""
+    import pandas as pd
+
+    from support import tiny
+
+    place = tmp_path_factory.mktemp("growth")
+    for name, count, seed in (("train", 48, 0), ("dev", 12, 5)):
+        texts, labels = tiny.sentences(count, seed=seed)
+        verdicts = ["good" if label else "bad" for label in labels]
+        pd.DataFrame({"review": texts, "verdict": verdicts}).to_csv(place / f"{name}.csv", index=False)
+    data = {"train_file": str(place / "train.csv"), "dev_file": str(place / "dev.csv"), "text_columns": "review"}
+    return {"models": str(tiny.save(place / "model")), "data": {**data, "label_column": "verdict"}}
+
+
+def asked(files: dict[str, Any], out: Path, **changes: Any) -> Plan:
+    held: dict[str, Any] = {
+        **files, "methods": "vanilla,match", "seeds": 2,
+        "train": {"max_steps": 2, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3},
+        "evaluation": {"suites": "clean"}, "attack": {"recipes": []},
+    }  # fmt: skip
+    return make_plan(ExperimentSpec.read({**held, **changes}), options(out))
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    """All rows of an experiment in the order of its table, without clocks."""
+    found = Experiment.open(out)
+    assert not found.damaged and not found.unfinished
+    every = [dataclasses.asdict(row) for row in found.records if row.metric not in CLOCKS]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in every]
+
+
+def stamps(out: Path) -> dict[Path, int]:
+    """When each file that a stage left was written."""
+    places = ("predictions/clean.parquet", "train.jsonl", "model/model.safetensors")
+    return {path: path.stat().st_mtime_ns for place in places for path in out.glob(f"runs/*/{place}")}
+
+
+MORE: dict[str, Any] = {"methods": "vanilla,match,r3f,rdrop", "seeds": 3}
+ATTACKED: dict[str, Any] = {"attack": {"recipes": "deepwordbug", "examples": 2}}
+
+
+def test_seeds_methods_a_suite_and_an_attack_are_added(files: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "grown"
+    assert done(asked(files, out), out)[0] == 0
+    before = stamps(out)
+    assert len(before) == 3 * 4
+    more: dict[str, Any] = {**MORE, **ATTACKED, "evaluation": {"suites": "clean,classes"}}
+    plan = asked(files, out, **more)
+    assert len(plan.jobs) == 12 and not any("beside" in notice for notice in plan.notices)
+    code, said = done(plan, out)
+    assert code == 0, said
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list((out / "runs").iterdir())) == 12
+    assert done(asked(files, tmp_path / "once", **more), tmp_path / "once")[0] == 0
+    assert rows(out) == rows(tmp_path / "once")
+    # and once more: nothing is left to do
+    code, said = done(asked(files, out, **more), out)
+    assert code == 0 and said.count("finished before") == 12
+    # with fewer, the part that is asked for is shown, and nothing is lost
+    code, said = done(asked(files, out, seeds=1), out)
+    assert code == 0 and said.count("finished before") == 2 and "attack" not in said and "rdrop" not in said
+    assert sorted(map(str, rows(out))) == sorted(map(str, rows(tmp_path / "once")))
+    assert len(read_asked(out)) == 3
+
+
+def test_a_changed_setting_is_a_run_beside_and_said_so(files: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert done(asked(files, out, methods="vanilla", seeds=1, **ATTACKED), out)[0] == 0
+    longer = {"train": {"max_steps": 3, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3}}
+    plan = asked(files, out, methods="vanilla", seeds=1, **ATTACKED, **longer)
+    assert any("1 of 1 runs are in" in notice and "done beside them" in notice for notice in plan.notices)
+    assert done(plan, out)[0] == 0
+    found = Experiment.open(out)
+    assert [run.spec.train.max_steps for run in found.runs if run.spec] == [3]
+    assert len(found.others) == 1
+    # the setting of a finished test: the run stays as it is, another is done beside it
+    wider = {"attack": {"recipes": "deepwordbug", "examples": 3}}
+    plan = asked(files, out, methods="vanilla", seeds=1, **longer, **wider)
+    told = "a finished run has attack/deepwordbug with examples 2, not 3: it stays, and a new one is done beside it"
+    assert told in plan.notices
+    assert done(plan, out)[0] == 0
+    assert len(list((out / "runs").iterdir())) == 3
+    # what was asked for first is still there, and finished
+    code, said = done(asked(files, out, methods="vanilla", seeds=1, **longer, **ATTACKED), out)
+    assert code == 0 and "finished before" in said
+
+
+def test_more_own_tests_are_added_and_a_changed_one_is_a_run_beside(files: dict[str, Any], tmp_path: Path) -> None:
+    out, one, two = tmp_path / "out", tmp_path / "one.csv", tmp_path / "two.csv"
+    lines = Path(files["data"]["dev_file"]).read_text().splitlines(keepends=True)
+    one.write_text("".join(lines[:5]))
+    two.write_text("".join(lines[:3]))
+
+    def plan(*tests: Path) -> Plan:
+        own = {**files["data"], "tests": [f"{path.stem}={path}" for path in tests]}
+        return asked({**files, "data": own}, out, methods="vanilla", seeds=1)
+
+    assert done(plan(one), out)[0] == 0
+    before = stamps(out)
+    assert done(plan(one, two), out)[0] == 0
+    assert stamps(out) == before
+    found = [row.suite_value for row in Experiment.open(out).records if row.suite == "test"]
+    assert list(dict.fromkeys(found)) == ["one", "two"]
+    one.write_text("".join(lines[:6]))
+    changed = plan(one, two)
+    assert any(notice.startswith("a finished run has test with test one ") for notice in changed.notices)
+    assert done(changed, out)[0] == 0
+    assert {row.suite_value: row.n for row in Experiment.open(out).records if row.suite == "test"} == {
+        "one": 5,
+        "two": 2,
+    }
+    assert len(list((out / "runs").iterdir())) == 2
+
+
+def test_a_model_that_was_not_kept_is_trained_again_and_is_the_same(
+    files: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    assert done(asked(files, out, methods="vanilla", seeds=1), out, keep_models=False)[0] == 0
+    (folder,) = (out / "runs").iterdir()
+    assert not (folder / "model").exists()
+    clean = (folder / "predictions" / "clean.parquet").stat().st_mtime_ns
+    with caplog.at_level(logging.WARNING):
+        assert done(asked(files, out, methods="vanilla", seeds=1, **ATTACKED), out, keep_models=False)[0] == 0
+    assert "was not kept; it is trained again" in caplog.text and "another model" not in caplog.text
+    assert (folder / "predictions" / "clean.parquet").stat().st_mtime_ns == clean
+    assert done(asked(files, tmp_path / "once", methods="vanilla", seeds=1, **ATTACKED), tmp_path / "once")[0] == 0
+    assert rows(out) == rows(tmp_path / "once")
+
+
+def test_an_experiment_goes_on_where_its_last_write_failed(files: dict[str, Any], tmp_path: Path) -> None:
+    """A grown run whose finish was lost is neither done nor damaged, and what it has stays."""
+    out = tmp_path / "out"
+    plan = asked(files, out, methods="vanilla", seeds=1)
+    assert done(plan, out)[0] == 0
+    (folder,) = (out / "runs").iterdir()
+    journal = folder / "rows.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    before = stamps(out)
+    assert not plan.jobs[0].done(out) and not plan.jobs[0].folder(out).damage()
+    assert done(plan, out)[0] == 0 and plan.jobs[0].done(out)
+    assert stamps(out) == before
+
+
+def test_the_folder_of_an_experiment_remembers_what_it_was_asked_for(files: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plan = asked(files, out)
+    for _ in range(2):
+        keep_asked(out, plan.spec, [job.wanted for job in plan.jobs])
+    assert len(read_asked(out)) == 1
+    wider = asked(files, out, seeds=3)
+    keep_asked(out, wider.spec, [job.wanted for job in wider.jobs])
+    narrow = asked(files, out, seeds="5,", methods="r3f")
+    keep_asked(out, narrow.spec, [job.wanted for job in narrow.jobs])
+    found = Experiment.open(out)
+    assert {(run.method, run.seed) for run in found.asked} == {
+        *((method, seed) for method in ("vanilla", "match") for seed in range(3)), ("r3f", 5),
+    }  # fmt: skip
+    assert found.spec.seeds == (5,) and len(found.unfinished) == 7
+    shutil.rmtree(out)
+    assert WorkConfig().keep_models
