@@ -6,6 +6,7 @@ Every check here calls the function that a later stage calls, or is a condition 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,17 @@ SQLITE = b"SQLite format 3\0"
 def named_task(task: str, given: Given, *, own: bool) -> str:
     """The task that was named, else the built-in one; own: the rows come from the user's files."""
     return OWN_TASK if own and "task" not in given else task
+
+
+def with_suites(config: EvalConfig, task: str, given: Given, *, own: bool) -> EvalConfig:
+    """With the suites that were named, else those that suit the task; own: it comes from the user's files."""
+    if "suites" in given:
+        return config
+    from robusteval.evaluation import default_suites
+    from robusteval.tasks import TASKS
+    from robusteval.tasks.base import Task
+
+    return replace(config, suites=default_suites(Task(task, "file", (), (), ()) if own else TASKS[task]))
 
 
 def check_experiment(spec: ExperimentSpec, out: Path | None) -> dict[str, TaskData]:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from robusteval.errors import UserError, some, unknown_name
+from robusteval.results.experiment import Experiment
 from robusteval.results.metrics import Metric
-from robusteval.results.reading import Experiment, Run
+from robusteval.results.reading import Run
 from robusteval.results.store import EVALUATION
 
 
