@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robusteval.cli.options import Given
-from robusteval.errors import UserError
+from robusteval.errors import UserError, unknown_name
 from robusteval.settings.grammar import listed, pieces
 from robusteval.settings.runs import RunSpec
-from robusteval.settings.spec import GROUPS, ExperimentSpec, merged
+from robusteval.settings.spec import GROUPS, ExperimentSpec, changed
 from robusteval.storage.reading import read_yaml
+
+if TYPE_CHECKING:
+    from robusteval.experiments.recipes import Recipe
 
 METHODS = "Comma separated: match:temperature=2, match:temperature=1/2/4, match+r3f, FILE.py:NAME."
 SEEDS = "How many, or which (0,1,7)."
@@ -34,13 +38,35 @@ def _names(text: str, given: bool) -> list[str]:
     return [] if not given else [text] if Path(text).exists() else list(listed(text))
 
 
-def from_file(path: str, changes: Mapping[str, Any]) -> ExperimentSpec:
-    """The spec in a file, with what the options change; UserError where there is none, or it describes none."""
-    place = Path(path)
-    held = read_yaml(place)
-    if held is None:
-        raise UserError(f"spec: there is no file {path!r}")
-    try:
-        return ExperimentSpec.read(merged(held, changes))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+@dataclass(frozen=True)
+class Asked:
+    """A spec that a command was given. name: of its folder; recipe: whose it is, None for a file of the user's."""
+
+    spec: ExperimentSpec
+    name: str = ""
+    recipe: Recipe | None = None
+
+
+def from_name(text: str, scale: str, changes: Mapping[str, Any]) -> Asked:
+    """The spec in a file, or that of a recipe at a scale, with what the options change.
+
+    UserError where there is none, or it describes none.
+    """
+    place = Path(text)
+    if place.suffix in (".yaml", ".yml") or place.exists():
+        if scale != "full":
+            raise UserError(f"scale: {scale!r} is for recipes; {text!r} is a file")
+        held = read_yaml(place)
+        if held is None:
+            raise UserError(f"spec: there is no file {text!r}")
+        try:
+            return Asked(changed(held, changes), place.stem)
+        except UserError as error:
+            raise UserError(f"{text}: {error}") from error
+    from robusteval.experiments.recipes import load_recipe, recipe_names
+
+    if text not in recipe_names():
+        raise unknown_name("spec: neither a file nor a recipe", text, recipe_names())
+    recipe = load_recipe(text)
+    small = "" if scale == "full" else f"-{scale}"
+    return Asked(changed(recipe.scaled(scale), changes), f"{text.replace('/', '-')}{small}", recipe)

@@ -29,7 +29,8 @@ class Checked(TyperCommand):
             if param.name in ctx.params:
                 ctx.params[param.name] = _checked(field_name(param), param.name, ctx.params[param.name])
         tell = noted(Screen())
-        for notice in idle(Given.on(ctx), ctx.params):
+        # beside a spec, what an option's effect depends on may stand there
+        for notice in idle(Given.on(ctx), ctx.params) if "spec" not in ctx.params else ():
             tell(notice)
         return super().invoke(ctx)
 

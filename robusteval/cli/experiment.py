@@ -6,6 +6,7 @@ import dataclasses
 
 import typer
 
+from robusteval.cli.asked import Asked
 from robusteval.cli.options import Given
 from robusteval.cli.precheck import check_experiment, check_work
 from robusteval.registry import result_name
@@ -13,16 +14,16 @@ from robusteval.results.asked import settings_of
 from robusteval.runtime import stopping
 from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.terminal import Screen, loading
-from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.work import WorkConfig
 
 
-def carry_out(spec: ExperimentSpec, work: WorkConfig, given: Given, *, name: str = "", dry_run: bool) -> None:
+def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) -> None:
     """Check a spec and show its plan; unless it is a dry run, do it, and end with the exit code.
 
-    name: of the folder, where --out does not name one; by default it is the same for all that differ in what is run
-    only, not how, so that an experiment grows where it lies.
+    Where neither --out nor the spec names the folder, it is the same for all that differ in what is run only, not how,
+    so that an experiment grows where it lies.
     """
+    spec = asked.spec
     check_work(work)
     rows = check_experiment(spec, work.out if "out" in given else None)
     with loading("torch and transformers", quiet=work.quiet):
@@ -30,7 +31,7 @@ def carry_out(spec: ExperimentSpec, work: WorkConfig, given: Given, *, name: str
         from robusteval.cli.session import run_session, show_plan
         from robusteval.experiments.plan import make_plan
     if "out" not in given:
-        folder = name or f"{result_name(spec.tasks[0])[:60]}-{settings_of(spec)[:8]}"
+        folder = asked.name or f"{result_name(spec.tasks[0])[:60]}-{settings_of(spec)[:8]}"
         work = dataclasses.replace(work, out=work.out / folder)
     console = Screen()
     plan = make_plan(spec, work, rows)

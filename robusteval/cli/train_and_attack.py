@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from robusteval.cli.asked import METHODS, SCENARIO, SEEDS, from_options
+from robusteval.cli.asked import METHODS, SCENARIO, SEEDS, Asked, from_options
 from robusteval.cli.options import DATA, MODEL, Given, option, takes, without
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import ExperimentSpec
@@ -30,4 +30,4 @@ def train_and_attack(
     from robusteval.cli.experiment import carry_out
 
     spec = ExperimentSpec.read(from_options(base, given, methods, seeds, scenario))
-    carry_out(spec, work, given, dry_run=dry_run)
+    carry_out(Asked(spec), work, given, dry_run=dry_run)

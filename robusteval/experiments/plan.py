@@ -24,7 +24,7 @@ from robusteval.models.loading import LoadedModel
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.tokenizers import check_max_length
 from robusteval.pipeline.evaluation import cut_texts
-from robusteval.registry import CustomEntry, Registry, placeless
+from robusteval.registry import CustomEntry, Registry, placeless, result_name
 from robusteval.results.asked import check_folder, keep_asked, read_asked
 from robusteval.runtime.devices import pick_device
 from robusteval.scenarios import SCENARIOS
@@ -100,10 +100,24 @@ def make_plan(spec: ExperimentSpec, work: WorkConfig, loaded: Mapping[str, TaskD
             jobs[run.model, run.task, run.method.label, run.scenario.label, run.seed] = job
             beside += told
     ordered = tuple(jobs[r.model, r.task, r.method.label, r.scenario.label, r.seed] for r in runs)
-    notices = [*(notice for part in parts for notice in part.notices)]
+    notices = _of_parts(parts)
     notices += [f"a finished run has {why}: it stays, and a new one is done beside it" for why in dict.fromkeys(beside)]
     notices += _outdated(ordered, work.out)
     return Plan(spec, tuple(parts), ordered, tuple(dict.fromkeys(notices)))
+
+
+def _of_parts(parts: Sequence[Part]) -> list[str]:
+    """The notices of all parts, each once; one that some parts only have says whose it is."""
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        for notice in dict.fromkeys(part.notices):
+            found.setdefault(notice, []).append(part)
+    several = len({part.base.model for part in parts}) > 1
+    told = []
+    for notice, own in found.items():
+        names = [f"{part.base.model} on {part.base.task}" if several else result_name(part.base.task) for part in own]
+        told.append(notice if len(own) == len(parts) else f"{', '.join(names)}: {notice}")
+    return told
 
 
 def _part(

@@ -167,7 +167,7 @@ class Recipe:
     def name(self) -> str:
         return f"{self.paper}/{self.result}"
 
-    def scaled(self, scale: Scale = "full") -> dict[str, Any]:
+    def scaled(self, scale: str = "full") -> dict[str, Any]:
         """The spec at a scale: for "small" with `small` merged, mappings into mappings, all else in place of it."""
         check_choice("scale", scale, get_args(Scale))
         return _merged(self.spec, self.small) if scale == "small" else copy.deepcopy(self.spec)

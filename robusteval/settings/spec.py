@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, cast
 
@@ -189,7 +190,7 @@ def _spelled_out(held: Any, path: str) -> Any:
     held = dict(held)
     for axis in ("models", "tasks"):
         if axis in held:
-            held[axis] = _names(held[axis], listed)
+            held[axis] = _names(axis, held[axis], listed)
     data = held.get("data")
     if "tasks" not in held and isinstance(data, Mapping) and (data.get("train_file") or data.get("dev_file")):
         held["tasks"] = [OWN_TASK]
@@ -197,10 +198,10 @@ def _spelled_out(held: Any, path: str) -> Any:
         held["seeds"] = seeds_of(held["seeds"])
     rungs, held["train"] = _rungs(held.get("train", {}))
     if "methods" in held or len(rungs) > 1:
-        texts = _names(held.get("methods", ["vanilla"]), pieces)
+        texts = _names("methods", held.get("methods", ["vanilla"]), pieces)
         held["methods"] = [each for text in texts for each in _columns(text, rungs)]
     if "scenarios" in held:
-        texts = _names(held["scenarios"], pieces)
+        texts = _names("scenarios", held["scenarios"], pieces)
         held["scenarios"] = [each for text in texts for each in _scenarios(text)]
     if isinstance(held.get("settings"), list | tuple):
         held["settings"] = [_part(each) for each in held["settings"]]
@@ -228,8 +229,12 @@ def _lists(given: Mapping[str, Any], kind: type) -> Given:
     return {name: several[name].listed(value) if name in several else value for name, value in given.items()}
 
 
-def _names(value: Any, split: Any) -> Any:
-    return list(split(value)) if isinstance(value, str) else value
+def _names(axis: str, value: Any, split: Callable[[str], Sequence[str]]) -> list[Any]:
+    if isinstance(value, str):
+        return list(split(value))
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{axis}: {value!r} is not a list")
+    return list(value)
 
 
 def _rungs(train: Any) -> tuple[list[str], Any]:
@@ -264,6 +269,34 @@ def _of_earlier(kind: type[ExperimentSpec], held: Mapping[str, Any], path: str) 
     if unknown:
         raise unknown_name(f"{path}field", unknown[0], ["base", "methods", "seeds", "scenarios"])
     return from_dict(kind, {"models": [base.model], "tasks": [base.task], **groups, **rest}, path)
+
+
+def changed(held: Mapping[str, Any], changes: Mapping[str, Any]) -> ExperimentSpec:
+    """A written spec with changes, which come before all that it says but a method's own text.
+
+    Where they leave names out, what `settings` and `baseline` say of those goes with them.
+    """
+    before = ExperimentSpec.read(held)
+    after = ExperimentSpec.read({**merged(held, changes), "settings": [], "baseline": ""})
+    parts = [part for each in before.settings if (part := _narrowed(each, after))]
+    last = {group: changes[group] for group in GROUPS if group in changes}
+    if parts and last:
+        last["train"] = _rungs(last.get("train", {}))[1]
+        parts.append(Where(**_part(last)))
+    baseline = before.baseline if before.baseline in _labels(after.methods) else ""
+    return dataclasses.replace(after, settings=tuple(parts), baseline=baseline)
+
+
+def _narrowed(part: Where, spec: ExperimentSpec) -> Where | None:
+    """The settings of a part of the grid, where the spec still has that part."""
+    names: dict[str, Any] = {}
+    for name in ("model", "task", "method", "scenario"):
+        given = getattr(part, name)
+        axis = getattr(spec, f"{name}s")
+        names[name] = tuple(each for each in given if matching(each, _labels(axis) if name in _LABELLED else axis))
+        if given and not names[name]:
+            return None
+    return dataclasses.replace(part, **names)
 
 
 def merged(held: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
