@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from robusteval.experiments.grid import runs_of
+from robusteval.experiments.grid import expand
 from robusteval.experiments.recipes import load_recipe
 from robusteval.settings.spec import ExperimentSpec
 from robusteval.tasks import TASKS
@@ -153,7 +153,7 @@ def lines(text: str) -> list[list[str]]:
 
 
 def runs(name: str, scale: Any = "full") -> list[Any]:
-    return runs_of(ExperimentSpec.read(load_recipe(name).scaled(scale)))
+    return expand(ExperimentSpec.read(load_recipe(name).scaled(scale)))
 
 
 def printed(name: str) -> list[tuple[list[str], dict[str, list[float | None]]]]:
