@@ -33,20 +33,25 @@ def expand(spec: ExperimentSpec) -> list[RunSpec]:
     recommendation, the default. Every run has the suites that any scenario brings, so that training without a scenario
     has their numbers too.
     """
-    places = {(model, task): _base(spec, model, task) for model in spec.models for task in spec.tasks}
-    columns = {
-        (*place, scenario.label, method.label): _column(spec, *place, scenario, method)
-        for place in places
+    grid = [
+        (model, task, scenario, method)
+        for model in spec.models
+        for task in spec.tasks
         for scenario in spec.scenarios
         for method in spec.methods
-    }
+        if not spec.skips(model=model, task=task, scenario=scenario.label, method=method.label)
+    ]
+    if not grid:
+        raise UserError("skip: nothing is left to run")
+    bases = {place: _base(spec, *place) for place in dict.fromkeys((model, task) for model, task, *_ in grid)}
+    cells = [
+        (bases[model, task], scenario, *_column(spec, model, task, scenario, method))
+        for model, task, scenario, method in grid
+    ]
     return [
-        dataclasses.replace(places[model, task], scenario=scenario, seed=seed, method=column[0], train=column[1])
+        dataclasses.replace(base, scenario=scenario, seed=seed, method=method, train=train)
         for seed in spec.seeds
-        for model, task in places
-        for scenario in spec.scenarios
-        for method in spec.methods
-        for column in (columns[model, task, scenario.label, method.label],)
+        for base, scenario, method, train in cells
     ]
 
 

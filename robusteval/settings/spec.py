@@ -33,21 +33,30 @@ GROUPS: Mapping[str, type] = {
 OWN_TASK = "my-data"
 AXES = ("models", "tasks", "methods", "scenarios", "seeds")
 # What decides which rows are asked for or how they are shown, but no number.
-SHOWN = (*AXES, "title", "baseline", "primary")
+SHOWN = (*AXES, "skip", "title", "baseline", "primary")
 
 
 @dataclass(frozen=True)
-class Where(Record):
-    """Settings for a part of the grid.
+class Slice(Record):
+    """A part of the grid.
 
     model, task, method, scenario: names, none for all. A method or scenario by its label, or by its name for all
-    that have it. method_settings: of the method; of several composed, a mapping for each by its name.
+    that have it.
     """
 
     model: tuple[str, ...] = ()
     task: tuple[str, ...] = ()
     method: tuple[str, ...] = ()
     scenario: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Where(Slice):
+    """Settings for a part of the grid.
+
+    method_settings: of the method; of several composed, a mapping for each by its name.
+    """
+
     opening: Given = field(default_factory=dict)
     data: Given = field(default_factory=dict)
     train: Given = field(default_factory=dict)
@@ -70,8 +79,9 @@ class Where(Record):
 class ExperimentSpec(Record):
     """A grid of runs. Every group of settings holds only what was given; `experiments.grid` finds the rest.
 
-    settings: for parts of the grid, later ones win. baseline: the column that others are compared with, by default
-    the first. primary: the tests that the declared family of comparisons is made of, "SUITE [VALUE] METRIC".
+    settings: for parts of the grid, later ones win. skip: parts of it that are not run. baseline: the column that
+    others are compared with, by default the first. primary: the tests that the declared family of comparisons is made
+    of, "SUITE [VALUE] METRIC".
     """
 
     PANEL: ClassVar[str] = "Experiment"
@@ -88,6 +98,7 @@ class ExperimentSpec(Record):
     evaluation: Given = field(default_factory=dict)
     attack: Given = field(default_factory=dict)
     settings: tuple[Where, ...] = ()
+    skip: tuple[Slice, ...] = ()
     baseline: str = ""
     primary: tuple[str, ...] = ()
 
@@ -103,13 +114,16 @@ class ExperimentSpec(Record):
             _check_given(getattr(self, group), kind, group)
         if self.baseline and self.baseline not in labels["methods"]:
             raise unknown_name("baseline", self.baseline, labels["methods"])
-        for place, each in enumerate(self.settings):
+        for name, each in self._parts():
             known: dict[str, Sequence[str]] = {"model": self.models, "task": self.tasks}
-            known |= {name: labels[f"{name}s"] for name in _LABELLED}
-            for name, names in known.items():
-                for given in getattr(each, name):
+            known |= {axis: labels[f"{axis}s"] for axis in _LABELLED}
+            for axis, names in known.items():
+                for given in getattr(each, axis):
                     if not matching(given, names):
-                        raise unknown_name(f"settings[{place}].{name}", given, names)
+                        raise unknown_name(f"{name}.{axis}", given, names)
+        for place, part in enumerate(self.skip):
+            if part == Slice():
+                raise UserError(f"skip[{place}]: it names no part of the grid; give model, task, method or scenario")
 
     @classmethod
     def read(cls, held: Any, path: str = "") -> ExperimentSpec:
@@ -135,7 +149,15 @@ class ExperimentSpec(Record):
                 found |= getattr(each, group)
         return found
 
-    def _covers(self, where: Where, name: str, value: str) -> bool:
+    def skips(self, **place: str) -> bool:
+        """Whether no run is wanted of a model, a task, a method and a scenario, all four given by name or label."""
+        return any(all(self._covers(each, name, value) for name, value in place.items()) for each in self.skip)
+
+    def _parts(self) -> list[tuple[str, Slice]]:
+        """Every part of the grid that is spoken of, by the field that does."""
+        return [(f"{name}[{at}]", each) for name in ("settings", "skip") for at, each in enumerate(getattr(self, name))]
+
+    def _covers(self, where: Slice, name: str, value: str) -> bool:
         given: tuple[str, ...] = getattr(where, name)
         all_of = _labels(getattr(self, f"{name}s")) if name in _LABELLED else getattr(self, f"{name}s")
         return not given or any(value in matching(each, all_of) for each in given)
@@ -155,9 +177,8 @@ def to_text(spec: ExperimentSpec) -> str:
     held = {name: value for name, value in to_dict(spec).items() if value or name in AXES}
     for axis in ("methods", "scenarios"):
         held[axis] = [_as_written(each, plain) for each, plain in zip(getattr(spec, axis), held[axis], strict=True)]
-    held["settings"] = [{name: value for name, value in each.items() if value} for each in held.get("settings", ())]
-    if not held["settings"]:
-        del held["settings"]
+    for name in {"settings", "skip"} & set(held):
+        held[name] = [{key: value for key, value in each.items() if value} for each in held[name]]
     return yaml.safe_dump(held, sort_keys=False, allow_unicode=True)
 
 
@@ -203,8 +224,9 @@ def _spelled_out(held: Any, path: str) -> Any:
     if "scenarios" in held:
         texts = _names("scenarios", held["scenarios"], pieces)
         held["scenarios"] = [each for text in texts for each in _scenarios(text)]
-    if isinstance(held.get("settings"), list | tuple):
-        held["settings"] = [_part(each) for each in held["settings"]]
+    for name in ("settings", "skip"):
+        if isinstance(held.get(name), list | tuple):
+            held[name] = [_part(each) for each in held[name]]
     if isinstance(held.get("primary"), str):
         held["primary"] = [held["primary"]]
     for group in ("evaluation", "attack", "data"):
