@@ -70,7 +70,7 @@ def compare(
 ) -> None:
     """Compare two checkpoints over examples, or two methods of an experiment over seeds, on every test."""
     from robusteval.cli.precheck import check_work
-    from robusteval.pipeline.known_rows import tokens_notes
+    from robusteval.pipeline.known_rows import notes_on
     from robusteval.report.comparison import compare as compared
     from robusteval.report.conditions import Condition, check_names, checked
     from robusteval.report.side_by_side import print_checks, print_comparison, record
@@ -101,7 +101,7 @@ def compare(
             ]
         rows = asked.rows(finished, [text for text, side in zip(texts, found, strict=True) if side is None], cluster)
         comparison = compared(finished[0], finished[1], rows, primary or ())
-        comparison = replace(comparison, notes=(*comparison.notes, *rows.notes, *tokens_notes(finished)))
+        comparison = replace(comparison, notes=(*comparison.notes, *rows.notes, *notes_on(finished)))
     console = Screen(highlight=False)
     print_comparison(comparison, examples, console)
     checks = checked(conditions, comparison, sure=sure)
@@ -160,6 +160,8 @@ class _Asked:
         kept = record.get("evaluation", {}) if spec is None else vars(spec.evaluation)
         length = int(record["max_length"]) if spec is None else spec.train.max_length
         plain = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+        measured = set(side.rows["suite"])  # not a suite whose rows were nowhere
+        plain["suites"] = tuple(text for text in plain["suites"] if part_name(text) in measured)
         changes = {**plain, **self.given.settings(self.evaluation)}
         told = Given({*self.given, "task", *(each.parameter for each in described(EvalConfig) if each.field in kept)})
         train = self.train if "max_length" in self.given else replace(self.train, max_length=length)

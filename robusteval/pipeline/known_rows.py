@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from robusteval.errors import UserError
+from robusteval.perturbations import PERTURBATIONS
 from robusteval.results.outcomes import Known, Probe, Side
 from robusteval.results.reading import Run
 from robusteval.settings.data import DataConfig
@@ -113,34 +114,42 @@ def sources(sides: Sequence[Side], config: DataConfig | None) -> dict[str, Calla
                 continue
             if run.spec is not None:
                 load = functools.partial(load_task, run.spec.task, run.spec.data if config is None else config)
-                found[task] = functools.partial(
-                    _same, load, str(run.folder.read_record("config.json")["facts"]["data"])
-                )
+                found[task] = functools.partial(_same, load, _fingerprint(run, record))
             elif config is not None:
                 load = functools.partial(load_evaluation, task, config, tuple(record["labels"]))
-                found[task] = functools.partial(_same, load, str(record["data"]["fingerprint"]))
+                found[task] = functools.partial(_same, load, _fingerprint(run, record))
     return found
 
 
-def _same(load: Callable[[], TaskData], fingerprint: str) -> TaskData:
-    """The rows, unless they are not those that were tested on (`TaskData.fingerprint`, without the training rows)."""
+def _fingerprint(run: Run, record: Mapping[str, Any]) -> list[str]:
+    """Of each set that a model was tested on, dev first (`TaskData.fingerprint`)."""
+    held = record["data"]["fingerprint"] if run.spec is None else run.folder.read_record("config.json")["facts"]["data"]
+    return str(held).split("-")[1:]
+
+
+def _same(load: Callable[[], TaskData], tested: Sequence[str]) -> TaskData:
+    """The rows, unless they are not among those that were tested on."""
     data = load()
-    if data.fingerprint.split("-")[1:] != fingerprint.split("-")[1:]:
+    if not set(data.fingerprint.split("-")[1:]) <= set(tested):
         raise UserError(f"the rows of {data.task.name!r} are not those that were tested on")
     return data
 
 
-def tokens_notes(sides: Sequence[Side]) -> list[str]:
-    """What to say of perturbed texts where the two cut text into other tokens; nothing where they do not."""
+def notes_on(sides: Sequence[Side]) -> list[str]:
+    """What to say of two models that were not tested on the same rows, or may not have read the same perturbed text."""
     if any(side.method for side in sides):
         return []
-    told = [_tokens(side.runs[0], side.records[0]) for side in sides]
-    if told[0] == told[1] and told[0]:
-        return []
-    known = "A and B cut text into other tokens" if all(told) else "A and B may cut text into other tokens"
-    return [f"{known}: perturbed rows are drawn alike by seed, rate and row, but what is changed in each may differ"]
-
-
-def _tokens(run: Run, record: Mapping[str, Any]) -> str:
-    """What tells a model's tokenizer: its digest, or the starting model of a run; nothing where that is not known."""
-    return str(record.get("tokenizer", "")) or (run.spec.model if run.spec is not None else "")
+    notes, runs = [], [(side.runs[0], side.records[0]) for side in sides]
+    dev = [_fingerprint(run, record)[:1] for run, record in runs]
+    if dev[0] != dev[1]:
+        notes.append("A and B were not tested on the same rows: those of one id and gold label are taken for the same")
+    tokens = [str(record.get("tokenizer", "")) for _, record in runs]
+    models = [run.spec.model if run.spec is not None else "" for run, _ in runs]
+    perturbed = any(probe.suite in PERTURBATIONS for probe in sides[0].outcomes.keys() & sides[1].outcomes.keys())
+    alike = (all(tokens) and tokens[0] == tokens[1]) or (all(models) and models[0] == models[1])
+    if perturbed and not alike:
+        cut = "A and B cut text into other tokens" if all(tokens) else "A and B may cut text into other tokens"
+        notes.append(
+            f"{cut}: perturbed rows are drawn alike by seed, rate and row, but what is changed in each may differ"
+        )
+    return notes

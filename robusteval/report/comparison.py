@@ -67,6 +67,8 @@ class Line:
         """What the test supports; nothing where the line is not primary or neither direction is better."""
         if not self.primary or self.metric.direction == "neither":
             return ""
+        if math.isnan(self.p):
+            return "not testable"
         above = self.interval.low > 0
         if not (self.adjusted <= LEVEL and (above or self.interval.high < 0)):
             return "no clear difference"

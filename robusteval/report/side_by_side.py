@@ -105,7 +105,7 @@ def caption(comparison: Comparison) -> list[str]:
     family, count = comparison.family, len(comparison.family)
     together = f"a verdict holds at {LEVEL:g} for all {count} tests that have one together (Holm)" if count else ""
     if comparison.kind == "models":
-        clear = [f"{line.name} ({line.verdict})" for line in family if line.verdict != "no clear difference"]
+        clear = [f"{line.name} ({line.verdict})" for line in family if line.verdict.startswith("B is")]
         said = f"Clear on {len(clear)} of {count} tests: {', '.join(clear)}." if clear else "No clear difference."
         return [
             *([said] if count else []),

@@ -17,7 +17,7 @@ from rich.console import Console
 from scipy import stats
 
 from robusteval.errors import UserError
-from robusteval.pipeline.known_rows import tokens_notes
+from robusteval.pipeline.known_rows import notes_on
 from robusteval.report.comparison import Comparison, Line, compare, plain
 from robusteval.report.conditions import Condition, check_names, checked
 from robusteval.report.paired import Paired, over_originals
@@ -180,15 +180,16 @@ def test_only_common_rows_count(tmp_path: Path) -> None:
         checked([Condition.parse("mask@0.20 accuracy drop > 1")], comparison, sure=False)
 
 
-def test_other_tokens_are_told(tmp_path: Path) -> None:
-    clean = ("clean", "")
-    same, also, other, unknown = (
-        evaluation(tmp_path / name, {clean: [GOLD]}, GOLD, tokenizer=tokens)
-        for name, tokens in (("a", "x"), ("b", "x"), ("c", "y"), ("d", ""))
+def test_other_tokens_and_other_rows_are_told(tmp_path: Path) -> None:
+    tests = {("clean", ""): [GOLD], ("mask", "0.2"): [GOLD]}
+    same, also, other, unknown, rows = (
+        evaluation(tmp_path / name, tests, GOLD, tokenizer=tokens, data={"fingerprint": f"train-{dev}"})
+        for name, tokens, dev in (("a", "x", "1"), ("b", "x", "1"), ("c", "y", "1"), ("d", "", "1"), ("e", "x", "2"))
     )
-    assert tokens_notes([same, also]) == []
-    assert tokens_notes([same, other])[0].startswith("A and B cut text into other tokens: ")
-    assert tokens_notes([same, unknown])[0].startswith("A and B may cut text into other tokens: ")
+    assert notes_on([same, also]) == []
+    assert [each.partition(":")[0] for each in notes_on([same, other])] == ["A and B cut text into other tokens"]
+    assert [each.partition(":")[0] for each in notes_on([same, unknown])] == ["A and B may cut text into other tokens"]
+    assert [each.partition(":")[0] for each in notes_on([same, rows])] == ["A and B were not tested on the same rows"]
 
 
 def seeds(tmp_path: Path, name: str, numbers: Sequence[float], first: int = 0) -> Side:
