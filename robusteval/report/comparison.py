@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from robusteval.errors import UserError, some, unknown_name
-from robusteval.report.paired import SHARES, Paired, over_originals, pair
+from robusteval.report.paired import SHARES, Paired, function_of, over_originals, pair
 from robusteval.report.statistics import LEVEL, Interval, effect_size, holm, paired, paired_interval, sign_flip_test
 from robusteval.results.metrics import Aspect, Metric, metric
 from robusteval.results.outcomes import Known, Probe, Side
@@ -237,7 +237,7 @@ def _over_examples(
     partial = max(whole) > len(these.ids)
     if partial:
         notes.append(f"{probe.name}: compared on {len(these.ids)} rows that both have, of {whole[0]} and {whole[1]}")
-    function = SHARES.get(about.name, about).function
+    function = function_of(about)
     if function is None:
         return (None if partial else both), notes
     a, b = these.values(function)

@@ -12,14 +12,14 @@ import pandas as pd
 
 from robusteval.errors import UserError
 from robusteval.report.statistics import Interval, mcnemar, paired_interval, sign_flip_test
-from robusteval.results.metrics import METRICS, Array, Metric
+from robusteval.results.metrics import Array, Metric
 
 Floats = npt.NDArray[np.float64]
 
 # Of a metric that is no mean over rows, so many groups of originals are left out in turn.
-GROUPS = 50
+GROUPS = 30
 # What is right or wrong row by row, so that its difference is a mean over rows.
-SHARES = dict.fromkeys(("accuracy", "accuracy_under_attack"), METRICS["accuracy"])
+SHARES = ("accuracy", "accuracy_under_attack")
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,15 @@ def _classes(a: pd.Series[Any], b: pd.Series[Any], where: str, labels: Any) -> d
     return {} if all(left == right for left, right in found.items()) else found
 
 
+def function_of(metric: Metric) -> Callable[[Array, Array], float] | None:
+    """What makes the metric's number of gold and predicted; None where it is no function of those alone."""
+    return _share if metric.name in SHARES else metric.function
+
+
+def _share(gold: Array, predicted: Array) -> float:
+    return float(np.mean(gold == predicted))
+
+
 def over_originals(paired: Paired, metric: Metric) -> tuple[Interval, float]:
     """The interval of B - A over originals, and the p of their being equal; NaN where too few originals say.
 
@@ -130,15 +139,14 @@ def over_originals(paired: Paired, metric: Metric) -> tuple[Interval, float]:
     other metric, and dependent rows: the pseudo-values of a jackknife that leaves out groups of originals (Tukey, 1958;
     Kott, 1998) give the interval and a sign-flip test.
     """
-    share = SHARES.get(metric.name)
-    function = share.function if share is not None else metric.function
+    share, function = metric.name in SHARES, function_of(metric)
     assert function is not None
     right_a, right_b = paired.right
-    if share is not None and paired.single:
+    if share and paired.single:
         return paired_interval(right_b - right_a), mcnemar(right_a > right_b, right_b > right_a).p
     pseudo, whole = _pseudo_values(paired, function)
     p = float(sign_flip_test(pseudo)) if len(pseudo) > 1 and not np.isnan(pseudo).any() else np.nan
-    if share is not None:
+    if share:
         return paired_interval(right_b - right_a, paired.original), p
     found = paired_interval(pseudo)
     if np.isnan(pseudo).any() or found.n < 2:

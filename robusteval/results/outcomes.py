@@ -133,7 +133,7 @@ def _method(text: str, path: Path, method: str, field: str) -> Side:
     left = len(experiment.unfinished) + len(experiment.damaged)
     if not runs:
         raise UserError(f"{field}: {method!r} has no finished run in {str(path)!r}")
-    return Side(text, runs, method, left, tuple(getattr(experiment.spec, "primary", ())))
+    return Side(text, runs, method, left, experiment.spec.primary)
 
 
 @dataclass(frozen=True)
