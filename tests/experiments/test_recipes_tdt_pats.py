@@ -101,7 +101,7 @@ RUNS = {  # all, and at the small scale
     "tdt/table-2": (120, 12),  # 3 x 5 x 2 x 4
     "tdt/table-3": (16, 4),  # 2 models with a task each x 2 x 4
     "tdt/table-4": (40, 12),  # 5 x 2 x 4
-    "tdt/table-5": (272, 16),  # (9 methods x 4 GLUE tasks + 8 x 4 CLUE tasks) x 4
+    "tdt/table-5": (272, 15),  # (9 methods x 4 GLUE tasks + 8 x 4 CLUE tasks) x 4
     "tdt/figure-3": (1, 1),
     "tdt/figure-4": (2, 2),
     "tdt/figure-5": (8, 4),
@@ -290,6 +290,20 @@ def test_every_cell_is_of_runs_that_there_are_and_of_one_model(name: str) -> Non
                 assert cell.suite in suites
                 if cell.suite in ("clean", "mask", "replace", "ordered-drop"):
                     assert cell.metric in TASKS[str(cell.task)].metrics
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_small_scale_fills_cells_of_a_table(name: str) -> None:
+    """MNLI is left out at the small scale, and with it a table."""
+    recipe, every = load_recipe(name), runs(name, "small")
+    filled = {(run.model, run.task, run.method.label, run.scenario.label) for run in every}
+    tables = recipe.tables_for(["minilm"])
+    full = []
+    for table in tables:
+        cells = [table.cell(row, column) for row in table.rows for column in table.columns]
+        assert {cell.model for cell in cells} <= {None, "minilm"}
+        full.append(any(("minilm", cell.task, cell.method, cell.scenario) in filled for cell in cells))
+    assert full == [True] * len(tables) if name != "tdt/table-3" else [False, True]
 
 
 def test_tested_on_what_the_papers_test_on() -> None:
