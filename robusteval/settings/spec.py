@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import yaml
 
@@ -48,6 +48,9 @@ class Slice(Record):
     task: tuple[str, ...] = ()
     method: tuple[str, ...] = ()
     scenario: tuple[str, ...] = ()
+
+
+S = TypeVar("S", bound=Slice)
 
 
 @dataclass(frozen=True)
@@ -296,21 +299,22 @@ def _of_earlier(kind: type[ExperimentSpec], held: Mapping[str, Any], path: str) 
 def changed(held: Mapping[str, Any], changes: Mapping[str, Any]) -> ExperimentSpec:
     """A written spec with changes, which come before all that it says but a method's own text.
 
-    Where they leave names out, what `settings` and `baseline` say of those goes with them.
+    Where they leave names out, what `settings`, `skip` and `baseline` say of those goes with them.
     """
     before = ExperimentSpec.read(held)
-    after = ExperimentSpec.read({**merged(held, changes), "settings": [], "baseline": ""})
+    after = ExperimentSpec.read({**merged(held, changes), "settings": [], "skip": [], "baseline": ""})
     parts = [part for each in before.settings if (part := _narrowed(each, after))]
+    skipped = tuple(left for each in before.skip if (left := _narrowed(each, after)))
     last = {group: changes[group] for group in GROUPS if group in changes}
     if parts and last:
         last["train"] = _rungs(last.get("train", {}))[1]
         parts.append(Where(**_part(last)))
     baseline = before.baseline if before.baseline in _labels(after.methods) else ""
-    return dataclasses.replace(after, settings=tuple(parts), baseline=baseline)
+    return dataclasses.replace(after, settings=tuple(parts), skip=skipped, baseline=baseline)
 
 
-def _narrowed(part: Where, spec: ExperimentSpec) -> Where | None:
-    """The settings of a part of the grid, where the spec still has that part."""
+def _narrowed(part: S, spec: ExperimentSpec) -> S | None:
+    """What is said of a part of the grid, where the spec still has that part."""
     names: dict[str, Any] = {}
     for name in ("model", "task", "method", "scenario"):
         given = getattr(part, name)

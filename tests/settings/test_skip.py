@@ -9,7 +9,7 @@ import yaml
 
 from robusteval.errors import UserError
 from robusteval.experiments.grid import expand
-from robusteval.settings.spec import ExperimentSpec, to_text
+from robusteval.settings.spec import ExperimentSpec, changed, to_text
 
 GRID: dict[str, Any] = {
     "models": ["minilm", "roberta-base"],
@@ -42,6 +42,15 @@ def test_what_is_skipped_is_written_and_read_again() -> None:
     spec = ExperimentSpec.read(GRID)
     again = ExperimentSpec.read(yaml.safe_load(to_text(spec)))
     assert again.skip == spec.skip and expand(again) == expand(spec)
+
+
+def test_options_that_leave_names_out_leave_out_what_is_skipped_of_them() -> None:
+    spec = changed(GRID, {"models": ["minilm"], "tasks": ["cola", "rte"], "scenarios": ["none"]})
+    assert [(each.model, each.task, each.method) for each in spec.skip] == [(("minilm",), ("rte",), ("match",))]
+    found = [(run.task, run.method.label) for run in expand(spec) if run.seed == 0]
+    assert found == [
+        ("cola", "vanilla"), ("cola", "match:temperature=0.5"), ("cola", "match:temperature=1"), ("rte", "vanilla"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
