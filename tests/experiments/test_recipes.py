@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 import yaml
 
+from robusteval.cli.asked import from_name
 from robusteval.components.optimizers import learning_rate_at
 from robusteval.errors import UserError
 from robusteval.experiments.grid import expand
@@ -18,6 +21,8 @@ from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import ExperimentSpec
 from robusteval.training.order import BatchOrder
 from support.recipe_rows import rows_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def a_recipe(**changes: Any) -> dict[str, Any]:
@@ -89,6 +94,13 @@ def test_a_file_that_is_no_recipe_is_told_in_one_sentence(changes: dict[str, Any
     with pytest.raises(UserError) as told:
         read(a_recipe(**changes))
     assert str(told.value).startswith("recipe p/table-1: ") and message in str(told.value)
+
+
+def test_the_recipe_of_the_docs_is_one() -> None:
+    (shown,) = re.findall("```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
+    recipe = read_recipe(shown.encode(), "match-tuning/table-7")
+    assert recipe.tables[0].number("M.T.", "CoLA") == {"mean": 64.39, "max": 67.25}
+    assert len(expand(ExperimentSpec.read(recipe.scaled()))) == 40
 
 
 def test_an_unknown_recipe_is_told_with_the_nearest() -> None:
@@ -180,6 +192,14 @@ def test_every_coordinate_is_of_a_row_that_the_recipes_runs_leave(name: str) -> 
                 if at.statistic == "drop":
                     assert (*place[:3], "none") in left
         assert found and (scale == "small" or not missed), (scale, found, missed)
+
+
+def test_options_shrink_a_recipe_and_leave_the_paper_s_settings_of_the_rest() -> None:
+    asked = from_name("bi-drop/table-3", "full", {"models": ["roberta-large"], "tasks": ["cola", "rte"], "seeds": "3"})
+    runs = expand(asked.spec)
+    assert len(runs) == 1 * 2 * 2 * 3
+    assert {(run.task, run.train.max_steps) for run in runs} == {("cola", 5336), ("rte", 2036)}
+    assert len(expand(from_name("bi-drop/table-3", "small", {"methods": ["bidrop"], "seeds": "1"}).spec)) == 4
 
 
 def test_training_settings_are_those_of_the_papers_tables_9_and_10() -> None:
