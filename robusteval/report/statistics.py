@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +66,18 @@ class Interval:
     n: int
 
 
+def paired_intervals(differences: npt.ArrayLike) -> list[Interval]:
+    """The t interval of each row of paired differences [k, n], in which NaN is no pair."""
+    rows = np.asarray(differences, float)
+    sound = ~np.isnan(rows)
+    count = sound.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(sound, rows, 0.0).sum(axis=1) / count
+        squares = np.square(np.where(sound, rows - mean[:, None], 0.0)).sum(axis=1)
+        half = _quantile(count) * np.sqrt(squares / (count - 1) / count)
+    return _as_intervals(mean, half, count)
+
+
 def paired_interval(per_example_difference: npt.ArrayLike, cluster: npt.ArrayLike | None = None) -> Interval:
     """The t interval of a mean of paired differences [N]; those that are NaN are left out.
 
@@ -72,25 +85,34 @@ def paired_interval(per_example_difference: npt.ArrayLike, cluster: npt.ArrayLik
     deviation (the cluster-robust one of Liang and Zeger, 1986, with G / (G - 1)) and the degrees of freedom, G - 1.
     ValueError where the two are of different lengths.
     """
-    from scipy import special
-
     difference = np.asarray(per_example_difference, float).ravel()
-    own = np.arange(len(difference)) if cluster is None else np.asarray(cluster).ravel()
+    if cluster is None:
+        return paired_intervals(difference[None])[0]
+    own = np.asarray(cluster).ravel()
     if len(own) != len(difference):
         raise ValueError(f"{len(difference)} differences, but {len(own)} rows have a cluster")
     sound = ~np.isnan(difference)
     difference, own = difference[sound], own[sound]
     if not len(difference):
         return Interval(math.nan, math.nan, math.nan, 0)
-    mean = float(difference.mean())
     _, place = np.unique(own, return_inverse=True)
-    sums = np.bincount(place, weights=difference - mean)
-    count = len(sums)
-    if count < 2:
-        return Interval(mean, math.nan, math.nan, count)
-    error = math.sqrt(count / (count - 1) * float(np.square(sums).sum())) / len(difference)
-    half = float(special.stdtrit(count - 1, 1 - LEVEL / 2)) * error
-    return Interval(mean, mean - half, mean + half, count)
+    sums = np.bincount(place, weights=difference - difference.mean())
+    count = np.array([len(sums)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        half = _quantile(count) * np.sqrt(count / (count - 1) * np.square(sums).sum()) / len(difference)
+    return _as_intervals(np.array([difference.mean()]), half, count)[0]
+
+
+def _quantile(count: npt.NDArray[Any]) -> Floats:
+    """By how many standard errors the interval of so many goes to each side; NaN of fewer than two."""
+    from scipy import special
+
+    return np.asarray(special.stdtrit(np.where(count > 1, count - 1.0, np.nan), 1 - LEVEL / 2))
+
+
+def _as_intervals(mean: Floats, half: Floats, count: npt.NDArray[Any]) -> list[Interval]:
+    ends = (mean.tolist(), (mean - half).tolist(), (mean + half).tolist(), count.tolist())
+    return [Interval(*each) for each in zip(*ends, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -217,8 +239,8 @@ def compare_family(differences: Sequence[Sequence[float]]) -> list[Comparison]:
         row[: len(found)] = found
     p = sign_flip_test(rows)
     return [
-        Comparison(paired_interval(row), float(one), float(adjusted), effect_size(row))
-        for row, one, adjusted in zip(rows, p, holm(p), strict=True)
+        Comparison(interval, float(one), float(adjusted), effect_size(row))
+        for row, interval, one, adjusted in zip(rows, paired_intervals(rows), p, holm(p), strict=True)
     ]
 
 
