@@ -45,6 +45,7 @@ def evaluate(
         from robusteval.pipeline.evaluation import checkpoint_rows
         from robusteval.report.render import print_table, write_table
         from robusteval.report.table import build_table
+        from robusteval.results.reading import rows_frame
     console = Screen()
     result = api.evaluate(
         checkpoint, task, data=data, device=work.device, max_length=train.max_length, out=out,
@@ -52,9 +53,10 @@ def evaluate(
         **given.settings(evaluation),
     )  # fmt: skip
     rows = checkpoint_rows(result.measurements, result.task.name, result.name, result.model)
-    table = build_table(rows, [result.name], result.notices, result.declared)
+    frame = rows_frame(rows, result.declared)
+    table = build_table(frame, [result.name], notes=result.notices, declared=result.declared)
     print_table(table, console)
     if out is not None:
         with locked(out):
             write_table(table, out)
-        console.print(f"table.md, table.csv, table.tex, rows, predictions in {out}", markup=False, soft_wrap=True)
+        console.print(f"table.md, .csv, .tex, .html, .json, rows, predictions in {out}", markup=False, soft_wrap=True)

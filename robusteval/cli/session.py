@@ -80,18 +80,15 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
         console.print(f"{seconds:>7}  {job.title}: {message}{note}", markup=False, soft_wrap=True)
 
     outcome = run_experiment(plan, work, report)
+    wanted = [job.wanted for job in plan.jobs]
+    table = experiment_table(plan.spec, outcome.finished, wanted, plan.notices, outcome.failed)
     unwritten = None
-    for part in plan.parts:
-        own = {t: r for t, r in outcome.finished.items() if (r.whose["model"], r.whose["task"]) == _place(part)}
-        table = experiment_table(plan.spec, own, part.notices, outcome.failed)
-        folder = work.out / "report" / ("" if len(plan.parts) == 1 else ".".join(map(_file_name, _place(part))))
-        if not table.lines:
-            continue
+    if table.lines:
         print_table(table, console)
         try:
             with locked(work.out, "report", wait=True):
-                write_table(table, folder)
-            console.print(f"table.md, table.csv, table.tex in {folder}", markup=False, soft_wrap=True)
+                write_table(table, work.out / "report")
+            console.print(f"table.md, .csv, .tex, .html, .json in {work.out / 'report'}", markup=False, soft_wrap=True)
         except UserError as error:
             unwritten = error
     for title, message in outcome.failed:
@@ -103,10 +100,3 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
         raise unwritten
     return outcome.exit_code
 
-
-def _place(part: Part) -> tuple[str, str]:
-    return part.base.model, result_name(part.base.task)
-
-
-def _file_name(text: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in text)

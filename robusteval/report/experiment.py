@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from robusteval.report.table import Table, build_table
-from robusteval.results.reading import Run
+from robusteval.errors import some
+from robusteval.report.table import Place, Table, build_table
+from robusteval.results.asked import Wanted
+from robusteval.results.reading import Run, rows_frame
 from robusteval.runtime.environment import differences
 from robusteval.settings.spec import ExperimentSpec
 
@@ -13,12 +15,14 @@ from robusteval.settings.spec import ExperimentSpec
 def experiment_table(
     spec: ExperimentSpec,
     finished: Mapping[str, Run],
+    wanted: Iterable[Wanted],
     notices: Sequence[str] = (),
     failed: Sequence[tuple[str, str]] = (),
 ) -> Table:
     """The table of the finished runs; its notes name what failed, and what was not measured with the same.
 
-    finished: by title; notices: what one should know to read the numbers; failed: titles, and why there is no result.
+    finished: by title; wanted: every run that was asked for; notices: what one should know to read the numbers; failed:
+    titles, and why there is no result.
     """
     specs = [run.spec for run in finished.values() if run.spec is not None]
     selected = {run.method.label: run.train.select == "best" for run in specs}
@@ -30,8 +34,14 @@ def experiment_table(
     notes += differences({title: run.environments() for title, run in finished.items()})
     unsealed = [title for title, run in finished.items() if not run.journal.sealed]
     if unsealed:
-        notes.append(f"no seal, so that a change of the files would not be noticed: {', '.join(unsealed)}")
+        notes.append(f"no seal, so that a change of the files would not be noticed: {some(unsealed, 6)}")
     notes += [f"no result for {title}: {message}" for title, message in failed]
     rows = [row for run in finished.values() for row in run.records]
     declared = {name: each for run in finished.values() for name, each in run.declared.items()}
-    return build_table(rows, [method.label for method in spec.methods], notes, declared)
+    requested: dict[Place, list[int]] = {}
+    for run in wanted:
+        requested.setdefault((run.model, run.task, run.method, run.scenario), []).append(run.seed)
+    return build_table(
+        rows_frame(rows, declared), [method.label for method in spec.methods], baseline=spec.first,
+        primary=spec.primary, requested=requested, notes=notes, declared=declared,
+    )  # fmt: skip

@@ -1,130 +1,177 @@
-"""A table as Markdown, CSV, LaTeX, and on the terminal."""
+"""A report as Markdown, LaTeX, HTML, and on the terminal; and its files."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
+from jinja2 import Environment
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from robusteval.report.table import Cell, Table, cell_text, count_text, line_name, verdict
+from robusteval.report.records import as_json, csv, record
+from robusteval.report.sheets import Report, Sheet, report
+from robusteval.report.table import Table
+from robusteval.report.transcripts import visible
+from robusteval.runtime.terminal import RAISED
 from robusteval.storage.files import write_atomic
+
+# Endings of the files of a report.
+FORMATS = ("md", "csv", "tex", "html", "json")
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "–": "--", "Δ": r"$\Delta$",
+    "<": "$<$", ">": "$>$", "[": "{[}", "*": "$^{*}$", "·": r"$\cdot$",
+    **{raised: f"$^{{{plain}}}$" for plain, raised in RAISED.items()},
 }  # fmt: skip
 
 
-def _header(table: Table) -> list[str]:
-    first = ["scenario"] if _in_scenarios(table) else []
-    return [*first, "test", "metric", "n", *(f"{m} (Δ)" if i else m for i, m in enumerate(table.methods))]
+def markdown(held: Report) -> str:
+    """Every sheet as a table, then the notes."""
+    parts = []
+    for sheet in held.sheets:
+        rows = (sheet.header, tuple("---" for _ in sheet.header), *sheet.rows)
+        parts += [f"## {sheet.title}"] if sheet.title else []
+        parts.append("\n".join("| " + " | ".join(_in_table(cell) for cell in row) + " |" for row in rows))
+        parts += [f"{text}." for text in sheet.under]
+    return "\n\n".join([*parts, *(f"Note: {note}." for note in held.notes)]) + "\n"
 
 
-def _in_scenarios(table: Table) -> bool:
-    return table.scenarios not in ((), ("none",))
+def _in_table(cell: str) -> str:
+    return " ".join(cell.replace("|", "\\|").split("\n"))
 
 
-def _body(table: Table) -> list[list[str]]:
-    return [
-        [*([line.scenario] if _in_scenarios(table) else []), line_name(line), line.metric.name, count_text(line)]
-        + [cell_text(line.cells[method], line.metric) for method in table.methods]
-        for line in table.lines
-        if line.metric.role != "detail"
-    ]
+def latex(held: Report) -> str:
+    """Every sheet as a booktabs table; what stands under it, and the notes, are its caption."""
+    return "\n".join(_latex_table(sheet, held) for sheet in held.sheets)
 
 
-def markdown(table: Table) -> str:
-    """A Markdown table with caption, verdict and notes."""
-    header = _header(table)
-    rows = [header, ["---"] * len(header), *_body(table)]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    parts = [
-        "\n".join(lines),
-        table.caption + ".",
-        *verdict(table),
-        *(f"Note: {note}." for note in table.notes),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def csv(table: Table) -> str:
-    """One line per test and method, raw numbers.
-
-    sets, set_std, set_min, set_max: the spread over random sets, of all seeds together, where a test has some.
-    """
-    records = [
-        {
-            "task": table.task, "scenario": line.scenario, "suite": line.suite, "suite_value": line.value,
-            "split": line.split, "metric": line.metric.name, "method": method, "mean": cell.mean, "std": cell.std,
-            "delta": cell.delta, "drop": cell.drop, "seeds": len(cell.values), **_over_sets(cell),
-            "n_min": line.n[0], "n_max": line.n[1], "note": cell.note,
-        }
-        for line in table.lines
-        for method, cell in line.cells.items()
-    ]  # fmt: skip
-    return str(pd.DataFrame(records).astype({"sets": "Int64"}).to_csv(index=False))
-
-
-def _over_sets(cell: Cell) -> dict[str, float | None]:
-    """Number, sample standard deviation and ends of a cell's values on random sets; nothing where it has none."""
-    values = cell.spread
-    return {
-        "sets": len(values) or None,
-        "set_std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "set_min": min(values, default=None),
-        "set_max": max(values, default=None),
-    }
-
-
-def latex(table: Table) -> str:
-    """A booktabs table."""
-    header = _header(table)
-    rows = [" & ".join(_escape(cell) for cell in row) + r" \\" for row in _body(table)]
+def _latex_table(sheet: Sheet, held: Report) -> str:
+    told = [*([f"{held.title}: {sheet.title}"] if sheet.title else []), *sheet.under]
+    told += held.notes if sheet is held.sheets[-1] else ()
+    rows = [" & ".join(map(_escape, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
+    columns = "l" * sheet.words + "c" * (len(sheet.header) - sheet.words)
     return "\n".join(
         [
-            r"\begin{table}",
-            rf"\caption{{{_escape(table.caption)}.}}",
-            rf"\begin{{tabular}}{{{'l' if _in_scenarios(table) else ''}llr{'c' * len(table.methods)}}}",
-            r"\toprule",
-            " & ".join(_escape(cell) for cell in header) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
+            r"\begin{table}", rf"\caption{{{_escape(' '.join(f'{text}.' for text in told))}}}", r"\centering",
+            rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule",
+            r"\end{tabular}", r"\end{table}", "",
         ]
-    )
+    )  # fmt: skip
 
 
 def _escape(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
-def write_table(table: Table, folder: Path) -> None:
-    """table.md, table.csv and table.tex in `folder`."""
-    write_atomic(folder / "table.md", markdown(table))
-    write_atomic(folder / "table.csv", csv(table))
-    write_atomic(folder / "table.tex", latex(table))
+def html(held: Report) -> str:
+    """One self-contained page; no scripts, nothing from elsewhere, all text escaped."""
+    shown = [
+        {"title": visible(sheet.title), "header": map(visible, sheet.header), "words": sheet.words,
+         "rows": [list(map(visible, row)) for row in sheet.rows], "under": map(visible, sheet.under)}
+        for sheet in held.sheets
+    ]  # fmt: skip
+    return _PAGE.render(title=visible(held.title), sheets=shown, notes=list(map(visible, held.notes)))
+
+
+def print_report(held: Report, console: Console) -> None:
+    """Each sheet as wide as it needs to be, what stands under it, and the notes."""
+    for sheet in held.sheets:
+        grid = RichTable(box=box.SIMPLE_HEAD, title=escape(sheet.title or held.title), pad_edge=False)
+        for index, name in enumerate(sheet.header):
+            grid.add_column(escape(name), justify="left" if index < sheet.words else "right", no_wrap=True)
+        for row in sheet.rows:
+            grid.add_row(*(escape(cell) for cell in row))
+        # a cell cut short says less than a line that the terminal wraps
+        shown, console.width = console.width, 10_000
+        console.width = max(shown, console.measure(grid).maximum)
+        console.print(grid, crop=False)
+        console.width = shown
+        for text in sheet.under:
+            console.print(escape(f"{text}."), soft_wrap=True)
+    for note in held.notes:
+        console.print(escape(f"Note: {note}."), soft_wrap=True)
 
 
 def print_table(table: Table, console: Console) -> None:
-    """The table as wide as it needs to be, then caption, verdict and notes."""
-    grid = RichTable(box=box.SIMPLE_HEAD, title=f"{table.task}", pad_edge=False)
-    texts = 3 if _in_scenarios(table) else 2
-    for index, name in enumerate(_header(table)):
-        grid.add_column(escape(name), justify="right" if index >= texts else "left", no_wrap=True)
-    for row in _body(table):
-        grid.add_row(*(escape(cell) for cell in row))
-    # a cell cut short says less than a line that the terminal wraps
-    shown, console.width = console.width, 10_000
-    console.width = max(shown, console.measure(grid).maximum)
-    console.print(grid, crop=False)
-    console.width = shown
-    for text in (table.caption + ".", *verdict(table), *(f"Note: {note}." for note in table.notes)):
-        console.print(escape(text), soft_wrap=True)
+    print_report(report(table), console)
+
+
+def texts(held: Report, numbers: str, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Ending and content of every file of a report; numbers: the CSV; values: what the JSON holds."""
+    yield "md", markdown(held)
+    yield "csv", numbers
+    yield "tex", latex(held)
+    yield "html", html(held)
+    yield "json", as_json(values)
+
+
+def write_table(table: Table, folder: Path, formats: Collection[str] = FORMATS) -> list[Path]:
+    """table.md, .csv, .tex, .html and .json in `folder`, or those of the formats that are asked for."""
+    return write_texts(texts(report(table), csv(table), record(table)), folder / "table", formats)
+
+
+def write_texts(files: Iterator[tuple[str, str]], place: Path, formats: Collection[str]) -> list[Path]:
+    """Write the files of the asked formats to `place` with their endings, and say where they are."""
+    written = []
+    for ending, text in files:
+        if ending in formats:
+            written.append(place.with_name(f"{place.name}.{ending}"))
+            write_atomic(written[-1], text)
+    return written
+
+
+_PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="generator" content="robusteval">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+:root { color-scheme: light dark; --page: #fff; --ink: #1b1b1f; --faint: #66666e; --line: #d9d9e0; --head: #f4f4f7; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #17171a; --ink: #e6e6ea; --faint: #a0a0aa; --line: #3a3a42; --head: #212126; }
+}
+body { background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; margin: 2rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+p { color: var(--faint); margin: .4rem 0; max-width: 60rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
+thead th { background: var(--head); }
+.word { text-align: left; font-weight: inherit; }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+{% for sheet in sheets %}
+{% if sheet.title %}
+<h2>{{ sheet.title }}</h2>
+{% endif %}
+<div class="wide"><table>
+<thead><tr>
+{%- for name in sheet.header %}<th scope="col"{% if loop.index <= sheet.words %} class="word"{% endif %}>{{ name }}</th>
+{%- endfor %}</tr></thead>
+<tbody>
+{% for row in sheet.rows %}
+<tr>
+{%- for cell in row %}<td{% if loop.index <= sheet.words %} class="word"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table></div>
+{% for text in sheet.under %}
+<p>{{ text }}.</p>
+{% endfor %}
+{% endfor %}
+{% for note in notes %}
+<p>Note: {{ note }}.</p>
+{% endfor %}
+</body>
+</html>
+""")

@@ -7,8 +7,9 @@ compared over examples, which says nothing of the methods that made them.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,14 +38,15 @@ class Summary:
     high: float
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarise(values: Iterable[float]) -> Summary:
     """Mean, sample standard deviation, smallest and largest of the values that are not NaN."""
-    found = np.asarray(values, float)
-    found = found[~np.isnan(found)]
-    if not len(found):
+    found = [value for value in values if not math.isnan(value)]
+    n = len(found)
+    if not n:
         return Summary(0, math.nan, math.nan, math.nan, math.nan)
-    std = float(found.std(ddof=1)) if len(found) > 1 else math.nan
-    return Summary(len(found), float(found.mean()), std, float(found.min()), float(found.max()))
+    mean = math.fsum(found) / n
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in found) / (n - 1)) if n > 1 else math.nan
+    return Summary(n, mean, std, min(found), max(found))
 
 
 def paired(values: Mapping[int, float], others: Mapping[int, float]) -> dict[int, float]:
@@ -215,6 +217,14 @@ def effect_size(differences: npt.ArrayLike) -> float:
 
 
 @dataclass(frozen=True)
+class Better:
+    """Which numbers of a test are better, and the smallest mean difference that tells anything apart."""
+
+    higher: bool = True
+    least: float = 0.0
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A method against the baseline, paired by seed. p: of the sign-flip test; adjusted: by Holm, in its family."""
 
@@ -244,24 +254,32 @@ def compare_family(differences: Sequence[Sequence[float]]) -> list[Comparison]:
     ]
 
 
-def letters(values: Sequence[Sequence[float]], *, higher: bool = True) -> list[str]:
-    """The compact letter display of methods [k][seeds], paired by seed: two that share a letter were not told apart.
+def letters(tables: Sequence[Sequence[Sequence[float]]], better: Sequence[Better]) -> list[list[str]]:
+    """The compact letter displays of several tests [tests][methods][seeds]; within a test seeds are paired.
 
-    Each two are compared with the sign-flip test, Holm over all these pairs; "a" goes with the best mean. A method
-    without a value has no letter.
+    Each two methods of a test are compared with the sign-flip test, Holm over the pairs of all tests. Two methods that
+    share a letter were not told apart; "a" goes with the best mean. A method without a value has no letter.
     """
-    table = np.asarray(values, float)
-    found = [number for number, row in enumerate(table) if not np.isnan(row).all()]
-    means = {number: (-1 if higher else 1) * float(np.nanmean(table[number])) for number in found}
-    order = sorted(found, key=lambda number: means[number])
-    pairs = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :]]
-    if not pairs:
-        return ["a" if number in found else "" for number in range(len(table))]
-    p = holm(sign_flip_test(np.stack([table[a] - table[b] for a, b in pairs])))
-    groups = _groups(order, {pair for pair, each in zip(pairs, p, strict=True) if each <= LEVEL})
-    return [
-        "".join(_letter(place) for place, group in enumerate(groups) if number in group) for number in range(len(table))
-    ]
+    values = [np.asarray(table, float) for table in tables]
+    orders = [_ranked(table, each.higher) for table, each in zip(values, better, strict=True)]
+    pairs = [(test, a, b) for test, order in enumerate(orders) for a, b in itertools.combinations(order, 2)]
+    differences = [values[test][a] - values[test][b] for test, a, b in pairs]
+    apart: list[set[tuple[int, int]]] = [set() for _ in values]
+    for (test, a, b), compared in zip(pairs, compare_family([row.tolist() for row in differences]), strict=True):
+        if compared.clear and abs(compared.interval.mean) >= better[test].least:
+            apart[test].add((a, b))
+    found = []
+    for table, order, told in zip(values, orders, apart, strict=True):
+        groups = _groups(order, told) if order else []
+        names = [(_letter(place), group) for place, group in enumerate(groups)]
+        found.append(["".join(name for name, group in names if row in group) for row in range(len(table))])
+    return found
+
+
+def _ranked(table: Floats, higher: bool) -> list[int]:
+    """The rows that have a value, the best mean first."""
+    means = {row: float(np.nanmean(values)) for row, values in enumerate(table) if not np.isnan(values).all()}
+    return sorted(means, key=lambda row: -means[row] if higher else means[row])
 
 
 def _groups(order: Sequence[int], apart: set[tuple[int, int]]) -> list[tuple[int, ...]]:

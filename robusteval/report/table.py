@@ -1,228 +1,231 @@
-"""The comparison table: a line per test, a column per method, mean ± deviation over seeds, difference to the first."""
+"""The comparison table: a line per test, a column per method, over the seeds that were asked for."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-from robusteval.results.metrics import Aspect, Metric, metric
-from robusteval.results.rows import Note, Row
+from robusteval.errors import some
+from robusteval.report.averages import average_lines
+from robusteval.report.cells import Cell, Line, seeds_text
+from robusteval.report.comparisons import Family, declare
+from robusteval.report.costs import Cost, costs
+from robusteval.report.statistics import Interval, paired_intervals
+from robusteval.results.metrics import Metric, metric
 
+# Whose results stand in one cell: model, task, method, scenario.
+Place = tuple[str, str, str, str]
+Requested = Mapping[Place, Sequence[int]]
 
-@dataclass(frozen=True)
-class Cell:
-    """One method on one test.
-
-    values: one per seed that has a value, in seed order; undefined: seeds whose number has no denominator (an
-    attack with nothing to attack). delta: mean difference to the baseline over seeds that both have; drop: to the
-    same method without the scenario. spread: the value on every random set of every seed.
-    """
-
-    values: tuple[float, ...]
-    delta: float | None
-    note: str = ""
-    undefined: int = 0
-    drop: float | None = None
-    spread: tuple[float, ...] = ()
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.values)) if self.values else math.nan
-
-    @property
-    def std(self) -> float:
-        """Sample standard deviation over seeds; NaN for a single seed."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else math.nan
-
-
-@dataclass(frozen=True)
-class Line:
-    """One test of models trained in one scenario; n: smallest and largest denominator over runs.
-
-    aspect: what it speaks of; summary: whether it sums up other lines.
-    """
-
-    scenario: str
-    suite: str
-    value: str
-    split: str
-    metric: Metric
-    n: tuple[int, int]
-    cells: dict[str, Cell]
-    aspect: Aspect
-    summary: bool = False
+_LINE = ["model", "task", "scenario", "suite", "suite_value", "split", "metric"]
+_Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Lines in the order they were measured; columns are method labels, the first one the baseline."""
+    """Lines by model, task and scenario, in the order they were measured; columns are method labels.
 
-    task: str
+    baseline: the column that the others are compared with. seeds: those asked for, of any column. family: the declared
+    comparisons, and groups of methods that cannot be told apart. costs: what training and testing took.
+    """
+
     methods: tuple[str, ...]
+    baseline: str
     seeds: tuple[int, ...]
     lines: tuple[Line, ...]
-    notes: tuple[str, ...]
+    family: Family
+    costs: tuple[Cost, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(line.model for line in self.lines))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(line.task for line in self.lines if not line.over))
 
     @property
     def scenarios(self) -> tuple[str, ...]:
-        """The scenarios of the lines, in order."""
         return tuple(dict.fromkeys(line.scenario for line in self.lines))
 
     @property
+    def title(self) -> str:
+        """The tasks, and the models where there are several."""
+        return ", ".join(self.tasks) + (f"; {', '.join(self.models)}" if len(self.models) > 1 else "")
+
+    @property
     def caption(self) -> str:
-        seeds = ", ".join(str(seed) for seed in self.seeds)
-        spread = "± is the sample standard deviation over seeds" if len(self.seeds) > 1 else "one seed, no spread"
-        dropped = any(cell.drop is not None for line in self.lines for cell in line.cells.values())
-        drop = "; {} is the mean per-seed difference to the same method without the scenario" if dropped else ""
-        return (
-            f"{self.task}: mean over {len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''} ({seeds}); {spread}; "
-            f"Δ is the mean per-seed difference to {self.methods[0]}{drop}; shares and correlations are times 100; "
-            "n is the denominator"
-        )
+        """How to read the cells."""
+        cells = [cell for line in self.lines for cell in line.cells.values()]
+        many = len(self.seeds) > 1
+        told = [f"{self.title}: mean over {len(self.seeds)} seed{'s' if many else ''} ({seeds_text(self.seeds)})"]
+        told += ["± is the sample standard deviation over seeds" if many else "one seed, no spread"]
+        if len(self.methods) > 1:
+            told += [f"Δ is the mean difference to {self.baseline}, paired by seed"]
+        if any(cell.drop is not None for cell in cells):
+            told += ["{} is the mean per-seed difference to the same method without the scenario"]
+        if not all(cell.whole for cell in cells):
+            told += ["[3/5]: of five seeds asked for, three have a value"]
+        if any(cell.collapsed for cell in cells):
+            told += ["collapsed: the run predicts one class throughout; others: the mean without such runs"]
+        return "; ".join([*told, "shares and correlations are times 100", "n is the denominator"])
 
 
 def build_table(
-    rows: Sequence[Row],
+    rows: pd.DataFrame,
     methods: Sequence[str],
+    *,
+    baseline: str = "",
+    primary: Sequence[str] = (),
+    requested: Requested | None = None,
     notes: Sequence[str] = (),
     declared: Mapping[str, Metric] = MappingProxyType({}),
 ) -> Table:
-    """Arrange the rows of one task. A method without a row for a test has an empty cell.
+    """Arrange rows, a frame as `robusteval.results.reading.rows_frame` gives it.
 
-    declared: metrics that suites of the user's own said more of.
+    baseline: a method, by default the first. primary: tests of the declared family ("clean accuracy"), by default
+    the first one that compares models; of several tasks their average. requested: the seeds that each column was to
+    have, by model, task, method and scenario; by default those that are there. declared: metrics that suites of the
+    user's own said more of.
     """
-    tests: dict[tuple[str, str, str, str, str], dict[str, dict[int, Row]]] = {}
-    for row in rows:
-        key = (row.scenario, row.suite, row.suite_value, row.split, row.metric)
-        tests.setdefault(key, {}).setdefault(row.method, {})[row.seed] = row
+    baseline = baseline or methods[0]
+    if not len(rows):
+        return Table(tuple(methods), baseline, (), (), Family(baseline, ()), (), tuple(notes))
+    rows = rows[rows["method"].isin(list(methods))]
+    asked = (seed for each in (requested or {}).values() for seed in each)
+    seeds = sorted({*rows["seed"].tolist(), *asked})
+    lines = _lines(rows, methods, baseline, seeds, requested, declared)
+    lines = _ordered([*lines, *average_lines(lines, baseline)])
+    family, said = declare(lines, methods, baseline, primary)
+    told = (*notes, *said, *_row_notes(rows))
+    return Table(tuple(methods), baseline, tuple(seeds), tuple(lines), family, costs(rows), told)
+
+
+def _lines(
+    rows: pd.DataFrame,
+    methods: Sequence[str],
+    baseline: str,
+    seeds: Sequence[int],
+    requested: Requested | None,
+    declared: Mapping[str, Metric],
+) -> list[Line]:
+    grouped = rows.groupby(_LINE, sort=False)
+    number = grouped.ngroup().to_numpy()
+    heads = grouped.agg(low=("n", "min"), high=("n", "max"), aspect=("aspect", "first"), summary=("summary", "any"))
+    keys: list[tuple[Any, ...]] = list(heads.index)
+    column = pd.Index(methods).get_indexer(pd.Index(rows["method"]))
+    seed = pd.Index(seeds).get_indexer(pd.Index(rows["seed"]))
+    values = np.full((len(keys), len(methods), len(seeds)), np.nan)
+    there, collapsed = np.zeros(values.shape, bool), np.zeros(values.shape, bool)
+    at = (number, column, seed)
+    values[at], there[at], collapsed[at] = rows["value"], True, rows["collapsed"].notna()
+    domain = np.zeros(values.shape[:2], bool)
+    np.logical_or.at(domain, (number, column), rows["in_domain"].to_numpy(bool))
+    deltas = _deltas(values, list(methods).index(baseline))
+    drops = _drops(values, keys, heads["aspect"].tolist())
+    spreads = _spreads(rows, at)
+    plain, known, lost = values.tolist(), there.tolist(), collapsed.tolist()
     lines = []
-    for (scenario, *test), by_method in tests.items():
-        suite, value, split, name = test
-        about = metric(name, declared)
-        measured = [row for runs in by_method.values() for row in runs.values()]
-        aspect = next((row.aspect for row in measured if row.aspect is not None), about.aspect)
-        falls = scenario != "none" and aspect not in ("cost", "size")
-        plain = tests.get(("none", suite, value, split, name), {}) if falls else {}
-        baseline = by_method.get(methods[0], {})
-        cells = {m: _cell(by_method.get(m, {}), baseline if m != methods[0] else {}, plain.get(m, {})) for m in methods}
-        counts = [row.n for row in measured]
-        summary = any(row.summary for row in measured)
-        lines.append(Line(scenario, suite, value, split, about, (min(counts), max(counts)), cells, aspect, summary))
-    order = list(dict.fromkeys(line.scenario for line in lines))
-    lines.sort(key=lambda line: (order.index(line.scenario), line.aspect in ("cost", "size")))
-    seeds = tuple(sorted({row.seed for row in rows}))
-    task = rows[0].task if rows else ""
-    return Table(task, tuple(methods), seeds, tuple(lines), (*notes, *_row_notes(rows)))
+    for place, (key, head) in enumerate(zip(keys, heads.to_dict("records"), strict=True)):
+        model, task, scenario, suite, value, split, name = key
+        cells = {}
+        for each, method in enumerate(methods):
+            found = [where for where, yes in enumerate(known[place][each]) if yes]
+            asked = len(found) if requested is None else len(requested.get((model, task, method, scenario), ()))
+            cells[method] = Cell(
+                {seeds[where]: plain[place][each][where] for where in found},
+                asked,
+                frozenset(seeds[where] for where in found if lost[place][each][where]),
+                deltas[place][each],
+                drops[place][each],
+                spreads.get((place, each), ()),
+                bool(domain[place, each]),
+            )
+        about, counts = metric(name, declared), (int(head["low"]), int(head["high"]))
+        lines.append(
+            Line(
+                model, task, scenario, suite, value, split, about, counts, cells, head["aspect"], bool(head["summary"])
+            )
+        )
+    return lines
 
 
-def _cell(runs: dict[int, Row], baseline: dict[int, Row], plain: dict[int, Row]) -> Cell:
-    ordered = [runs[seed] for seed in sorted(runs)]
-    values = tuple(row.value for row in ordered if not math.isnan(row.value))
-    in_domain = "in domain" if any(row.in_domain for row in ordered) else ""
-    note = "collapsed" if any(row.collapsed is not None for row in ordered) else in_domain
-    return Cell(
-        values, _difference(runs, baseline), note, len(ordered) - len(values),
-        _difference(runs, plain), tuple(each for row in ordered for each in row.spread if not math.isnan(each)),
+def _ordered(lines: list[Line]) -> list[Line]:
+    """By model, task and scenario in the order they came; what training cost and counts of rows last in each."""
+    ranks = [list(dict.fromkeys(getattr(line, name) for line in lines)) for name in ("model", "task", "scenario")]
+    places = [{value: place for place, value in enumerate(rank)} for rank in ranks]
+    model, task, scenario = places
+    return sorted(
+        lines,
+        key=lambda line: (
+            model[line.model], task[line.task], scenario[line.scenario], line.aspect in ("cost", "size")
+        ),
     )  # fmt: skip
 
 
-def _difference(runs: dict[int, Row], others: dict[int, Row]) -> float | None:
-    """Mean difference over the seeds that both have; None where there are none."""
-    found = [runs[seed].value - others[seed].value for seed in sorted(runs) if seed in others]
-    found = [each for each in found if not math.isnan(each)]
-    return float(np.mean(found)) if found else None
+def _deltas(values: _Numbers, base: int) -> list[list[Interval | None]]:
+    """Of each line and method, the interval of its differences to the baseline; none for the baseline itself."""
+    lines, methods, seeds = values.shape
+    differences = (values - values[:, base : base + 1]).reshape(lines * methods, seeds)
+    found = [each if each.n else None for each in paired_intervals(differences)]
+    rows = [found[start : start + methods] for start in range(0, len(found), methods)]
+    return [[None if number == base else each for number, each in enumerate(row)] for row in rows]
 
 
-def _row_notes(rows: Sequence[Row]) -> list[str]:
-    """Notes that rows carry, each once, with the runs they belong to."""
-    found: dict[Note, list[str]] = {}
-    for row in rows:
-        for note in row.remarks:
-            under = "" if row.scenario == "none" else f" under {row.scenario}"
-            who = "" if note.kind == "test" else f"{row.method} seed {row.seed}{under}"
-            if who not in found.setdefault(note, []):
-                found[note].append(who)
-    return [f"{', '.join(who)}: {note.text}" if who[0] else note.text for note, who in found.items()]
-
-
-def verdict(table: Table) -> list[str]:
-    """One sentence per method: on how many tests of robustness it is above the baseline, and how clearly.
-
-    Only the first metric of each test that models are compared by counts, and no line that sums up others. A method is
-    compared in those scenarios only in which neither it nor the baseline collapsed to one class in any run.
-    """
-    lines, seen = [], set()
-    for line in table.lines:
-        key = (line.scenario, line.suite, line.value, line.split)
-        compares = line.metric.role == "main" and line.metric.direction != "neither"
-        if line.aspect == "robustness" and compares and not line.summary and key not in seen:
-            lines.append(line)
-            seen.add(key)
-    collapsed = {(line.scenario, m) for line in table.lines for m in table.methods if line.cells[m].note == "collapsed"}
-    baseline = table.methods[0]
-    sentences = []
-    for method in table.methods[1:]:
-        sound = [line for line in lines if not collapsed & {(line.scenario, method), (line.scenario, baseline)}]
-        gains = [_gain(line, line.cells[method], line.cells[baseline]) for line in sound]
-        gains = [(gain, spread) for gain, spread in gains if not math.isnan(gain)]
-        if not gains:
+def _drops(values: _Numbers, keys: Sequence[tuple[Any, ...]], aspects: Sequence[str]) -> list[list[float | None]]:
+    """Of each line and method, the mean difference to the same test of the same method without a scenario."""
+    plain = {(*key[:2], *key[3:]): place for place, key in enumerate(keys) if key[2] == "none"}
+    found: list[list[float | None]] = []
+    for place, (key, aspect) in enumerate(zip(keys, aspects, strict=True)):
+        where = plain.get((*key[:2], *key[3:]))
+        if key[2] == "none" or where is None or aspect in ("cost", "size"):
+            found.append([None] * values.shape[1])
             continue
-        better, worse = sum(gain > 0 for gain, _ in gains), sum(gain < 0 for gain, _ in gains)
-        clear = sum(abs(gain) > spread for gain, spread in gains)
-        side = "more robust" if better > worse else "less robust" if worse > better else "neither more nor less robust"
-        beyond = f"; {clear} of these differences exceed the spread over seeds" if len(table.seeds) > 1 else ""
-        sentences.append(
-            f"{method} is {side} than {baseline} here: better on {better} and worse on {worse} of "
-            f"{len(gains)} perturbed, shifted and attacked tests{beyond}."
-        )
-    for method in table.methods if lines else ():
-        where = [scenario for scenario in table.scenarios if (scenario, method) in collapsed]
-        under = "" if where == ["none"] else f" under {', '.join(where)}"
-        if where:
-            sentences.append(
-                f"{method} collapsed to one class in at least one run{under} and is not compared there: a constant "
-                "answer cannot be attacked, and that is no robustness."
-            )
-    if sentences:
-        sentences.append(f"With {len(table.seeds)} seed(s) this is a description, not a significance test.")
-    return sentences
+        differences = values[place] - values[where]
+        counts = (~np.isnan(differences)).sum(axis=1)
+        sums = np.nansum(differences, axis=1)
+        found.append([float(total / n) if n else None for total, n in zip(sums, counts, strict=True)])
+    return found
 
 
-def _gain(line: Line, cell: Cell, baseline: Cell) -> tuple[float, float]:
-    """By how much a cell is better than the baseline's, NaN where that is not known; and the spread of both."""
-    delta = math.nan if cell.delta is None else cell.delta
-    return (delta if line.metric.direction == "higher" else -delta), math.hypot(cell.std, baseline.std)
+def _spreads(rows: pd.DataFrame, at: tuple[Any, Any, Any]) -> dict[tuple[int, int], tuple[float, ...]]:
+    """The values on random sets of each line and method, in the order of seeds."""
+    lengths = rows["spread"].str.len().to_numpy()
+    some_there = np.flatnonzero(lengths > 0)
+    order = some_there[np.argsort(at[2][some_there], kind="stable")]
+    spreads = rows["spread"].to_numpy()
+    found: dict[tuple[int, int], tuple[float, ...]] = {}
+    for row in order:
+        key = (int(at[0][row]), int(at[1][row]))
+        found[key] = found.get(key, ()) + tuple(each for each in spreads[row] if each == each)
+    return found
 
 
-def cell_text(cell: Cell, metric: Metric) -> str:
-    """mean ± std (Δ) {drop}, with what is not there left out."""
-    if not cell.values:
-        return "n/a" if cell.undefined else "–"
-    text = metric.text(cell.mean)
-    if not math.isnan(cell.std):
-        text += f" ± {metric.text(cell.std)}"
-    if cell.delta is not None:
-        text += f" ({_signed(cell.delta, metric)})"
-    if cell.drop is not None:
-        text += f" {{{_signed(cell.drop, metric)}}}"
-    if cell.undefined:
-        text += f" [{len(cell.values)} of {len(cell.values) + cell.undefined} seeds]"
-    return text + (f" [{cell.note}]" if cell.note else "")
-
-
-def _signed(value: float, metric: Metric) -> str:
-    return ("−" if value < 0 else "+") + metric.text(abs(value))
-
-
-def line_name(line: Line) -> str:
-    """The test of a line in words: "mask 0.2", "attack deepwordbug", "advglue adv_sst2"."""
-    return f"{line.suite} {line.value}".strip()
-
-
-def count_text(line: Line) -> str:
-    low, high = line.n
-    return str(low) if low == high else f"{low}–{high}"
+def _row_notes(rows: pd.DataFrame) -> list[str]:
+    """Notes that rows carry, each once, with the runs they belong to, unless they hold for a test of every run."""
+    domain, sets = rows[rows["in_domain"].to_numpy(bool)], rows[rows["sets"] > 1]
+    collapsed, noted = rows.dropna(subset="collapsed"), rows[rows["notes"].str.len() > 0]
+    told = pd.concat(
+        [
+            collapsed.assign(text="collapsed to " + collapsed["collapsed"].map(repr), kind="run"),
+            domain.assign(text=domain["suite_value"] + " is in domain", kind="test"),
+            sets.assign(text="mean of " + sets["sets"].astype(str) + " sets", kind="test"),
+            noted.assign(text=noted["notes"], kind=noted["note_kinds"]).explode(["text", "kind"]),
+        ]
+    )
+    # in the order of the rows, and of a row first what its fields tell
+    told = told[["model", "task", "method", "seed", "scenario", "text", "kind"]].sort_index(kind="stable")
+    several = [name for name in ("model", "task") if rows[name].nunique() > 1]
+    found: dict[tuple[str, str], list[str]] = {}
+    for run in told.drop_duplicates().to_dict("records"):
+        whose = " ".join([*(run[name] for name in several), f"{run['method']} seed {run['seed']}"])
+        under = "" if run["scenario"] == "none" else f" under {run['scenario']}"
+        found.setdefault((run["text"], run["kind"]), []).append(whose + under)
+    return [f"{some(who, 6)}: {text}" if kind == "run" else text for (text, kind), who in found.items()]

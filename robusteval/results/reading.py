@@ -178,8 +178,8 @@ def rows_frame(rows: Sequence[Row], declared: Mapping[str, Metric] = MappingProx
     """One line per row, in order.
 
     Columns: the fields of `Row` (value: the raw number, in the unit of its metric before `scale`; n: its denominator;
-    seconds: what measuring took, in s), with `aspect` always told, notes as a list of texts and spread as a list; and
-    of the metric shown, unit, scale, direction, role.
+    seconds: what measuring took, in s), with `aspect` always told, notes as a list of texts with note_kinds beside it,
+    and spread as a list; and of the metric shown, unit, scale, direction, role.
     """
     lines = []
     for row in rows:
@@ -189,6 +189,7 @@ def rows_frame(rows: Sequence[Row], declared: Mapping[str, Metric] = MappingProx
                 **vars(row),
                 "aspect": row.aspect or about.aspect,
                 "notes": [note.text for note in row.notes],
+                "note_kinds": [note.kind for note in row.notes],
                 "spread": list(row.spread),
                 **{name: getattr(about, name) for name in ("shown", "unit", "scale", "direction", "role")},
             }

@@ -141,7 +141,7 @@ class RunFolder:
 
     def forget_tests(self) -> None:
         """Remove what `evaluate` writes, and nothing else."""
-        for name in ("rows.jsonl", "table.md", "table.csv", "table.tex"):
+        for name in ("rows.jsonl", *(f"table.{ending}" for ending in ("md", "csv", "tex", "html", "json"))):
             with writing(self.path / name):
                 (self.path / name).unlink(missing_ok=True)
         for name in ("predictions", "analysis"):

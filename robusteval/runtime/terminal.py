@@ -12,8 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+# Letters raised behind a number, by the plain one.
+RAISED = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", strict=True))
 # The signs that the package itself prints beyond ASCII, in what every encoding has.
 SIGNS = {
+    **{raised: f"^{plain}" for plain, raised in RAISED.items()},
     "Δ": "diff", "−": "-", "–": "-", "—": "-", "±": "+-", "×": "x", "→": "->", "≤": "<=", "≥": ">=", "…": "...",
     "·": "-", "•": "*", "“": '"', "”": '"', "θ": "theta", "λ": "lambda", "━": "-", "─": "-",
     "╸": "-", "╺": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "┃": "|",

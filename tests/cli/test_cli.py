@@ -198,7 +198,8 @@ def test_evaluate_prints_its_notices_and_leaves_what_a_run_leaves(
     assert f"Note: {notice}." in (out / "table.md").read_text()
     assert f"Note: {notice}." in done.stdout
     assert sorted(path.name for path in out.iterdir() if path.name != ".lock") == [
-        "analysis", "evaluation.json", "predictions", "rows.jsonl", "table.csv", "table.md", "table.tex",
+        "analysis", "evaluation.json", "predictions", "rows.jsonl", "table.csv", "table.html", "table.json",
+        "table.md", "table.tex",
     ]  # fmt: skip
     # a folder of something else is left alone, whatever it is
     done = invoke(*shared, "--max-length", "64", "--out", str(csv_files[0].parent))

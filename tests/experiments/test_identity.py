@@ -298,7 +298,7 @@ def test_a_table_says_what_was_not_measured_with_the_same(
         "not all measured with the same device: cpu (a and 1 more), a GPU (a)",
     ]
     assert differences({"a": folder.environments(), "b": [here]}) == told
-    table = experiment_table(plan.spec, {"a": Run(folder.path), "b": other})
+    table = experiment_table(plan.spec, {"a": Run(folder.path), "b": other}, [job.wanted for job in plan.jobs])
     assert set(told) <= set(table.notes)
 
 

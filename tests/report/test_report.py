@@ -13,54 +13,71 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from robusteval.report.render import csv, latex, markdown, print_table, write_table
-from robusteval.report.table import Cell, Table, build_table, cell_text, verdict
+from robusteval.report.cells import Cell, Line, cell_text
+from robusteval.report.records import as_json, csv, record
+from robusteval.report.render import FORMATS, html, latex, markdown, print_table, write_table
+from robusteval.report.sheets import report
+from robusteval.report.table import Table, build_table
 from robusteval.results.journal import read_rows
 from robusteval.results.metrics import METRICS, metric
+from robusteval.results.reading import rows_frame
 from robusteval.results.rows import Note, Row, line_row, row_line
+from support.table_rows import row
 
 ACCURACY = METRICS["accuracy"]
 
 
-def row(method: str, seed: int, suite: str, metric: str, value: float, *, n: int = 100, **fields: Any) -> Row:
-    value_of = {"mask": "0.1", "attack": "deepwordbug"}.get(suite, "")
-    told: dict[str, Any] = {"aspect": "robustness" if suite in ("mask", "ood") else None, **fields}
-    return Row("r", "sst2", method, "none", None, seed, suite, value_of, "validation", metric, value, n, 1.0, **told)
+def table_of(rows: list[Row], methods: list[str], **settings: Any) -> Table:
+    return build_table(rows_frame(rows), methods, **settings)
+
+
+ROWS = [
+    row("vanilla", 0, "clean", "accuracy", 0.80),
+    row("vanilla", 1, "clean", "accuracy", 0.84),
+    row("match", 0, "clean", "accuracy", 0.82),
+    row("match", 1, "clean", "accuracy", 0.83, collapsed="positive"),
+    row("vanilla", 0, "mask", "accuracy", 0.70),
+    row("vanilla", 1, "mask", "accuracy", 0.70),
+    row("match", 0, "mask", "accuracy", 0.75),
+    row("match", 1, "mask", "accuracy", 0.77),
+    row("vanilla", 0, "attack", "attack_success_rate", 0.9, n=48),
+    row("match", 0, "attack", "attack_success_rate", math.nan, n=0),
+    row("vanilla", 0, "attack", "accuracy_under_attack", 0.1),
+    row("match", 0, "attack", "accuracy_under_attack", 0.05),
+]
 
 
 @pytest.fixture
 def table() -> Table:
-    rows = [
-        row("vanilla", 0, "clean", "accuracy", 0.80),
-        row("vanilla", 1, "clean", "accuracy", 0.84),
-        row("match", 0, "clean", "accuracy", 0.82),
-        row("match", 1, "clean", "accuracy", 0.83, collapsed="positive"),
-        row("vanilla", 0, "mask", "accuracy", 0.70),
-        row("vanilla", 1, "mask", "accuracy", 0.70),
-        row("match", 0, "mask", "accuracy", 0.75),
-        row("match", 1, "mask", "accuracy", 0.77),
-        row("vanilla", 0, "attack", "attack_success_rate", 0.9, n=48),
-        row("match", 0, "attack", "attack_success_rate", math.nan, n=0),
-        row("vanilla", 0, "attack", "accuracy_under_attack", 0.1),
-        row("match", 0, "attack", "accuracy_under_attack", 0.05),
+    asked = {("", "sst2", method, "none"): (0, 1) for method in ("vanilla", "match")}
+    notes = ["the last checkpoint of each run is evaluated"]
+    return table_of(ROWS, ["vanilla", "match"], notes=notes, requested=asked)
+
+
+def line_of(table: Table, name: str, **where: str) -> Line:
+    [found] = [
+        line
+        for line in table.lines
+        if line.name == name and all(getattr(line, key) == value for key, value in where.items())
     ]
-    return build_table(rows, ["vanilla", "match"], ["the last checkpoint of each run is evaluated"])
+    return found
 
 
 def test_cells_by_hand(table: Table) -> None:
-    clean = table.lines[0]
+    clean = line_of(table, "clean accuracy")
     vanilla, match = clean.cells["vanilla"], clean.cells["match"]
-    assert vanilla.mean == pytest.approx(0.82)
-    assert vanilla.std == pytest.approx(math.sqrt(2 * 0.02**2 / 1))
+    assert vanilla.summary.mean == pytest.approx(0.82)
+    assert vanilla.summary.std == pytest.approx(math.sqrt(2 * 0.02**2 / 1))
+    assert (vanilla.summary.low, vanilla.summary.high) == (0.80, 0.84)
     assert vanilla.delta is None
-    # per-seed differences +0.02 and -0.01
-    assert match.delta == pytest.approx(0.005)
-    assert cell_text(match, ACCURACY) == "82.50 ± 0.71 (+0.50) [collapsed]"
+    # per-seed differences +0.02 and -0.01: 12.706 standard errors of 0.015 on each side
+    assert match.delta is not None and match.delta.n == 2
+    assert (match.delta.mean, match.delta.low) == (pytest.approx(0.005), pytest.approx(0.005 - 12.7062 * 0.015))
+    assert cell_text(match, ACCURACY) == "82.50 ± 0.71 (+0.50) [1/2 collapsed; others 82.00]"
     assert cell_text(vanilla, ACCURACY) == "82.00 ± 2.83"
-    success = next(line for line in table.lines if line.metric.name == "attack_success_rate")
+    success = line_of(table, "attack deepwordbug attack_success_rate")
     assert success.n == (0, 48)
-    assert cell_text(success.cells["match"], success.metric) == "n/a"
-    assert cell_text(Cell((), None), ACCURACY) == "–"
+    assert cell_text(Cell({0: math.nan, 1: math.nan}, 2), success.metric) == "n/a"
     assert metric("mean_queries").text(12.34) == "12.3"
     # what is neither a share nor a correlation is not multiplied, and small numbers are not cut to 0
     assert metric("top_eigenvalue").text(12.34) == "12.3"
@@ -69,67 +86,131 @@ def test_cells_by_hand(table: Table) -> None:
     assert all(each.scale == 100 for each in METRICS.values() if each.function)
 
 
-def test_the_verdict_counts_tests_of_robustness_only(table: Table) -> None:
-    sound = [dataclasses.replace(cell, note="") for cell in table.lines[0].cells.values()]
-    clean = dataclasses.replace(table.lines[0], cells=dict(zip(table.methods, sound, strict=True)))
-    first, last = verdict(dataclasses.replace(table, lines=(clean, *table.lines[1:])))
-    assert first.startswith("match is neither more nor less robust than vanilla here: better on 1 and worse on 1 of 2")
-    assert "1 of these differences exceed the spread over seeds" in first
-    assert "not a significance test" in last
+def test_a_cell_with_missing_seeds_says_so(table: Table) -> None:
+    attack = line_of(table, "attack deepwordbug accuracy_under_attack")
+    assert cell_text(attack.cells["vanilla"], attack.metric) == "10.00 [1/2]"
+    assert cell_text(attack.cells["match"], attack.metric) == "5.00 (−5.00) [1/2]"
+    # a number without a denominator is none
+    assert cell_text(Cell({0: 0.5, 1: math.nan, 2: 0.7}, 5), ACCURACY) == "60.00 ± 14.14 [2/5]"
+    assert cell_text(Cell({}, 5), ACCURACY) == "0/5"
+    assert cell_text(Cell({0: math.nan}, 5), ACCURACY) == "0/5"
+    assert cell_text(Cell(), ACCURACY) == "–"
+    assert "[3/5]: of five seeds asked for, three have a value" in table.caption
+    whole = table_of(ROWS[:8], ["vanilla", "match"])
+    assert "[3/5]" not in whole.caption and "collapsed" in whole.caption
+    # a column nobody ran yet
+    asked = {("", "sst2", method, "none"): (0, 1) for method in ("vanilla", "tdt")}
+    lone = table_of(ROWS[:2], ["vanilla", "tdt"], requested=asked)
+    assert cell_text(lone.lines[0].cells["tdt"], ACCURACY) == "0/2"
 
 
-def test_a_collapsed_model_is_not_called_robust(table: Table) -> None:
-    warning, last = verdict(table)
-    assert warning.startswith("match collapsed to one class in at least one run and is not compared there")
-    assert "not a significance test" in last
-    # it is compared where it did not collapse, and nothing is compared with a collapsed baseline
-    other = [dataclasses.replace(line, scenario="low-resource:count=500") for line in table.lines[1:]]
-    both = dataclasses.replace(table, lines=(*table.lines, *other))
-    assert verdict(both)[0].startswith("match is neither more nor less robust than vanilla here")
-    cells = {**other[0].cells, "vanilla": dataclasses.replace(other[0].cells["vanilla"], note="collapsed")}
-    none = dataclasses.replace(both, lines=(*both.lines, dataclasses.replace(other[0], cells=cells)))
-    sentences = verdict(none)
-    assert not any("robust than" in sentence for sentence in sentences)
-    assert sentences[0].startswith("vanilla collapsed") and "under low-resource" in sentences[0]
-
-
-def test_what_is_in_domain_is_never_counted() -> None:
+def test_the_average_of_tasks_is_formed_seed_by_seed() -> None:
+    values = {"sst2": {"vanilla": (0.8, 0.9), "match": (0.9, 0.9)}, "mrpc": {"vanilla": (0.6, 0.6), "match": (0.7,)}}
     rows = [
-        dataclasses.replace(
-            row(method, 0, "ood", "accuracy", value, selected_on_dev=True),
-            suite_value=name,
-            in_domain=aspect == "quality",
-            aspect=aspect,
-        )
-        for name, aspect, values in (("snli", "quality", (0.5, 0.9)), ("sick", "robustness", (0.5, 0.4)))
-        for method, value in zip(("vanilla", "match"), values, strict=True)
+        row(method, seed, "clean", "accuracy", value, task=task, scenario=scenario)
+        for scenario in ("none", "noise")
+        for task, methods in values.items()
+        for method, told in methods.items()
+        for seed, value in enumerate(told)
     ]
-    table = build_table(rows, ["vanilla", "match"])
-    assert verdict(table)[0].startswith("match is less robust than vanilla here: better on 0 and worse on 1 of 1")
-    assert table.notes == ("snli is in domain",)
+    asked = {("", task, m, s): (0, 1) for task in values for m in ("vanilla", "match") for s in ("none", "noise")}
+    table = table_of(rows, ["vanilla", "match"], requested=asked)
+    average = line_of(table, "clean accuracy", task="average", scenario="none")
+    assert average.cells["vanilla"].values == {0: pytest.approx(0.7), 1: pytest.approx(0.75)}
+    assert average.cells["match"].values == {0: pytest.approx(0.8)}
+    assert cell_text(average.cells["match"], ACCURACY) == "80.00 (+10.00) [1/2]"
+    noisy = line_of(table, "clean accuracy", task="average", scenario="noise")
+    assert cell_text(noisy.cells["vanilla"], ACCURACY) == "72.50 ± 3.54 {+0.00}"
+    assert table.tasks == ("sst2", "mrpc")
+    text = markdown(report(table))
+    assert "## Tasks side by side: clean, noise" in text
+    assert "| match | 90.00 ± 0.00 | 70.00 [1/2] | 80.00 [1/2] |" in text
+    # one task is its own average; a deviation and a correlation have none
+    assert not any(line.over for line in table_of(rows[:2], ["vanilla"]).lines)
+    mixed = [rows[0], dataclasses.replace(rows[0], task="stsb", metric="nll")]
+    assert not any(line.over for line in table_of(mixed, ["vanilla"]).lines)
+
+
+def test_a_task_is_averaged_by_its_main_metric() -> None:
+    rows = [
+        row("vanilla", 0, "clean", name, value, task=task)
+        for task, name, value in (
+            ("cola", "mcc", 0.5), ("cola", "accuracy", 0.8), ("sst2", "accuracy", 0.9), ("sst2", "f1", 0.1)
+        )
+    ]  # fmt: skip
+    average = line_of(table_of(rows, ["vanilla"]), "clean average")
+    assert average.over == ("cola", "sst2")
+    assert average.cells["vanilla"].values == {0: pytest.approx(0.7)}
+
+
+def test_what_it_cost() -> None:
+    rows = [
+        dataclasses.replace(row("vanilla", seed, suite, name, value), seconds=seconds, suite_value=of)
+        for seed in (0, 1)
+        for suite, of, name, value, seconds in (
+            ("train", "", "steps", 300.0, 40.0 + seed), ("train", "", "seconds_per_step", 0.1 + seed / 10, 40.0 + seed),
+            ("train", "", "peak_memory_mb", 900.0, 40.0 + seed), ("scenario", "flipped", "rows", 3.0, 40.0 + seed),
+            ("clean", "", "accuracy", 0.9, 2.0), ("clean", "", "f1", 0.9, 2.0), ("mask", "0.1", "accuracy", 0.8, 3.0),
+        )
+    ]  # fmt: skip
+    table = table_of(rows, ["vanilla"])
+    [cost] = table.costs
+    assert (cost.runs, cost.step, cost.training) == (2, pytest.approx(0.15), 40.5)
+    # every metric tells what its measurement took
+    assert (cost.testing, cost.run, cost.peak) == (5.0, 45.5, 900.0)
+    text = markdown(report(table))
+    assert "| vanilla | 2 | 0.15 | 40.5 | 5.0 | 45.5 | 900.0 |" in text
+    assert "all 2 runs together took 1 min 31 s of training and testing" in text
+    assert "| train |" not in text and "| scenario flipped |" in text
+    assert table_of([row("vanilla", 0, "clean", "accuracy", 0.8)], ["vanilla"]).costs == ()
 
 
 def test_every_format(table: Table, tmp_path: Path) -> None:
-    text = markdown(table)
+    text = markdown(report(table))
     assert "| test | metric | n | vanilla | match (Δ) |" in text
     assert "| mask 0.1 | accuracy | 100 | 70.00 ± 0.00 | 76.00 ± 1.41 (+6.00) |" in text
     assert "match seed 1: collapsed to 'positive'" in text
     assert "the last checkpoint of each run is evaluated" in text
     frame = pd.read_csv(io.StringIO(csv(table)))
     picked = frame[(frame.suite == "mask") & (frame.method == "match")].iloc[0]
-    assert (picked["mean"], picked["seeds"], picked["n_min"]) == (pytest.approx(0.76), 2, 100)
+    assert (picked["mean"], picked["seeds"], picked["asked"], picked["n_min"]) == (pytest.approx(0.76), 2, 2, 100)
+    assert (picked["min"], picked["max"], picked["delta"]) == (0.75, 0.77, pytest.approx(0.06))
+    picked = frame[(frame.suite == "clean") & (frame.method == "match")].iloc[0]
+    assert (picked["collapsed"], picked["sound_mean"]) == (1, 0.82)
     assert frame["sets"].isna().all()
-    tex = latex(table)
+    tex = latex(report(table))
     assert r"attack deepwordbug & attack\_success\_rate & 0--48" in tex
     assert r"76.00 $\pm$ 1.41 (+6.00) \\" in tex
+    assert r"10.00 {[}1/2]" in tex
     assert tex.count("{") == tex.count("}")
-    write_table(table, tmp_path / "report")
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["table.csv", "table.md", "table.tex"]
+    held = json.loads(as_json(record(table)))
+    match = held["lines"][0]["cells"]["match"]
+    assert match["values"] == {"0": 0.82, "1": 0.83} and match["collapsed"] == [1]
+    assert held["lines"][2]["cells"]["match"]["values"] == {"0": None}
+    assert (held["baseline"], held["comparisons"][0]["delta"]["n"]) == ("vanilla", 2)
+    written = write_table(table, tmp_path / "report")
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == sorted(f"table.{each}" for each in FORMATS)
+    assert len(written) == len(FORMATS)
+    assert write_table(table, tmp_path / "some", ("tex",)) == [tmp_path / "some" / "table.tex"]
     stream = io.StringIO()
     print_table(table, Console(file=stream, width=60))
     assert "is no robustness" in " ".join(stream.getvalue().split())
     # a narrow terminal cuts no cell
-    assert "82.50 ± 0.71 (+0.50) [collapsed]" in stream.getvalue()
+    assert "82.50 ± 0.71 (+0.50) [1/2 collapsed; others 82.00]" in stream.getvalue()
+
+
+def test_nothing_of_the_users_is_taken_for_markup(tmp_path: Path) -> None:
+    name = "<b>a</b>|[red]_%$\u202e"
+    table = table_of([row(name, 0, "clean", "accuracy", 0.8)], [name], notes=["<script>x</script>", "a\nb"])
+    page = html(report(table))
+    assert "<b>" not in page and "<script" not in page and "\u202e" not in page
+    assert "&lt;b&gt;a&lt;/b&gt;|[red]_%$&lt;U+202E&gt;" in page and "&lt;script&gt;" in page
+    assert '<td class="word">clean</td>' in page and "<td>80.00</td>" in page
+    assert r"<b>a</b>\|[red]" in markdown(report(table))
+    assert r"$<$b$>$a$<$/b$>$|{[}red]\_\%\$" in latex(report(table))
+    stream = io.StringIO()
+    print_table(table, Console(file=stream, width=200))
+    assert "<b>a</b>|[red]_%$" in stream.getvalue()
 
 
 def test_the_csv_tells_the_spread_over_the_sets_of_all_seeds() -> None:
@@ -138,12 +219,12 @@ def test_the_csv_tells_the_spread_over_the_sets_of_all_seeds() -> None:
         dataclasses.replace(row("vanilla", seed, "mask", "accuracy", 0.65), spread=spread)
         for seed, spread in spreads.items()
     ]
-    frame = pd.read_csv(io.StringIO(csv(build_table([*rows, row("vanilla", 0, "clean", "mcc", 0.5)], ["vanilla"]))))
+    frame = pd.read_csv(io.StringIO(csv(table_of([*rows, row("vanilla", 0, "clean", "mcc", 0.5)], ["vanilla"]))))
     found = frame[["sets", "set_std", "set_min", "set_max"]]
     # (0.7, 0.6, 0.8, 0.5): squares around 0.65 are 0.0025, 0.0025, 0.0225, 0.0225
     assert found.iloc[0].tolist() == [4, pytest.approx(math.sqrt(0.05 / 3)), 0.5, 0.8]
     assert found.iloc[1].isna().all()
-    assert ",4,0.129" in csv(build_table(rows, ["vanilla"]))
+    assert ",4,0.129" in csv(table_of(rows, ["vanilla"]))
 
 
 def test_rows_survive_json() -> None:
@@ -157,14 +238,20 @@ def test_rows_survive_json() -> None:
 def test_a_note_is_whole_whatever_it_says() -> None:
     torn = "good; selected on dev; x is in domain"
     about = Note("the file 'mean of; a.csv' has no groups; so the classes are the groups")
-    table = build_table([row("vanilla", 0, "clean", "accuracy", 0.5, notes=(about,), collapsed=torn)], ["vanilla"])
+    table = table_of([row("vanilla", 0, "clean", "accuracy", 0.5, notes=(about,), collapsed=torn)], ["vanilla"])
     assert table.notes == (f"vanilla seed 0: collapsed to {torn!r}", f"vanilla seed 0: {about.text}")
-    assert table.lines[0].cells["vanilla"].note == "collapsed"
+    assert table.lines[0].cells["vanilla"].collapsed == {0}
     # what a note says decides nothing
     prose = [Note("collapsed bridges are in domain"), Note("selected words"), Note("mean of nothing")]
-    table = build_table([row("vanilla", 0, "clean", "accuracy", 0.5, notes=tuple(prose))], ["vanilla"])
+    table = table_of([row("vanilla", 0, "clean", "accuracy", 0.5, notes=tuple(prose))], ["vanilla"])
     assert table.notes == tuple(f"vanilla seed 0: {note.text}" for note in prose)
-    assert table.lines[0].cells["vanilla"].note == ""
+    assert not table.lines[0].cells["vanilla"].collapsed
+
+
+def test_a_note_of_many_runs_names_some() -> None:
+    rows = [row("vanilla", seed, "clean", "accuracy", 0.5, notes=(Note("odd"),)) for seed in range(9)]
+    whose = ", ".join(f"vanilla seed {seed}" for seed in range(6))
+    assert table_of(rows, ["vanilla"]).notes == (f"{whose} and 3 more: odd",)
 
 
 def test_rows_of_earlier_versions_make_the_same_table(tmp_path: Path) -> None:
@@ -188,19 +275,26 @@ def test_rows_of_earlier_versions_make_the_same_table(tmp_path: Path) -> None:
         assert line_row({**bare, "notes": [{"text": text, "kind": kind} for text, kind in kinds]}) == each
         with open(tmp_path / "rows.jsonl", "a") as handle:
             handle.write(json.dumps({**bare, "note": joined}) + "\n")
-    table = build_table(read_rows(tmp_path / "rows.jsonl"), ["vanilla"])
-    assert table == build_table(rows, ["vanilla"])
+    table = table_of(read_rows(tmp_path / "rows.jsonl"), ["vanilla"])
+    assert table == table_of(rows, ["vanilla"])
     assert table.notes == (
         "vanilla seed 1: collapsed to 'bad'",
         "snli is in domain",
         "mean of 3 sets",
         "vanilla seed 3: over 12 parameters",
     )
-    assert table.lines[0].cells["vanilla"].note == "collapsed"
+    assert table.lines[0].cells["vanilla"].collapsed == {1} and table.lines[0].cells["vanilla"].in_domain
 
 
 def test_a_single_seed_has_no_spread() -> None:
-    table = build_table([row("vanilla", 0, "clean", "accuracy", 0.8)], ["vanilla"])
+    table = table_of([row("vanilla", 0, "clean", "accuracy", 0.8)], ["vanilla"])
     assert cell_text(table.lines[0].cells["vanilla"], ACCURACY) == "80.00"
     assert "one seed, no spread" in table.caption
-    assert verdict(table) == []
+    assert "Δ" not in table.caption
+
+
+def test_nothing_finished_is_an_empty_table(tmp_path: Path) -> None:
+    table = table_of([], ["vanilla", "match"], notes=["no result for vanilla seed 0"])
+    assert table.lines == () and csv(table) == ""
+    write_table(table, tmp_path)
+    assert "no result for vanilla seed 0" in (tmp_path / "table.md").read_text()

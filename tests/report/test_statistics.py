@@ -16,6 +16,7 @@ from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from robusteval.report.statistics import (
+    Better,
     Interval,
     compare_family,
     effect_size,
@@ -204,22 +205,32 @@ def test_a_family_is_what_its_parts_are() -> None:
     assert math.isnan(nothing.p) and not nothing.clear
 
 
+def letters_of(values: Any, better: Better = Better()) -> list[str]:  # noqa: B008
+    return letters([values], [better])[0]
+
+
 def test_letters_by_hand() -> None:
     noise = draws(1).normal(0, 0.1, size=(4, 10))
     a, b, c, d = noise + np.array([[3.0], [3.0], [1.0], [2.0]])
-    assert letters([a, b, c, d]) in (["a", "a", "c", "b"],)
-    assert letters([a, b, c, d], higher=False) == ["c", "c", "a", "b"]
-    # with 6 seeds and 6 pairs nothing can be told apart
-    assert letters(np.stack([a, b, c, d])[:, :6]) == ["a"] * 4
-    assert letters([a, [NAN] * 10, c]) == ["a", "", "b"]
-    assert letters([]) == [] and letters([[0.5]]) == ["a"]
+    assert letters_of([a, b, c, d]) == ["a", "a", "c", "b"]
+    assert letters_of([a, b, c, d], Better(higher=False)) == ["c", "c", "a", "b"]
+    # with 6 seeds and 6 pairs nothing can be told apart, nor by less than what counts
+    assert letters_of(np.stack([a, b, c, d])[:, :6]) == ["a"] * 4
+    assert letters_of([a, b, c, d], Better(least=1.5)) == ["a", "a", "b", "ab"]
+    assert letters_of([a, [NAN] * 10, c]) == ["a", "", "b"]
+    assert letters([], []) == [] and letters_of([[0.5]]) == ["a"] and letters_of([[NAN]]) == [""]
+    # the pairs of several tests are one family: 7 seeds are enough for 3 pairs, not for 6
+    three = np.stack([a, c, d])[:, :8]
+    assert letters([three, three], [Better(), Better(higher=False)]) == [["a", "c", "b"], ["c", "a", "b"]]
+    assert letters_of(three[:, :7]) == ["a", "c", "b"]
+    assert letters([three[:, :7]] * 2, [Better()] * 2) == [["a"] * 3] * 2
 
 
 def test_the_middle_of_three_shares_both_letters() -> None:
     common = np.arange(12.0)
     high, low = common + 1.0, common - 1.0
     middle = common + np.where(np.arange(12) % 2, 1.5, -1.5)
-    assert letters([high, middle, low]) == ["a", "ab", "b"]
+    assert letters_of([high, middle, low]) == ["a", "ab", "b"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -227,7 +238,7 @@ def test_the_middle_of_three_shares_both_letters() -> None:
 def test_two_share_a_letter_unless_told_apart(seed: int, methods: int) -> None:
     rng = draws(seed)
     values = rng.normal(0, 1, size=(methods, 10)) + rng.normal(0, 2, size=(methods, 1))
-    found = letters(values.tolist())
+    found = letters_of(values)
     pairs = list(itertools.combinations(range(methods), 2))
     sums = np.abs(np.array([values[a] - values[b] for a, b in pairs]) @ PATTERNS.T)
     p = holm((sums >= sums[:, :1] - 1e-9).mean(axis=1))

@@ -16,10 +16,11 @@ from robusteval.evaluation.base import Measurement, NoSettings, Subject, Suite
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.suites import build_suites
 from robusteval.pipeline.evaluation import checkpoint_rows, run_suites
-from robusteval.report.table import build_table, verdict
+from robusteval.report.comparisons import verdict
+from robusteval.report.table import build_table
 from robusteval.results.attack_summary import summarise
 from robusteval.results.metrics import METRICS, Metric, metric, score
-from robusteval.results.reading import Run
+from robusteval.results.reading import Run, rows_frame
 from robusteval.results.rows import Row
 from robusteval.results.store import RunFolder
 from robusteval.settings.evaluation import EvalConfig
@@ -112,13 +113,14 @@ def test_a_suite_declares_metrics_of_its_own_and_whoever_reads_the_rows_knows_th
 def test_lower_is_better_where_a_metric_says_so() -> None:
     values = {("distance", "vanilla"): 2.0, ("distance", "match"): 1.5, ("odd", "vanilla"): 1.0, ("odd", "match"): 9.0}
     rows = [
-        Row("r", "t", method, "none", None, 0, "length", name, "dev", name, value, 9, 0.0, aspect="robustness")
+        Row("r", "t", method, "none", None, seed, "length", name, "dev", name, value, 9, 0.0, aspect="robustness")
         for (name, method), value in values.items()
+        for seed in range(6)
     ]
     declared = {each.name: each for each in Length.metrics}
-    sentence, _ = verdict(build_table(rows, ["vanilla", "match"], declared=declared))
-    assert sentence.startswith("match is more robust than vanilla here: better on 1 and worse on 0 of 1 perturbed")
-    assert verdict(build_table(rows, ["vanilla", "match"])) == []
+    table = build_table(rows_frame(rows, declared), ["vanilla", "match"], declared=declared)
+    assert verdict(table.family)[1].startswith("match against vanilla: better in length distance distance (−0.5")
+    assert verdict(build_table(rows_frame(rows), ["vanilla", "match"]).family) == []
 
 
 def test_a_suite_takes_no_name_of_this_program() -> None:

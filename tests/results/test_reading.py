@@ -20,7 +20,7 @@ from robusteval.api import evaluate
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.models.opening import open_classifier
-from robusteval.report.render import csv
+from robusteval.report.records import csv
 from robusteval.report.table import build_table
 from robusteval.results.attack_summary import summarise
 from robusteval.results.experiment import Experiment
@@ -163,9 +163,9 @@ ROWS = st.lists(
 @given(ROWS)
 def test_table_and_frame_agree(rows: list[Row]) -> None:
     methods = ["vanilla", "match", "tdt"]
-    table = build_table(rows, methods)
     frame = rows_frame(rows)
-    cells = [(line, method, cell) for line in table.lines for method, cell in line.cells.items() if cell.values]
+    table = build_table(frame, methods)
+    cells = [(line, method, cell) for line in table.lines for method, cell in line.cells.items() if cell.summary.n]
     if not rows:
         assert not cells and frame.empty
         return
@@ -176,12 +176,12 @@ def test_table_and_frame_agree(rows: list[Row]) -> None:
     for line, method, cell in cells:
         of = (line.scenario, line.suite, line.value, line.metric.name)
         mean, deviation, count = means.loc[(*of, method)]
-        assert (cell.mean, len(cell.values)) == (pytest.approx(mean), count)
-        assert cell.std == pytest.approx(deviation, nan_ok=True)
+        assert (cell.summary.mean, cell.summary.n) == (pytest.approx(mean), count)
+        assert cell.summary.std == pytest.approx(deviation, nan_ok=True)
         if method != "vanilla":
             both = plain.loc[of].reindex(columns=methods).dropna(subset=["vanilla", method])
             expected = (both[method] - both["vanilla"]).mean()
-            assert cell.delta == (None if math.isnan(expected) else pytest.approx(expected))
+            assert (cell.delta and cell.delta.mean) == (None if math.isnan(expected) else pytest.approx(expected))
     assert csv(table).count("\n") - 1 == len(frame[key[:-1]].drop_duplicates()) * len(methods)
 
 

@@ -19,6 +19,7 @@ from robusteval.experiments.plan import make_plan
 from robusteval.experiments.run import execute
 from robusteval.report.experiment import experiment_table
 from robusteval.report.render import markdown
+from robusteval.report.sheets import report
 from robusteval.results.rows import Row
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
@@ -81,7 +82,8 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert {key[0] for key in rows if key[1:] == ("classes", "good", "accuracy")} == {
         run.scenario.label for run in plan.jobs
     }
-    table = experiment_table(plan.spec, finished_runs(plan, options), plan.notices)
+    wanted = [job.wanted for job in plan.jobs]
+    table = experiment_table(plan.spec, finished_runs(plan, options), wanted, plan.notices)
     drops = {line.scenario: line.cells["vanilla"].drop for line in table.lines if line.suite == "classes"}
     assert drops["none"] is None
     assert isinstance(drops["minority:label=good:keep=0.5"], float)
@@ -93,7 +95,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert len(predictions) == 2 * 24
     for name in ("calibration", "sensitivity", "flatness"):
         assert len(pd.read_parquet(folders[0].path / "analysis" / f"{name}.parquet")) > 0
-    text = markdown(experiment_table(plan.spec, finished_runs(plan, options), plan.notices))
+    text = markdown(report(table))
     assert "| scenario | test | metric | n | vanilla |" in text
     assert "{" in text
     assert "worst_case_accuracy" not in text
@@ -240,7 +242,8 @@ def test_groupdro_says_that_classes_stand_in_for_groups(
     plan = make_plan(spec(tiny_folder, csv_files, ("none",), methods=methods), options)
     for run in plan.jobs:
         execute(run, options, plan.parts[0].data)
-    notes = experiment_table(plan.spec, finished_runs(plan, options), plan.notices).notes
+    wanted = [job.wanted for job in plan.jobs]
+    notes = experiment_table(plan.spec, finished_runs(plan, options), wanted, plan.notices).notes
     assert [note for note in notes if said in note] == [f"groupdro seed 0, match+groupdro seed 0: {said}"]
 
 
