@@ -204,11 +204,16 @@ class _Asked:
             check_checkpoint(checkpoint, self.task, self.data, self.evaluation.columns)
         with loading("torch and transformers"):
             quiet_libraries()
-            from robusteval import api  # noqa: F401  (said while it is loaded)
             from robusteval.attacks.recipes.requirements import require
+            from robusteval.pipeline.opening import open_tested
+            from robusteval.pipeline.rows import evaluation_rows
 
             for recipe in self.attack.recipes:
                 require(recipe, self.work.resources_dir)
+        opening, length = self.run.opening, self.train.max_length
+        for checkpoint in checkpoints[1:]:  # what is wrong with the second is not told after the first was tested
+            rows = evaluation_rows(checkpoint, self.task, self.data, None, opening)
+            open_tested(checkpoint, None, rows, max_length=length, opening=opening, device=self.work.device)
 
     def tested(self, checkpoint: str, folder: Path, name: str) -> Side:
         """A checkpoint, tested and attacked; what that left lies in `folder`. name: A or B, before its notices."""
@@ -243,6 +248,5 @@ class _Asked:
             from robusteval.pipeline.rows import evaluation_rows
 
             load = functools.partial(evaluation_rows, checkpoints[0], self.task, self.data, None, self.run.opening)
-            return Rows({self.task: load}, column)
-        told = any(each.parameter in self.given for each in described(DataConfig))
-        return Rows(sources(finished, self.data if told else None), column)
+            return Rows({self.task: [load]}, column)
+        return Rows(sources(finished, self.given.settings(self.data)), column)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from robusteval.errors import UserError
@@ -20,17 +20,22 @@ from robusteval.tasks.sources import RowsMissing, from_file
 from robusteval.tasks.user_tests import read_tests
 
 OTHER_ROWS = ("ood", "advglue", "test")
+# suites that read the whole dev split
+_ON_DEV = ("clean", *PERTURBATIONS.names())
+# so many ways to load the rows of a task are tried
+MOST = 2
 
 
 @dataclass
 class Rows:
     """Answers what is known of the rows that the two sides were tested on; nothing where they are not at hand.
 
-    sources: task -> what loads its rows. column: of the cluster, of the task's rows and of tests of the user's own.
+    sources: task -> what may load its rows; the first that does is taken. column: of the cluster, of the task's rows
+    and of tests of the user's own.
     notes: why rows are not at hand.
     """
 
-    sources: Mapping[str, Callable[[], TaskData]]
+    sources: Mapping[str, Sequence[Callable[[], TaskData]]]
     column: str = ""
     notes: list[str] = field(default_factory=list)
     _held: dict[str, tuple[TaskData | None, dict[str, dict[str, str]]]] = field(default_factory=dict)
@@ -48,11 +53,14 @@ class Rows:
 
     def _of(self, task: str) -> tuple[TaskData | None, dict[str, dict[str, str]]]:
         if task not in self._held:
-            data: TaskData | None = None
-            try:
-                data = self.sources[task]() if task in self.sources else None
-            except UserError as error:
-                self.notes.append(f"no texts of {task}: {error}")
+            data, why = None, ""
+            for load in self.sources.get(task, ())[:MOST]:
+                try:
+                    data = load()
+                    break
+                except UserError as error:
+                    why = why or str(error)
+            self.notes += [f"no texts of {task}: {why}"] if data is None and why else []
             if self.column and data is None:
                 raise UserError(f"cluster: the rows of {task!r} are not at hand; say where they are, as for evaluate")
             self._held[task] = data, _originals(data, self.column) if data is not None and self.column else {}
@@ -101,23 +109,23 @@ def _table(task: Task, config: DataConfig) -> Any:
     return split_table(task, task.dev, config)[0]
 
 
-def sources(sides: Sequence[Side], config: DataConfig | None) -> dict[str, Callable[[], TaskData]]:
-    """What loads the rows of each task that the sides were tested on; an evaluation's only where `config` is given.
+def sources(sides: Sequence[Side], given: Mapping[str, Any]) -> dict[str, list[Callable[[], TaskData]]]:
+    """What may load the rows of each task that the sides were tested on; an evaluation's only where settings are given.
 
-    config: where the user says that they are; otherwise they are where a run's spec says.
+    given: settings of `DataConfig` that say where the rows are; the others are as a run's spec says.
     """
-    found: dict[str, Callable[[], TaskData]] = {}
+    found: dict[str, list[Callable[[], TaskData]]] = {}
     for side in sides:
         for run, record in zip(side.runs, side.records, strict=True):
-            task = str(run.whose["task"])
-            if task in found:
-                continue
+            task, load = str(run.whose["task"]), None
             if run.spec is not None:
-                load = functools.partial(load_task, run.spec.task, run.spec.data if config is None else config)
-                found[task] = functools.partial(_same, load, _fingerprint(run, record))
-            elif config is not None:
+                load = functools.partial(load_task, run.spec.task, replace(run.spec.data, **given))
+            elif given:
+                limit = {"eval_limit": max((row.n for row in run.records if row.suite in _ON_DEV), default=None)}
+                config = DataConfig(**{**limit, **given})
                 load = functools.partial(load_evaluation, task, config, tuple(record["labels"]))
-                found[task] = functools.partial(_same, load, _fingerprint(run, record))
+            if load is not None:
+                found.setdefault(task, []).append(functools.partial(_same, load, _fingerprint(run, record)))
     return found
 
 

@@ -128,7 +128,7 @@ def compare(a: Side, b: Side, ask: Ask, primary: Sequence[str] = ()) -> Comparis
     _check_tasks(a, b)
     if len(alone) == len(numbers[0] | numbers[1]):
         raise UserError(f"A and B have no test in common: {_tests(numbers[0])} there and {_tests(numbers[1])} here")
-    declared, notes = {**b.declared, **a.declared}, [*_missing(alone), *_left_out(a, b)]
+    declared, notes = {**b.declared, **a.declared}, [*_missing(alone), *_of_runs(a, b)]
     lines, pairs = [], dict[Probe, Paired]()
     for key in (each for each in numbers[0] if each not in alone):
         runs, others = numbers[0][key], numbers[1][key]
@@ -188,10 +188,15 @@ def _missing(alone: Mapping[tuple[Probe, str], str]) -> list[str]:
     return notes
 
 
-def _left_out(a: Side, b: Side) -> list[str]:
-    """Notes for the runs of two methods that are not compared: not finished, or of a seed that the other has not."""
+def _of_runs(a: Side, b: Side) -> list[str]:
+    """Notes for runs that collapsed, and for those of methods that are not compared."""
     notes = []
-    for name, side, other in (("A", a, b), ("B", b, a)) if a.method else ():
+    for name, side, other in (("A", a, b), ("B", b, a)):
+        collapsed = side.rows.loc[side.rows["collapsed"].notna(), ["run", "collapsed"]].drop_duplicates()
+        for run, label in collapsed.itertuples(index=False):
+            notes.append(f"{name} predicts {label!r} throughout" + (f" in {run}" if side.method else ""))
+        if not side.method:
+            continue
         if side.unfinished:
             notes.append(f"{name}: {side.unfinished} runs of its experiment are not finished, or damaged, and left out")
         places = [{tuple(run.whose[each] for each in PLACE) for run in each.runs} for each in (side, other)]
@@ -229,9 +234,8 @@ def _over_examples(
             return None, [f"{probe.name} is left out: {row['n']} rows for A and {other['n']} for B, which are others"]
         return both, []
     if probe not in pairs:
-        labels = [next((each["labels"] for each in side.records if "labels" in each), ()) for side in sides]
-        known = ask(probe)
-        pairs[probe] = pair(ours, theirs, known.original, probe.name, labels if _own_classes(probe) else ((), ()))
+        labels = [side.labels(probe) for side in sides]
+        pairs[probe] = pair(ours, theirs, ask(probe).original, probe.name, labels)
     these = pairs[probe]
     whole = [frame["id"].nunique() for frame in (ours, theirs)]
     partial = max(whole) > len(these.ids)
@@ -248,11 +252,6 @@ def _over_examples(
 
 def _cost(line: Line) -> bool:
     return line.aspect in ("cost", "size")
-
-
-def _own_classes(probe: Probe) -> bool:
-    """Whether a test's classes are those of the task."""
-    return probe.suite not in ("test", "ood", "attack")
 
 
 def _primary(lines: Sequence[Line]) -> list[str]:
@@ -317,8 +316,9 @@ def _examples(probe: Probe, a: Side, b: Side, known: Known, these: Paired | None
     else:
         gain = right_b - right_a
     differ = np.flatnonzero((these.a != these.b).any(axis=0))
+    labels = known.labels or a.labels(probe)
     for row in differ[np.lexsort((gain[differ], -np.abs(gain[differ])))]:
-        gold, ours, theirs = (_answers(each[:, row], known.labels) for each in (these.gold[None], these.a, these.b))
+        gold, ours, theirs = (_answers(each[:, row], labels) for each in (these.gold[None], these.a, these.b))
         name, shares = these.ids[row], (float(right_a[row]), float(right_b[row]))
         yield Example(probe, name, gold, ours, theirs, *shares, known.texts.get(name, ()))
 

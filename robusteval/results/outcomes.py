@@ -61,6 +61,11 @@ class Side:
         """What `evaluate` wrote beside its rows, of each run that is one."""
         return tuple(run.folder.read_record(EVALUATION) for run in self.runs)
 
+    def labels(self, probe: Probe) -> tuple[str, ...]:
+        """The classes of a test in the order of gold and predicted, where these are the task's and are on record."""
+        own = probe.suite not in ("test", "ood", "attack")
+        return next((tuple(record["labels"]) for record in self.records if own and "labels" in record), ())
+
     @cached_property
     def rows(self) -> pd.DataFrame:
         """As `reading.rows_frame`, with `probe`, the `Probe` of each."""

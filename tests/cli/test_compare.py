@@ -100,7 +100,10 @@ def test_a_checkpoint_against_a_kept_evaluation(places: Places, invoke: Invoke, 
     both = invoke(*places.words(f"compare {kept} {other}"))
     assert both.returncode == 0 and "measured for A alone: mask@0.3" in both.stdout, both.stderr
     # ids alone where nobody says where the texts are
-    assert "gold class" in both.stdout
+    texts = pd.read_csv(places.dev)["review"].tolist()
+    assert "gold bad" in both.stdout and not any(each in both.stdout for each in texts)
+    told = invoke(*places.words(f"compare {kept} {other} {ROWS.partition(' --max')[0]}"))
+    assert any(each in told.stdout for each in texts), told.stderr
     refused = invoke(*places.words(f"compare {kept} {other} --suites clean"))
     assert refused.returncode == 2 and "suites: it has no effect here: A and B were tested already" in refused.stderr
 

@@ -111,6 +111,12 @@ def test_other_metrics_have_the_interval_of_a_jackknife() -> None:
     assert p < 0.01
 
 
+def test_a_collapsed_model_is_told(tmp_path: Path) -> None:
+    sides = [evaluation(tmp_path / "a", {("clean", ""): [GOLD]}, GOLD)]
+    sides.append(evaluation(tmp_path / "b", {("clean", ""): [[1] * 40]}, GOLD, collapsed="good"))
+    assert compare(*sides, lambda probe: NOTHING).notes == ("B predicts 'good' throughout",)
+
+
 def test_scores_are_compared_by_their_correlation(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     gold = generator.random(60) * 5
@@ -347,5 +353,5 @@ def test_examples_take_turns_and_losses_come_first(tmp_path: Path) -> None:
     assert [(each.probe.name, each.id) for each in chosen(comparison.examples, 3)] == [
         ("clean", "7"), ("mask@0.2", "9"), ("mask@0.2", "11"),
     ]  # fmt: skip
-    assert comparison.examples[4].b == "class 1 1 of 2, class 0"
+    assert comparison.examples[4].b == "good 1 of 2, bad"
     assert comparison.examples[0].probe == Probe("", "mine", "", "clean", "")

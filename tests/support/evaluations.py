@@ -31,6 +31,7 @@ def evaluation(
     ids: Sequence[str] = (),
     metrics: Sequence[str] = ("accuracy",),
     task: str = "mine",
+    collapsed: str | None = None,
     **record: Any,
 ) -> Side:
     """What `evaluate` leaves of a model with these answers. tests: suite and value -> the answers [sets][rows]."""
@@ -53,7 +54,7 @@ def evaluation(
                     Row(
                         "m", task, "m", "none", None, 0, suite, value, "dev", metric,
                         float(np.mean([each[metric] for each in numbers])), len(gold), 0.1, sets=len(sets),
-                        aspect="robustness" if suite in ROBUST else None,
+                        aspect="robustness" if suite in ROBUST else None, collapsed=collapsed,
                     )
                     for metric in metrics
                 ]  # fmt: skip
