@@ -42,17 +42,53 @@ def task_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor
     return F.cross_entropy(logits.float(), labels, reduction=reduction)
 
 
+@dataclass(frozen=True)
+class Part:
+    """The rows of a micro-batch that one of several processes has.
+
+    counts: rows of each process, one process after the other; rank: of this one. A process that no row is left for
+    goes through the last one with the others, and counts nowhere.
+    """
+
+    counts: tuple[int, ...]
+    rank: int
+
+    @property
+    def whole(self) -> int:
+        """Rows of the micro-batch."""
+        return sum(self.counts)
+
+    @property
+    def counted(self) -> bool:
+        """Whether this process has rows of its own."""
+        return self.counts[self.rank] > 0
+
+    @property
+    def rows(self) -> slice:
+        """Which rows this process goes through."""
+        first = min(sum(self.counts[: self.rank]), self.whole - 1)
+        return slice(first, first + max(1, self.counts[self.rank]))
+
+    @property
+    def share(self) -> float:
+        """This process's rows as a share of the micro-batch."""
+        return self.counts[self.rank] / self.whole
+
+
 @dataclass
 class Context:
     """What the methods of one run share.
 
     device: where the model is; total_steps: optimizer steps of the run; regression: scores, not classes.
     backward: runs backward on a scalar, scaled as mixed precision asks for.
-    share: of the micro-batch under way in its mini-batch; 1 without accumulation.
+    share: of the micro-batch under way in its mini-batch; 1 without accumulation. Of several processes, of its rows
+        here.
     step, learning_rate: of the optimizer step under way, counted from 0.
     overflowed: fp16 gradients overflowed, so this step will move nothing: `before_step` sees gradients that mean
         nothing, and `after_step` is not called.
     labels, branches: of the forward pass under way; `branches` copies of one mini-batch are concatenated.
+    processes: how many train the model together. part: which rows of the micro-batch under way are here; None where
+        all are, as in `setup`. exchange: see `gather`.
     """
 
     device: torch.device
@@ -66,6 +102,23 @@ class Context:
     learning_rate: float = 0.0
     overflowed: bool = False
     share: float = 1.0
+    processes: int = 1
+    part: Part | None = None
+    exchange: Callable[[Tensor, Part], Tensor] = lambda values, part: values
+
+    def gather(self, values: Tensor) -> Tensor:
+        """The values of all rows of the micro-batch, from those of the rows here; both [rows, ...].
+
+        A loss that is computed from it in every process has the gradients of one process alone.
+        """
+        return values if self.part is None else self.exchange(values, self.part)
+
+    def drawn(self, rows: int, draw: Callable[[int], Tensor]) -> Tensor:
+        """draw(rows), whose first axis runs over the `rows` rows here: out of one draw for all of the micro-batch.
+
+        The processes have the same generator, so that each row gets what it would get in one process alone.
+        """
+        return draw(rows) if self.part is None else draw(self.part.whole)[self.part.rows]
 
     def scale_backward(self, loss: Tensor) -> None:
         """Run backward on a loss that is the mean over a micro-batch, so that gradients add up to the mini-batch's."""
@@ -150,6 +203,11 @@ class Method(Generic[S]):
         return ()
 
     @property
+    def alone(self) -> str:
+        """Why several processes cannot train one model with this method; "" where they can."""
+        return ""
+
+    @property
     def remedies(self) -> tuple[str, ...]:
         """Texts of this method that were measured to learn where these settings do not, for a run that collapsed."""
         return ()
@@ -188,6 +246,10 @@ class Method(Generic[S]):
 
     def after_step(self, step: int) -> None:
         """Parameters have just moved; gradients are still there."""
+
+    def apart(self) -> Iterator[Tensor]:
+        """Gradients of this step that the method keeps apart from .grad: several processes add them up with those."""
+        return iter(())
 
     def finish(self, model: Any) -> None:
         """Once, after the last step: undo whatever would keep the model from being a plain checkpoint."""

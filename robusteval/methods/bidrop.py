@@ -179,6 +179,11 @@ class BiDrop(Method[BiDropSettings]):
         if spread is not None:
             earlier[0].copy_(rank_scores(gradient, spread, parameter, settings.variant, settings.eps))
 
+    def apart(self) -> Iterator[Tensor]:
+        for earlier in self._earlier:
+            yield from earlier.values()
+        yield self._scale
+
     def _forget(self) -> None:
         """Make room for the passes of the next step."""
         self._earlier = [{} for _ in self._earlier]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -72,6 +72,10 @@ class Composed(Method[VanillaSettings]):
         return tuple(name for part in self.parts for name in part.keeps)
 
     @property
+    def alone(self) -> str:
+        return next((part.alone for part in self.parts if part.alone), "")
+
+    @property
     def remedies(self) -> tuple[str, ...]:
         return tuple(text for part in self.parts for text in part.remedies)
 
@@ -111,6 +115,10 @@ class Composed(Method[VanillaSettings]):
     def finish(self, model: Any) -> None:
         for part in reversed(self.parts):
             part.finish(model)
+
+    def apart(self) -> Iterator[Tensor]:
+        for part in self.parts:
+            yield from part.apart()
 
     def after_step(self, step: int) -> None:
         if owner := self._owner.get("after_step"):

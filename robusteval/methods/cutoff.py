@@ -124,7 +124,8 @@ class Cutoff(Method[CutoffSettings]):
         counts = cut_count(real.sum(1), settings.ratio, at_least_one=settings.at_least_one)
         if settings.mode == "span":
             return cut_span(self._uniform(len(batch)), eligible, counts, spare_last=settings.spare_last)
-        return cut_tokens(self._uniform(len(batch), self._longest), eligible, counts, replacement=settings.replacement)
+        draws = self._uniform(len(batch), self._longest)
+        return cut_tokens(draws, eligible, counts, replacement=settings.replacement)
 
     def _cut_columns(self, e: Tensor) -> Tensor:
         """The cut feature columns [B, 1, d], others for each example."""
@@ -134,5 +135,6 @@ class Cutoff(Method[CutoffSettings]):
         draws = self._uniform(len(e), width)
         return cut_tokens(draws, columns, counts, replacement=self.settings.replacement)[:, None, :]
 
-    def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self.generator, device=self.context.device)
+    def _uniform(self, rows: int, *shape: int) -> Tensor:
+        device = self.context.device
+        return self.context.drawn(rows, lambda rows: torch.rand(rows, *shape, generator=self.generator, device=device))

@@ -95,7 +95,9 @@ class FreeLB(Method[FreeLBSettings]):
 
     def _first(self, mask: Tensor, width: int) -> Tensor:
         """Uniform(-1, 1) * magnitude / sqrt(tokens * width) at real tokens, 0 at pads [B, L, d]."""
-        draws = torch.empty(len(mask), self._longest, width, device=mask.device)
-        draws.uniform_(-1, 1, generator=self.generator)
+        def draw(rows: int) -> Tensor:
+            draws = torch.empty(rows, self._longest, width, device=mask.device)
+            return draws.uniform_(-1, 1, generator=self.generator)
+
         scale = self.settings.magnitude / (mask.sum(1) * width).sqrt()
-        return per_token(draws, mask) * scale[:, None, None]
+        return per_token(self.context.drawn(len(mask), draw), mask) * scale[:, None, None]

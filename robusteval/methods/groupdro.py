@@ -87,7 +87,8 @@ class GroupDRO(Method[GroupDROSettings]):
             return super().loss(model, batch)
         groups = batch.groups if self._own_groups and batch.groups is not None else batch.labels
         losses = task_loss(self.logits(model, batch.inputs, batch.labels), batch.labels, "none")
-        means = group_losses(losses, groups, count)
+        # a group's mean runs over its rows in all processes
+        means = group_losses(self.context.gather(losses), self.context.gather(groups), count)
         self._q = update_weights(self._q, means + self._adjustment, self.settings.eta)
         self.logged = {"worst_group_loss": means.detach().max(), "worst_group_weight": self._q.max()}
         return self._q @ means

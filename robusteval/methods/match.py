@@ -84,6 +84,8 @@ class MatchSettings:
     pre_act: the representation is the dense layer's output without its activation (released code).
     scale: "sqrt_d" also divides similarities by the square root of the width.
     detach_matrix: no gradient through M.
+    gather: where several processes train, examples are matched over all of the batch, as in one process; "false"
+        matches those of each process among themselves, as if the batch were that small.
     """
 
     temperature: float = 1.0
@@ -95,6 +97,7 @@ class MatchSettings:
     pre_act: bool = False
     scale: Literal["none", "sqrt_d"] = "none"
     detach_matrix: bool = False
+    gather: bool = True
 
     def __post_init__(self) -> None:
         check_range("match:temperature", self.temperature, 0, math.inf, open_low=True)
@@ -143,7 +146,14 @@ class Match(Method[MatchSettings]):
             self.notices.append(
                 f"match: examples are matched within a micro-batch, {data.config.accumulation} of which make a batch"
             )
+        apart = 1 if self.settings.gather else self.context.processes
+        if apart > 1:
+            self.notices.append(
+                f"match: examples are matched within each process's share of a batch, of which there are {apart}"
+            )
         batch = next(data.batches(0), None)
+        # as many rows as are matched with each other
+        batch = next(batch.split(data.config.accumulation * apart)) if batch is not None else None
         if batch is None or len(batch) < 2:
             return
         training = model.training
@@ -162,7 +172,12 @@ class Match(Method[MatchSettings]):
         if labels is None:
             # no loss is being computed: an evaluation pass
             return self._compose(h, None) if self.settings.eval == "batch" else h
-        return torch.cat([self._compose(part, labels) for part in h.chunk(self.context.branches)])
+        part = self.context.part
+        if part is None or not self.settings.gather:
+            return torch.cat([self._compose(each, labels) for each in h.chunk(self.context.branches)])
+        labels = self.context.gather(labels)
+        whole = [self._compose(self.context.gather(each), labels) for each in h.chunk(self.context.branches)]
+        return torch.cat([each[part.rows] for each in whole])
 
     def _compose(self, h: Tensor, labels: Tensor | None) -> Tensor:
         settings = self.settings

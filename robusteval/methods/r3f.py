@@ -65,7 +65,8 @@ class R3F(Method[R3FSettings]):
 
         def noised(e: Tensor) -> Tensor:
             # the clean embedding is a constant of the noised pass, as in the released code
-            return e.detach() + per_token(self._noise(len(batch), e), mask)
+            noise = self.context.drawn(len(batch), lambda rows: self._noise(rows, e))
+            return e.detach() + per_token(noise, mask)
 
         def both(e: Tensor) -> Tensor:
             first, second = e.chunk(2)

@@ -93,10 +93,14 @@ class RDrop(Method[RDropSettings]):
             passes = 2 if settings.ce_passes == "both" else 1
             return passes * settings.ce_scale * super().loss(model, batch)
         first, second = self.logits(model, repeated(batch.inputs, 2), batch.labels, branches=2).chunk(2)
+        labels = batch.labels
+        if settings.kl_reduction == "sum":
+            # over all rows of the micro-batch, be they here or in another process
+            first, second, labels = (self.context.gather(each) for each in (first, second, labels))
         return r_drop_loss(
             first,
             second,
-            batch.labels,
+            labels,
             settings.alpha,
             ce_scale=settings.ce_scale,
             ce_passes=settings.ce_passes,

@@ -95,11 +95,15 @@ class Smart(Method[SmartSettings]):
         mask = batch.inputs["attention_mask"].bool()
         delta: Tensor | None = None
 
+        def draw(rows: int, width: int) -> Tensor:
+            draws = torch.empty(rows, self._longest, width, device=mask.device)
+            return draws.normal_(0, settings.noise, generator=self.generator)
+
         def perturb(e: Tensor) -> Tensor:
             nonlocal delta
             if delta is None:
-                draws = torch.empty(len(batch), self._longest, e.shape[-1], device=e.device)
-                delta = per_token(draws.normal_(0, settings.noise, generator=self.generator), mask).requires_grad_()
+                draws = self.context.drawn(len(batch), lambda rows: draw(rows, e.shape[-1]))
+                delta = per_token(draws, mask).requires_grad_()
             return e + delta
 
         # the clean pass serves three times: task loss, target of the ascent, and second term of the divergence
@@ -108,6 +112,9 @@ class Smart(Method[SmartSettings]):
             for _ in range(settings.steps):
                 moved = self.logits(model, batch.inputs, batch.labels)
                 distance = climbed(moved, clean.detach(), regression, settings.ascent)
+                if settings.ascent == "mean" and self.context.part is not None:
+                    # the mean is that over the rows of all processes
+                    distance = distance * self.context.part.share
                 assert delta is not None
                 (gradient,) = torch.autograd.grad(distance, delta)
                 unit = settings.projection == "unit"

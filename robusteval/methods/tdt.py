@@ -239,8 +239,10 @@ class TDT(Method[TDTSettings]):
             total = total + settings.alpha * loss_c
             self.logged["loss_c"] = loss_c.detach()
         if compared:
+            # one hinge for the whole micro-batch needs all its rows
+            three = [self.context.gather(each) for each in logits] if settings.hinge == "batch" else logits
             loss_r = triplet_loss(
-                logits[0], logits[1], logits[2], settings.margin, neg_weight=settings.neg_weight,
+                *three, settings.margin, neg_weight=settings.neg_weight,
                 kl_dir=settings.kl_dir, mean_over_classes=settings.kl_mean_over_classes, hinge=settings.hinge,
             )  # fmt: skip
             total = total + settings.beta * loss_r
@@ -295,7 +297,9 @@ class TDT(Method[TDTSettings]):
         if kind == "zero":
             return torch.zeros_like(e[:, :1])
         if kind == "gauss":
-            return torch.randn(len(e), 1, e.shape[2], generator=self.generator, device=e.device)
+            return self.context.drawn(
+                len(e), lambda rows: torch.randn(rows, 1, e.shape[2], generator=self.generator, device=e.device)
+            )
         if kind == "mean":
             weight = torch.ones_like(real) if self.settings.include_pads else real
             return (e * weight[:, :, None]).sum(1, keepdim=True) / weight.sum(1)[:, None, None]
@@ -316,7 +320,9 @@ class TDTHard(TDT):
         return super().needs_mask_token() or self.settings.neg_fill == "mask"
 
     def _score(self, e: Tensor, real: Tensor) -> Tensor:
-        draws = torch.rand(len(e), self._longest, 2, generator=self.generator, device=e.device)
+        draws = self.context.drawn(
+            len(e), lambda rows: torch.rand(rows, self._longest, 2, generator=self.generator, device=e.device)
+        )
         return gumbel_argmax(self.modules["confidence"](e), per_token(draws, real), self.settings.tau)
 
     def _negative(self, e: Tensor, c: Tensor, fill: Tensor) -> Tensor:

@@ -93,13 +93,16 @@ class Batch:
         """At most `parts` micro-batches of equal size, the last one maybe smaller."""
         size = -(-len(self) // parts)
         for start in range(0, len(self), size):
-            rows = slice(start, start + size)
-            yield Batch(
-                {name: tensor[rows] for name, tensor in self.inputs.items()},
-                self.labels[rows],
-                self.special[rows],
-                self.groups[rows] if self.groups is not None else None,
-            )
+            yield self.take(slice(start, start + size))
+
+    def take(self, rows: slice) -> Batch:
+        """Some of the rows, padded as they are here."""
+        return Batch(
+            {name: tensor[rows] for name, tensor in self.inputs.items()},
+            self.labels[rows],
+            self.special[rows],
+            self.groups[rows] if self.groups is not None else None,
+        )
 
 
 def truncation_notices(cut: int, rows: int, name: str, max_length: int) -> list[str]:

@@ -41,8 +41,6 @@ def accelerated(device: torch.device, precision: str, track: str | None, folder:
             project_dir=str(folder) if folder else ".",
             device_placement=False,
         )
-        if accelerator.num_processes > 1:
-            raise UserError("train: one process trains one model; use --workers for several runs at a time")
         yield accelerator
     finally:
         for shared, before in kept:

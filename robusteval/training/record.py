@@ -16,6 +16,7 @@ from robusteval.methods.base import Method
 from robusteval.settings.codec import convert
 from robusteval.storage.files import append_lines, check_place, json_line, write_atomic
 from robusteval.storage.reading import numbered_lines
+from robusteval.training.distributed import Group
 from robusteval.training.state import DamagedState, generator_states, load_state, restore_generators, save_state
 from robusteval.training.step import StepResult
 
@@ -26,10 +27,16 @@ STATE = {"step", "identity", "seconds", "model", "optimizer", "scaler", "method"
 
 
 class TrainingRecord:
-    """What a training run accumulates: the step log, the resumable state, the best weights so far."""
+    """What a training run accumulates: the step log, the resumable state, the best weights so far.
 
-    def __init__(self, folder: Path | None, total: int, identity: str, tracker: Any) -> None:
+    group: the processes that train, which all keep the record; the main one alone touches the folder.
+    """
+
+    def __init__(
+        self, folder: Path | None, total: int, identity: str, tracker: Any, group: Group | None = None
+    ) -> None:
         self.folder, self.total, self._identity, self._tracker = folder, total, identity, tracker
+        self._group = group or Group()
         self.seconds = 0.0
         self.saved_at = time.perf_counter()
         self.note = ""
@@ -38,10 +45,10 @@ class TrainingRecord:
         self._best: dict[str, dict[str, Tensor]] = {}
         self._pending: list[dict[str, Any]] = []
 
-    def log(self, step: int, taken: StepResult, seconds: float, logged: dict[str, Tensor]) -> None:
+    def log(self, step: int, taken: StepResult, seconds: float) -> None:
         """Keep a step's numbers as tensors; reading them each step would make an accelerator wait."""
         numbers = {"loss": taken.loss, "lr": taken.learning_rate, "grad_norm": taken.grad_norm}
-        self._pending.append({"step": step, **numbers, "seconds": round(seconds, 5), **logged})
+        self._pending.append({"step": step, **numbers, "seconds": round(seconds, 5), **taken.logged})
         if len(self._pending) >= FLUSH_EVERY:
             self.flush()
 
@@ -53,8 +60,9 @@ class TrainingRecord:
         ]
         self._pending = []
         if self.folder is not None:
+            log = self.folder / "train.jsonl"
             finite = [{k: v if math.isfinite(v) else None for k, v in line.items()} for line in lines]
-            append_lines(self.folder / "train.jsonl", finite)
+            self._group.from_main(lambda: append_lines(log, finite))
         for line in lines:
             if self._tracker is not None:
                 values = {key: value for key, value in line.items() if key != "step"}
@@ -86,6 +94,9 @@ class TrainingRecord:
         """Write all that the steps from `step` on depend on."""
         assert self.folder is not None
         self.flush()
+        self._group.check_alike(list(model.parameters()))
+        # each process has dropout of its own; all else is the same in all
+        generators = self._group.all_of(generator_states())
         state = {
             "step": step,
             "identity": self._identity,
@@ -95,10 +106,12 @@ class TrainingRecord:
             "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
             "method": method.whole_state(),
             "notices": list(method.notices),
-            "generators": generator_states(),
+            "generators": generators[0],
+            "others": generators[1:],
             "best": {"step": self.best_step, "score": self.best_score, "weights": self._best},
         }
-        save_state(self.folder / "state.safetensors", state)
+        path = self.folder / "state.safetensors"
+        self._group.from_main(lambda: save_state(path, state))
         self.saved_at = time.perf_counter()
 
     def restore(self, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> int:
@@ -106,29 +119,9 @@ class TrainingRecord:
 
         A damaged state is set aside, and training starts anew; UserError for a damaged log.
         """
-        if self.folder is None:
+        state = self._group.from_main(self._read)
+        if state is None:
             return 0
-        log = self.folder / "train.jsonl"
-        path = self.folder / "state.safetensors"
-        for file in (log, path):
-            check_place(file, folder=False)
-        if not path.exists():
-            log.unlink(missing_ok=True)
-            return 0
-        try:
-            state = load_state(path)
-            if not isinstance(state, dict) or not set(state) >= STATE:
-                raise DamagedState("it is no state of a training")
-        except DamagedState as error:
-            logger.warning("%s is damaged (%s); training starts anew", path, error)
-            path.rename(path.with_suffix(".damaged"))
-            log.unlink(missing_ok=True)
-            return 0
-        if state.get("identity") != self._identity:
-            raise UserError(
-                f"out: {str(path)!r} belongs to a training with another model, data, settings, method or seed; "
-                "choose another folder or delete the file"
-            )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         if accelerator.scaler is not None:
@@ -138,7 +131,41 @@ class TrainingRecord:
         best = state["best"]
         self.best_step, self.best_score, self._best = best["step"], best["score"], best["weights"]
         self.seconds = state["seconds"]
+        restore_generators([state["generators"], *state["others"]][self._group.rank])
+        return int(state["step"])
+
+    def _read(self) -> dict[str, Any] | None:
+        """The saved state of this training, with the log cut back to it; None where there is none to go on from."""
+        if self.folder is None:
+            return None
+        log = self.folder / "train.jsonl"
+        path = self.folder / "state.safetensors"
+        for file in (log, path):
+            check_place(file, folder=False)
+        if not path.exists():
+            log.unlink(missing_ok=True)
+            return None
+        try:
+            state = load_state(path)
+            if not isinstance(state, dict) or not set(state) >= STATE:
+                raise DamagedState("it is no state of a training")
+        except DamagedState as error:
+            logger.warning("%s is damaged (%s); training starts anew", path, error)
+            path.rename(path.with_suffix(".damaged"))
+            log.unlink(missing_ok=True)
+            return None
+        if state.get("identity") != self._identity:
+            raise UserError(
+                f"out: {str(path)!r} belongs to a training with another model, data, settings, method or seed; "
+                "choose another folder or delete the file"
+            )
+        # states of an earlier version are of one process
+        state.setdefault("others", [])
+        if (count := 1 + len(state["others"])) != self._group.size:
+            raise UserError(
+                f"out: {str(path)!r} belongs to a training of {count} process{'es' * (count > 1)}, not of "
+                f"{self._group.size}; start as many, or delete the file to start anew"
+            )
         steps = [(convert(int, line.get("step"), f"{log}: line {n}: step"), line) for n, line in numbered_lines(log)]
         write_atomic(log, b"".join(json_line(line) for step, line in steps if step < state["step"]))
-        restore_generators(state["generators"])
-        return int(state["step"])
+        return state
