@@ -20,6 +20,7 @@ from robusteval.pipeline.rows import evaluation_rows, training_rows
 from robusteval.pipeline.training import Trained, common_settings, train_classifier, with_paper
 from robusteval.results.predictions import Record
 from robusteval.results.store import RunFolder, check_evaluation
+from robusteval.runtime.launch import place
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.checks import check_range
 from robusteval.settings.data import DataConfig
@@ -63,6 +64,7 @@ def train(
     method: as on the command line ("match:temperature=2").
     out: folder for train.jsonl and the resumable state.
     notify: called with each notice before the first step, instead of logging it.
+    Under torchrun all processes call this alike, train one model together and get it; the first one writes.
     settings: fields of `TrainConfig` (epochs, max_steps, learning_rate, batch_size, max_length, ...); of a hub model
     model_revision, and trust_remote_code, whether code that a model's folder brings is run; device, quiet,
     checkpoint_seconds, track.
@@ -78,12 +80,13 @@ def train(
     _, opening, work = records(rest, takes, "train")
     rows = training_rows(task, data or DataConfig(), train_dataset, dev_dataset)
     folder = Path(out) if out is not None else None
-    with locked(folder) if folder is not None else nullcontext():
+    main = place() == 0
+    with locked(folder) if folder is not None and main else nullcontext():
         trained = train_classifier(
             model, rows, Tuning(column, config, seed), tokenizer=tokenizer, opening=opening, work=work, folder=folder,
             begin=lambda loaded, encoded: tell(loaded.notices, notify),
         )  # fmt: skip
-        if folder is not None:
+        if folder is not None and main:
             # finished: the next training in this folder is another one
             (folder / "state.safetensors").unlink(missing_ok=True)
     return trained

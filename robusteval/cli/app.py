@@ -15,6 +15,7 @@ from typer.main import get_command
 from robusteval.cli.usage import explained
 from robusteval.errors import UserError
 from robusteval.runtime import stopping
+from robusteval.runtime.launch import launched, place
 from robusteval.runtime.terminal import Screen, printable
 from robusteval.storage.files import disk_trouble
 from robusteval.version import VERSION
@@ -85,7 +86,7 @@ def _exit_code(errors: Screen) -> int:
     """Do what the command line says; what goes wrong is told to `errors`."""
     try:
         with explained():
-            code = app(standalone_mode=False)
+            code = _command()
         sys.stdout.flush()
         if not stopping.asked():
             return code if isinstance(code, int) else 0
@@ -103,6 +104,18 @@ def _exit_code(errors: Screen) -> int:
             raise
     errors.print(stopping.message(), markup=False)
     return stopping.EXIT_CODE
+
+
+def _command() -> Any:
+    """What the command line says. Of processes that were started together, the first does it, with the others' help."""
+    if launched() == 1:
+        return app(standalone_mode=False)
+    from robusteval.pipeline.followers import follow, led
+
+    if place() > 0:
+        return follow()
+    with led():
+        return app(standalone_mode=False)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from robusteval.evaluation import SUITES
 from robusteval.methods import METHODS
 from robusteval.models.catalogue import check_name
 from robusteval.runtime.devices import check_device
+from robusteval.runtime.launch import check_launch
 from robusteval.scenarios import SCENARIOS
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.checks import check_distinct
@@ -154,8 +155,12 @@ def check_suites(texts: Sequence[str]) -> None:
 
 
 def check_work(work: WorkConfig) -> None:
-    """Check what a record cannot: the device's and the tracker's name, and a folder that is to be there."""
+    """Check what a record cannot: the device's and the tracker's name, and a folder that is to be there.
+
+    And what cannot go with several processes that were started together.
+    """
     check_device(work.device)
+    check_launch(work.device, work.workers)
     check_tracker(work.track)
     if work.resources_dir is not None and not work.resources_dir.is_dir():
         raise UserError(f"resources: there is no folder {str(work.resources_dir)!r}")

@@ -95,6 +95,7 @@ class FreeLB(Method[FreeLBSettings]):
 
     def _first(self, mask: Tensor, width: int) -> Tensor:
         """Uniform(-1, 1) * magnitude / sqrt(tokens * width) at real tokens, 0 at pads [B, L, d]."""
+
         def draw(rows: int) -> Tensor:
             draws = torch.empty(rows, self._longest, width, device=mask.device)
             return draws.uniform_(-1, 1, generator=self.generator)

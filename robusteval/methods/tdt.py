@@ -240,9 +240,9 @@ class TDT(Method[TDTSettings]):
             self.logged["loss_c"] = loss_c.detach()
         if compared:
             # one hinge for the whole micro-batch needs all its rows
-            three = [self.context.gather(each) for each in logits] if settings.hinge == "batch" else logits
+            apart = [self.context.gather(each) for each in logits] if settings.hinge == "batch" else logits
             loss_r = triplet_loss(
-                *three, settings.margin, neg_weight=settings.neg_weight,
+                apart[0], apart[1], apart[2], settings.margin, neg_weight=settings.neg_weight,
                 kl_dir=settings.kl_dir, mean_over_classes=settings.kl_mean_over_classes, hinge=settings.hinge,
             )  # fmt: skip
             total = total + settings.beta * loss_r

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from robusteval.models.encoding import Encoded, encode
 from robusteval.models.loading import LoadedModel
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.saving import save_checkpoint
+from robusteval.pipeline import followers
 from robusteval.pipeline.opening import TUNED
 from robusteval.results.metrics import score
 from robusteval.runtime.devices import pick_device
@@ -107,24 +109,55 @@ def train_classifier(
     encoded = dataclasses.replace(encoded, groups=prepared.groups, weights=prepared.weights)
     if begin is not None:
         begin(loaded, encoded)
-    result = fit(
-        loaded,
-        encoded,
-        config,
-        method,
-        seed=tuning.seed,
-        device=pick_device(work.device),
-        folder=folder,
-        dev_score=_dev_score(loaded, data, config, method) if config.select == "best" else None,
-        track=work.track,
-        checkpoint_seconds=work.checkpoint_seconds,
-        quiet=work.quiet,
-        title=title,
-    )
+    score_of = _dev_score(loaded, data, config, method) if config.select == "best" else None
+    followers.send(_Along(model, tuning, opening, work, task.labels, encoded, folder))
+    result = _fit(loaded, encoded, tuning, method, work, folder, score_of, title)
     vars(loaded.model).pop(TUNED, None)
     if not method.plain_at_evaluation:
         setattr(loaded.model, TUNED, tuning)
     return Trained(loaded.model, loaded.tokenizer, task, result, dict(method.modules), method.facts(), tuning)
+
+
+@dataclass(frozen=True)
+class _Along:
+    """A training of which another process, the main one, has said what it is: this process trains along."""
+
+    model: Any
+    tuning: Tuning
+    opening: ModelConfig
+    work: WorkConfig
+    labels: tuple[str, ...]
+    encoded: Encoded
+    folder: Path | None
+
+    def __call__(self) -> Callable[[], Any]:
+        """Open the model as the main process did; gives back what trains it."""
+        tuning, opening = self.tuning, self.opening
+        loaded = open_classifier(
+            self.model, None, labels=self.labels, seed=tuning.seed, keep_head=False, revision=opening.model_revision,
+            trust_remote_code=opening.trust_remote_code, dropout=tuning.train.dropout,
+        )  # fmt: skip
+        method = build_method(tuning.method)
+        # the main process alone scores
+        score_of = (lambda model: math.nan) if tuning.train.select == "best" else None
+        return lambda: _fit(loaded, self.encoded, tuning, method, self.work, self.folder, score_of)
+
+
+def _fit(
+    loaded: LoadedModel,
+    encoded: Encoded,
+    tuning: Tuning,
+    method: Method[Any],
+    work: WorkConfig,
+    folder: Path | None,
+    dev_score: Callable[[Any], float] | None,
+    title: str = "training",
+) -> TrainResult:
+    return fit(
+        loaded, encoded, tuning.train, method, seed=tuning.seed, device=pick_device(work.device), folder=folder,
+        dev_score=dev_score, track=work.track, checkpoint_seconds=work.checkpoint_seconds, quiet=work.quiet,
+        title=title,
+    )  # fmt: skip
 
 
 def _dev_score(loaded: LoadedModel, data: TaskData, config: TrainConfig, method: Method[Any]) -> Callable[[Any], float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robusteval.errors import UserError
+from robusteval.runtime.launch import launched
 from robusteval.version import VERSION
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def differences(environments: Mapping[str, Sequence[Mapping[str, Any]]]) -> list
             told = {**each.get("versions", {}), "commit": each.get("git_commit", "")}
             hardware = each.get("hardware", {})
             told["device"] = hardware.get("accelerator") or hardware.get("device", "")
+            told["number of processes"] = str(hardware.get("processes", 1))
             for name, value in told.items():
                 titles = used.setdefault(name, {}).setdefault(str(value), [])
                 if title not in titles:
@@ -100,4 +102,5 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": str(device),
         "accelerator": accelerator,
+        **({"processes": launched()} if launched() > 1 else {}),
     }

@@ -201,28 +201,32 @@ class Group:
     # ---- the main process and those that wait for it ------------------------------------------------
 
     def send(self, job: Any) -> None:
-        """Have the others get this from `receive`; None: nothing comes after it."""
-        if self._store is None or self.size == 1 or (self.lost and job is not None):
-            return
-        self._store.set(f"robusteval/{self._sent}", "end" if job is None else "job")
+        """Have the others get this from `receive`, or the same error as here."""
+        if self.lost:
+            raise UserError(ENDED)
+        self._store.set(f"robusteval/{self._sent}", "job")
         self._sent += 1
-        if job is not None:
-            self.from_main(lambda: job)
-        elif not self.lost:
-            # the store may live in this process
+        self.from_main(lambda: job)
+
+    def part_ways(self, *, wait: bool) -> None:
+        """Have the others get None: nothing more comes. wait: for them to know, as the store may end with this one."""
+        self._store.set(f"robusteval/{self._sent}", "end")
+        if wait and not self.lost:
             with suppress(RuntimeError):
                 self._store.wait([f"robusteval/ended/{rank}" for rank in range(1, self.size)], timedelta(seconds=10))
 
     def receive(self) -> Any:
         """What the main process sends next, however long that takes. A signal ends the waiting."""
-        assert self._store is not None
         key = f"robusteval/{self._sent}"
-        while not self._store.check([key]):
-            time.sleep(POLL)
-        self._sent += 1
-        if self._store.get(key) == b"end":
-            self._store.set(f"robusteval/ended/{self.rank}", "")
-            return None
+        try:
+            while not self._store.check([key]):
+                time.sleep(POLL)
+            self._sent += 1
+            if self._store.get(key) == b"end":
+                self._store.set(f"robusteval/ended/{self.rank}", "")
+                return None
+        except RuntimeError as error:
+            raise UserError(ENDED) from error
         return self.from_main(lambda: None)
 
     def _over(self, tensor: Tensor) -> Any:
