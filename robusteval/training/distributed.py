@@ -43,6 +43,7 @@ class Group:
     def __init__(self, rank: int = 0, size: int = 1, store: Any = None) -> None:
         self.rank, self.size, self._store = rank, size, store
         self.lost = False
+        self._known: Exception | None = None
         self._sent = 0
         # what lies on the CPU is exchanged over gloo, also where the process group in use has NCCL alone
         self._cpu: Any = None
@@ -142,6 +143,7 @@ class Group:
                 error, said[1] = raised, _told(raised)
         self._tell(dist.broadcast_object_list, said, src=0, group=self._cpu)
         if error is not None:
+            self._known = error
             raise error
         if said[1] is not None:
             raise UserError(said[1])
@@ -158,6 +160,7 @@ class Group:
             error = raised
         said = self.all_of(None if error is None else _told(error))
         if error is not None:
+            self._known = error
             raise error
         for rank, message in enumerate(said):
             if message is not None:
@@ -170,11 +173,14 @@ class Group:
             raise UserError(ENDED)
         try:
             yield
-        except (UserError, KeyboardInterrupt):
+        except UserError:
+            # raised by all alike
             raise
-        except Exception:
-            self.lost = True
+        except Exception as error:
+            self.lost = self.lost or error is not self._known
             raise
+        finally:
+            self._known = None
 
     def agree(self, state: Any) -> None:
         """Make every tensor in this tree of dicts, lists and tuples what it is in the main process."""
