@@ -115,13 +115,14 @@ def train(
             # mixed precision without DistributedDataParallel: gradients are added up by the step
             model = accelerator.prepare_model(model, evaluation_mode=True)
             optimizer = accelerator.prepare_optimizer(optimizer)
+            if track and group.main:
+                accelerator.init_trackers("robusteval", config={"method": method.name, "seed": seed})
+                # end_training would also end the group of processes
+                cleanup.callback(lambda: [tracker.finish() for tracker in accelerator.trackers])
         group.agree([model.state_dict(), method.whole_state()])
         if not group.main:
             # other rows, other dropout
             torch.manual_seed(derive(seed, "dropout", group.rank))
-        if track and group.main:
-            accelerator.init_trackers("robusteval", config={"method": method.name, "seed": seed})
-            cleanup.callback(lambda: [tracker.finish() for tracker in accelerator.trackers])
 
         identity = content_hash([to_dict(config), method.identity(), seed, data.fingerprint(), loaded.sha256])
         advance: Step = EagerStep(model, optimizer, parameters, accelerator, method, context, config, group)

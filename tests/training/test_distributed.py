@@ -48,7 +48,7 @@ def test_twenty_losses_are_those_of_one_process(done: Path, number: int) -> None
 
 
 def test_methods_that_couple_or_draw_are_those_of_one_process(done: Path) -> None:
-    names = two.COUPLED + two.DRAWN + two.MEASURED
+    names = two.COUPLED + two.DRAWN + two.WEIGHED
     for number, text in enumerate(names):
         one, both = losses(done, f"short-{number}")
         np.testing.assert_allclose(both, one, rtol=1e-5, err_msg=text)
@@ -92,7 +92,7 @@ def test_a_state_of_two_processes_is_for_two(done: Path) -> None:
 
 def test_errors_of_one_process_are_told_to_all(said: list[dict[str, Any]]) -> None:
     for rank, each in enumerate(said):
-        assert each["alone"] == "UserError: vanilla: it counts its rows itself; train with one process"
+        assert each["alone"] == "UserError: alone: it counts its rows itself; train with one process"
         assert each["breaking"] == ("ValueError: no room" if rank else "UserError: process 1: ValueError: no room")
         assert "train.jsonl" in each["unwritable"]
         assert "no longer hold the same weights" in each["drifting"]
