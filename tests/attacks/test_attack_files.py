@@ -6,8 +6,6 @@ import functools
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,11 +25,9 @@ from robusteval.results.attack_lines import FIELDS, SEAL, AttackLine, begins_a_l
 from robusteval.results.reading import attack_lines
 from support import tiny
 from support.attack_lines import line
-from support.places import ROOT, TESTS
+from support.processes import carried_out
 from support.victims import LABELS, attack_checkpoint, examples_of, facts, keyword, slow_victim
 
-# where a process of its own finds this file and what it shares
-HERE = [str(Path(__file__).parent), str(TESTS)]
 ROWS = examples_of(["a good film", "so good a story", "really good actors"], [1] * 3)
 
 
@@ -269,13 +265,8 @@ def killed_at_work(folder: Path, out: Path) -> None:
 
 def test_when_the_parent_is_killed_its_workers_stop_too(tiny_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "lines.jsonl"
-    code = (
-        f"import sys; sys.path[:0] = {HERE!r}; import test_attack_files as files\n"
-        f"from pathlib import Path\n"
-        f"files.killed_at_work(Path({str(tiny_folder)!r}), Path({str(out)!r}))\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == -signal.SIGKILL
+    done = carried_out(functools.partial(killed_at_work, tiny_folder, out))
+    assert done.returncode == -signal.SIGKILL, done.stderr
     with claimed(out):
         pass
     time.sleep(0.3)

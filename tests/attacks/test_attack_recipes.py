@@ -7,7 +7,6 @@ import importlib
 import json
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -34,7 +33,7 @@ from robusteval.evaluation.predict import Predictor
 from robusteval.runtime.generators import seeded
 from robusteval.tasks.base import Examples
 from support import tiny
-from support.places import ROOT, nltk_data
+from support.places import nltk_data
 from support.victims import LABELS
 
 # with WordNet and the tagger
@@ -454,43 +453,6 @@ def test_a_local_encoder_stands_where_the_hubs_is_asked_for(tmp_path: Path, monk
     assert importlib.import_module("tensorflow_hub").opened == [str(folder)]
     state = {state.name: state for state in check_recipe("clare", tmp_path)}["use"]
     assert state.present and str(folder) in state.looked
-
-
-WITHOUT_TEXTATTACK = """
-import sys
-sys.modules.update(dict.fromkeys(("textattack", "nltk", "flair", "editdistance")))
-from robusteval.cli import main
-for line in LINES:
-    sys.argv = ["robusteval", *line.split()]
-    try:
-        main()
-    except SystemExit as end:
-        print("code", end.code, flush=True)
-        print("code", end.code, file=sys.stderr, flush=True)
-"""
-
-
-def test_without_textattack_every_command_says_what_to_install(tmp_path: Path, tiny_folder: Path) -> None:
-    out = tmp_path / "out"
-    lines = (
-        f"attack {tiny_folder} --attack pwws --attack-examples 3 --max-length 64",
-        f"train-and-attack --model {tiny_folder} --attacks deepwordbug --methods vanilla --max-length 64 --out {out}",
-        "doctor --attack deepwordbug",
-        "doctor",
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TEXTATTACK.replace("LINES", repr(lines))],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    attack, run, *_ = done.stderr.split("code")
-    for said in (attack, run):
-        assert "no textattack" in said and "pip install 'textattack>=" in said
-    *_, doctor_attack, doctor, _ = done.stdout.split("code")
-    for said in (doctor_attack, doctor):
-        assert "missing" in said and "textattack is not installed" in said
-    assert "attack pwws" not in doctor and not (out / "runs").exists()
 
 
 def test_a_textattack_that_does_not_import_is_refused_before_anything_is_done(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ from robusteval.results.attack_lines import finished
 from robusteval.tasks.base import Examples
 from support.attack_lines import line
 from support.places import ROOT
+from support.processes import carried_out, script
 
 
 def python(code: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -33,17 +35,10 @@ def python(code: str, tmp_path: Path, **environment: str) -> subprocess.Complete
     home, nltk_data = tmp_path / "home", tmp_path / "nltk"
     home.mkdir(exist_ok=True)
     nltk_data.mkdir(exist_ok=True)
-    # The user's site folder and NLTK's fall-back folders follow from HOME; nothing else may help.
-    own = {"HOME": str(home), "NLTK_DATA": str(nltk_data), "PYTHONPATH": str(ROOT)}
+    # NLTK's fall-back folders follow from HOME; nothing else may help.
+    own = {"HOME": str(home), "NLTK_DATA": str(nltk_data)}
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "LD_LIBRARY_PATH", "TMPDIR")}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=kept | own | environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    return carried_out(functools.partial(script, code), kept | own | environment)
 
 
 def test_every_recipe_of_textattack_is_registered_or_left_out_with_a_reason() -> None:
@@ -219,13 +214,14 @@ def test_the_built_in_stop_words_are_distinct_lower_case_words() -> None:
     assert all(word == word.lower().strip() for word in stopwords.ENGLISH)
 
 
-def test_naming_recipes_imports_neither_torch_nor_textattack(tmp_path: Path) -> None:
+def test_naming_recipes_imports_neither_torch_nor_textattack() -> None:
     code = """
 import sys
 import robusteval.attacks.recipes.requirements, robusteval.attacks.resources.declared, robusteval.results.attack_summary
 assert not {"torch", "textattack", "nltk", "transformers", "flair"} & set(sys.modules)
 """
-    done = python(code, tmp_path)
+    # nothing is imported there beforehand
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
@@ -288,6 +284,40 @@ assert not states["flair"].present and "flair is blocked" in states["flair"].loo
     done = python(WITHOUT_FLAIR + ATTACK + check, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "succeeded built-in"
+
+
+WITHOUT_TEXTATTACK = """
+import sys
+sys.modules.update(dict.fromkeys(("textattack", "nltk", "flair", "editdistance")))
+from robusteval.cli import main
+for line in LINES:
+    sys.argv = ["robusteval", *line.split()]
+    try:
+        main()
+    except SystemExit as end:
+        print("code", end.code, flush=True)
+        print("code", end.code, file=sys.stderr, flush=True)
+"""
+
+
+def test_without_textattack_every_command_says_what_to_install(tmp_path: Path, tiny_folder: Path) -> None:
+    out = tmp_path / "out"
+    lines = (
+        f"attack {tiny_folder} --attack pwws --attack-examples 3 --max-length 64",
+        f"train-and-attack --model {tiny_folder} --attacks deepwordbug --methods vanilla --max-length 64 --out {out}",
+        "doctor --attack deepwordbug",
+        "doctor",
+    )
+    code = WITHOUT_TEXTATTACK.replace("LINES", repr(lines))
+    done = carried_out(functools.partial(script, code), {**os.environ, "COLUMNS": "200"}, tmp_path)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    attack, run, *_ = done.stderr.split("code")
+    for said in (attack, run):
+        assert "no textattack" in said and "pip install 'textattack>=" in said
+    *_, doctor_attack, doctor, _ = done.stdout.split("code")
+    for said in (doctor_attack, doctor):
+        assert "missing" in said and "textattack is not installed" in said
+    assert "attack pwws" not in doctor and not (out / "runs").exists()
 
 
 def test_a_corpus_is_read_anew_from_another_folder(tmp_path: Path) -> None:

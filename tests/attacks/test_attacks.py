@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import math
-import os
 import random
 import string
-import subprocess
-import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -33,7 +31,8 @@ from robusteval.results.attack_summary import summarise
 from robusteval.runtime.generators import seeded
 from robusteval.runtime.seeds import derive
 from robusteval.tasks.base import Examples
-from support.places import NO_WORDNET, ROOT, wordnet_folder
+from support.places import NO_WORDNET, wordnet_folder
+from support.processes import carried_out
 from support.victims import LABELS
 
 SENTENCES = (
@@ -323,41 +322,37 @@ def test_logits_that_sum_to_one_are_not_mistaken_for_probabilities() -> None:
     assert not_mistaken_for_probabilities(plain) is plain
 
 
-PWWS = """
-import json, sys
-from pathlib import Path
-import numpy as np
-from robusteval.attacks.runner import attack_examples
-from robusteval.tasks.base import Examples
-def predict(texts):  # a score that depends on every letter, so that no two candidates tie by accident
-    total = [sum((place % 7 + 1) * ord(letter) for place, letter in enumerate(text[0])) for text in texts]
-    return np.array([[0.0, 4 * np.sin(one / 9)] for one in total], np.float32)
-texts = ("a warm , funny and engaging film", "the plot is dull and the jokes fall flat")
-examples = Examples((texts,), predict([(text,) for text in texts]).argmax(axis=1), ("a", "b"), "")
-lines = attack_examples(predict, examples, ("bad", "good"), "pwws", resources_dir=Path(sys.argv[1])).lines
-for line in lines:
-    line["seconds"] = 0.0
-print(json.dumps(lines))
-"""
+PWWS_WORD = "funny"
+
+
+def pwws_lines(resources_dir: Path) -> list[AttackLine]:
+    def predict(texts: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
+        """A score that depends on every letter, so that no two candidates tie by accident."""
+        total = [sum((place % 7 + 1) * ord(letter) for place, letter in enumerate(text[0])) for text in texts]
+        return np.array([[0.0, 4 * np.sin(one / 9)] for one in total], np.float32)
+
+    texts = ("a warm , funny and engaging film", "the plot is dull and the jokes fall flat")
+    examples = examples_of([texts], [int(label) for label in predict([(text,) for text in texts]).argmax(axis=1)])
+    return attack_examples(predict, examples, ("bad", "good"), "pwws", resources_dir=resources_dir).lines
+
+
+def tell_pwws_lines(resources_dir: Path) -> None:
+    """For a process of its own."""
+    print(json.dumps([hash(PWWS_WORD), pwws_lines(resources_dir)]))
 
 
 def test_pwws_does_not_depend_on_the_hash_seed() -> None:
     folder = wordnet_folder()
     if folder is None:
         pytest.skip(NO_WORDNET)
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", PWWS, str(folder)],
-            env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for hash_seed in ("1", "2")
-    ]
-    printed = [json.loads(process.communicate(timeout=200)[0]) for process in running]
-    assert printed[0] == printed[1]
-    assert all(line["outcome"] in ("succeeded", "failed") for line in printed[0])
-    assert all(line["queries"] > 10 for line in printed[0])
+    done = carried_out(functools.partial(tell_pwws_lines, folder))
+    assert done.returncode == 0, done.stderr
+    its_hash, its_lines = json.loads(done.stdout)
+    assert its_hash != hash(PWWS_WORD)
+    lines = pwws_lines(folder)
+    assert without(its_lines, "seconds") == without(lines, "seconds")
+    assert all(line["outcome"] in ("succeeded", "failed") for line in lines)
+    assert all(line["queries"] > 10 for line in lines)
 
 
 def line_of(outcome: str, before: str, after: str, queries: int, rows: int, changed: int, words: int) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pickle
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -14,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-import robusteval
 from robusteval.attacks.resources.offline import load_textattack, offline
 from robusteval.attacks.runner import attack_examples
 from robusteval.tasks.base import Examples
+from support.processes import carried_out, script
 
-ROOT = Path(robusteval.__file__).resolve().parents[1]
 TEXT = "a good film with many long scenes and few short ones"
 EXAMPLES = Examples(((TEXT,),), np.array([1]), ("one",), "")
 
@@ -161,18 +159,8 @@ def test_a_program_that_imports_textattack_itself_keeps_its_own(code: str, attac
     save_stop_words(tmp_path / "theirs", "theirs")
     (tmp_path / "home").mkdir()
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "LD_LIBRARY_PATH", "TMPDIR")}
-    own = {"HOME": str(tmp_path / "home"), "NLTK_DATA": str(tmp_path / "theirs"), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            STATE.replace('TEXT"', f'{TEXT}"').replace("RESOURCES", str(tmp_path / "resources")) + code,
-        ],
-        env=kept | own,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
+    own = {"HOME": str(tmp_path / "home"), "NLTK_DATA": str(tmp_path / "theirs")}
+    attack = STATE.replace('TEXT"', f'{TEXT}"').replace("RESOURCES", str(tmp_path / "resources"))
+    done = carried_out(functools.partial(script, attack + code), kept | own)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-attacks:] == [TEXT.replace("good", "great")] * attacks

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
 from support import tiny
-from support.places import ROOT
+from support.field_cases import Done
 from support.specs import spec_of
 
 SUITES = ("clean", "delete", "swap", "typos", "ordered-drop", "calibration", "sensitivity:rows=12",
@@ -205,14 +204,15 @@ def test_other_resources_of_an_attack_make_another_run(
     assert names[0] == names[1] != names[2]
 
 
-def test_a_dry_run_tells_rows_and_runs(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
-    command = [
-        sys.executable, "-m", "robusteval.cli", "train-and-attack", "--model", str(tiny_folder), "--train-file",
+def test_a_dry_run_tells_rows_and_runs(
+    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path, invoke: Callable[..., Done]
+) -> None:
+    done = invoke(
+        "train-and-attack", "--model", str(tiny_folder), "--train-file",
         str(csv_files[0]), "--dev-file", str(csv_files[1]), "--text-columns", "review", "--label-column", "verdict",
         "--scenario", "none,label-noise:rate=0.1/0.2", "--methods", "vanilla", "--seeds", "2", "--dry-run", "--out",
         str(tmp_path / "out"), "--max-length", "32",
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "6 runs" in done.stdout
     assert "label-noise:rate=0.2: trained on 96 rows, flipped 19" in done.stdout

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from support.processes import carried_out, file
 
 
 @dataclass
@@ -58,8 +59,8 @@ def command_lines(folder: Path, **places: Path) -> list[CommandLine]:
 
 def make_models(cases: Path, folder: Path, *names: str) -> Path:
     """Fill `folder` with the checkpoints of the cases."""
-    command = [sys.executable, str(cases / "make_models.py"), str(folder), *names]
-    subprocess.run(command, check=True, capture_output=True)
+    done = carried_out(functools.partial(file, cases / "make_models.py", str(folder), *names))
+    assert done.returncode == 0, done.stderr
     return folder
 
 
