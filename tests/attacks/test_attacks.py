@@ -326,14 +326,14 @@ PWWS_WORD = "funny"
 
 
 def pwws_lines(resources_dir: Path) -> list[AttackLine]:
-    def predict(texts: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
-        """A score that depends on every letter, so that no two candidates tie by accident."""
-        total = [sum((place % 7 + 1) * ord(letter) for place, letter in enumerate(text[0])) for text in texts]
-        return np.array([[0.0, 4 * np.sin(one / 9)] for one in total], np.float32)
-
     texts = ("a warm , funny and engaging film", "the plot is dull and the jokes fall flat")
-    examples = examples_of([texts], [int(label) for label in predict([(text,) for text in texts]).argmax(axis=1)])
-    return attack_examples(predict, examples, ("bad", "good"), "pwws", resources_dir=resources_dir).lines
+    known = {word for text in texts for word in text.split()}
+
+    def predict(rows: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
+        """Falls with every word that is replaced, whatever takes its place: of all candidates the first is taken."""
+        return np.array([[0.0, 1.0 + len(known.intersection(row[0].split()))] for row in rows], np.float32)
+
+    return attack_examples(predict, examples_of([texts], [1, 1]), LABELS, "pwws", resources_dir=resources_dir).lines
 
 
 def tell_pwws_lines(resources_dir: Path) -> None:
@@ -351,8 +351,7 @@ def test_pwws_does_not_depend_on_the_hash_seed() -> None:
     assert its_hash != hash(PWWS_WORD)
     lines = pwws_lines(folder)
     assert without(its_lines, "seconds") == without(lines, "seconds")
-    assert all(line["outcome"] in ("succeeded", "failed") for line in lines)
-    assert all(line["queries"] > 10 for line in lines)
+    assert all(line["outcome"] == "failed" and line["words_changed"] > 2 for line in lines)
 
 
 def line_of(outcome: str, before: str, after: str, queries: int, rows: int, changed: int, words: int) -> Any:

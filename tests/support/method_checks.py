@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -28,27 +29,63 @@ from support import tiny
 from support.fitting import CPU, differing, fit, weights, with_mlm_head
 from support.method_case import Case
 
+Made = TypeVar("Made")
+_MADE: dict[tuple[str, str], Any] = {}
+
+
+def _once(what: str, case: Case, make: Callable[[], Made]) -> Made:
+    """What several checks of a method look at, made by the first of them."""
+    if (what, case.method) not in _MADE:
+        _MADE[what, case.method] = make()
+    return cast("Made", _MADE[what, case.method])
+
+
+def trained(case: Case, folder: Path) -> LoadedModel:
+    """After five steps with the method; to be looked at only."""
+    return _once("trained", case, lambda: fit(case.method, loaded=with_mlm_head(case, folder)))
+
+
+@functools.cache
+def _vanilla(
+    kind: str, regression: bool, pairs: bool, steps: int, settings: tuple[tuple[str, Any], ...]
+) -> dict[str, Tensor]:
+    asked = {"kind": kind, "regression": regression, "pairs": pairs, "max_steps": steps}
+    return weights(fit("vanilla", **{**asked, **dict(settings)}))
+
+
+def _vanilla_for(
+    case: Case,
+    folder: Path,
+    *,
+    kind: str = "bert",
+    regression: bool = False,
+    pairs: bool = False,
+    steps: int = 3,
+    **settings: Any,
+) -> dict[str, Tensor]:
+    """Weights after some steps of vanilla from where the method starts too."""
+    if not case.needs_mlm:
+        return _vanilla(kind, regression, pairs, steps, tuple(sorted(settings.items())))
+    loaded = with_mlm_head(case, folder, kind=kind, regression=regression)
+    asked = {"kind": kind, "regression": regression, "pairs": pairs, "max_steps": steps, **settings}
+    return weights(fit("vanilla", loaded=loaded, **asked))
+
 
 def strength_zero_equals_vanilla(case: Case, tmp_path: Path) -> None:
-    if case.needs_mlm:
-        vanilla = fit("vanilla", loaded=with_mlm_head(case, tmp_path / "a"), **case.neutral_train)
-        neutral = fit(case.neutral, loaded=with_mlm_head(case, tmp_path / "b"), **case.neutral_train)
-    else:
-        vanilla = fit("vanilla", **case.neutral_train)
-        neutral = fit(case.neutral, **case.neutral_train)
-    assert differing(weights(vanilla), weights(neutral)) == []
+    vanilla = _vanilla_for(case, tmp_path / "a", steps=5, **case.neutral_train)
+    neutral = fit(case.neutral, loaded=with_mlm_head(case, tmp_path / "b"), **case.neutral_train)
+    assert differing(vanilla, weights(neutral)) == []
 
 
 def it_acts_and_repeats(case: Case, tmp_path: Path) -> None:
     """Twice the same seed gives the same weights, other than vanilla's; foreign generators stay untouched."""
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
-    runs = [fit(case.method, loaded=with_mlm_head(case, tmp_path / str(n))) for n in range(2)]
+    runs = [trained(case, tmp_path / "0"), fit(case.method, loaded=with_mlm_head(case, tmp_path / "1"))]
     assert (random.getstate(), np.random.get_state()[1].tolist()) == states[:2]
     assert case.needs_mlm or torch.equal(torch.get_rng_state(), states[2])
     assert differing(weights(runs[0]), weights(runs[1])) == []
     if case.method != "vanilla":
-        vanilla = fit("vanilla", loaded=with_mlm_head(case, tmp_path / "v"))
-        assert differing(weights(runs[0]), weights(vanilla)) != []
+        assert differing(weights(runs[0]), _vanilla_for(case, tmp_path / "v", steps=5)) != []
 
 
 def bound(case: Case, loaded: LoadedModel, **settings: Any) -> Method[Any]:
@@ -86,7 +123,7 @@ def padding_changes_nothing(case: Case, tmp_path: Path) -> None:
 
 
 def evaluation_is_independent_of_batch_mates(case: Case, tmp_path: Path) -> None:
-    loaded = fit(case.method, loaded=with_mlm_head(case, tmp_path))
+    loaded = trained(case, tmp_path)
     data = tiny.encoded(12)
     together = Predictor(loaded.model, loaded.tokenizer).encoded(data)
     alone = Predictor(loaded.model, loaded.tokenizer, batch_tokens=1).encoded(data)
@@ -103,10 +140,13 @@ def resuming_is_exact(case: Case, at: int, tmp_path: Path) -> None:
     def prepared(name: str) -> tuple[LoadedModel | None, Path]:
         return with_mlm_head(case, tmp_path / f"{name}-mlm"), tmp_path / name
 
-    loaded, folder = prepared("whole")
-    whole_method = build_method(MethodConfig.parse(case.method))
-    whole = fit(case.method, loaded=loaded, folder=folder, method=whole_method, max_steps=7)
+    def uninterrupted() -> tuple[dict[str, Tensor], Tensor, list[dict[str, Any]]]:
+        loaded, folder = prepared("whole")
+        method = build_method(MethodConfig.parse(case.method))
+        fitted = fit(case.method, loaded=loaded, folder=folder, method=method, max_steps=7)
+        return weights(fitted), method.generator.get_state(), read_lines(folder / "train.jsonl")
 
+    whole, state, log = _once("uninterrupted", case, uninterrupted)
     broken = build_method(MethodConfig.parse(case.method))
     step_of = broken.after_step
 
@@ -124,28 +164,12 @@ def resuming_is_exact(case: Case, at: int, tmp_path: Path) -> None:
     method = build_method(MethodConfig.parse(case.method))
     resumed = fit(case.method, loaded=loaded, folder=folder, method=method, max_steps=7)
 
-    assert differing(weights(whole), weights(resumed)) == []
-    assert torch.equal(whole_method.generator.get_state(), method.generator.get_state())
-    logs = [read_lines(path / "train.jsonl") for path in (tmp_path / "whole", folder)]
-    timeless = [[{k: v for k, v in line.items() if k != "seconds"} for line in log] for log in logs]
+    assert differing(whole, weights(resumed)) == []
+    assert torch.equal(state, method.generator.get_state())
+    logs = [log, read_lines(folder / "train.jsonl")]
+    timeless = [[{k: v for k, v in line.items() if k != "seconds"} for line in each] for each in logs]
     assert timeless[0] == timeless[1]
     assert [line["step"] for line in timeless[0]] == list(range(7))
-
-
-@functools.cache
-def _vanilla(kind: str, regression: bool, pairs: bool, settings: tuple[tuple[str, Any], ...]) -> dict[str, Tensor]:
-    return weights(fit("vanilla", kind=kind, regression=regression, pairs=pairs, max_steps=3, **dict(settings)))
-
-
-def _vanilla_for(
-    case: Case, folder: Path, *, kind: str = "bert", regression: bool = False, pairs: bool, **settings: Any
-) -> dict[str, Tensor]:
-    """Weights after three steps of vanilla from where the method starts too."""
-    if not case.needs_mlm:
-        return _vanilla(kind, regression, pairs, tuple(sorted(settings.items())))
-    loaded = with_mlm_head(case, folder, kind=kind, regression=regression)
-    asked = {"kind": kind, "regression": regression, "pairs": pairs, **settings}
-    return weights(fit("vanilla", loaded=loaded, max_steps=3, **asked))
 
 
 def regression_trains(case: Case, pairs: bool, tmp_path: Path) -> None:
@@ -186,7 +210,7 @@ def accumulation(case: Case, tmp_path: Path) -> None:
 
 
 def the_saved_checkpoint_is_plain(case: Case, tmp_path: Path) -> None:
-    loaded = fit(case.method, loaded=with_mlm_head(case, tmp_path))
+    loaded = trained(case, tmp_path)
     save_checkpoint(loaded.model, loaded.tokenizer, tmp_path / "saved")
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
     data = tiny.encoded(10)
