@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from robusteval.errors import UserError
-from robusteval.results.asked import Wanted
+from robusteval.results.asked import Wanted, tested
 from robusteval.results.store import RunFolder
 from robusteval.settings.codec import content_hash, to_dict
 from robusteval.settings.runs import RunSpec
@@ -66,10 +66,16 @@ def _conflicts(folder: RunFolder, tests: Mapping[str, Facts]) -> Iterator[tuple[
         stages = folder.journal().stages
     except UserError:  # which is told where the run is done
         return
-    for name, stage in stages.items():
-        held, asked = stage.marker.facts, tests.get(name, {})
+    asked_for = {tested(name): name for name in tests}
+    for held_name, stage in stages.items():
+        name = asked_for.get(tested(held_name))
+        if name is None:
+            continue
+        held, asked = stage.marker.facts, tests[name]
         other = [key for key, value in held.items() if key in asked and asked[key] != value]
-        if other:
+        if name != held_name:  # rows and files bear a suite's name alone
+            yield name, f"{held_name}, not {name}"
+        elif other:
             yield name, f"{name} with {other[0]} {held[other[0]]}, not {asked[other[0]]}"
 
 

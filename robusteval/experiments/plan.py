@@ -24,12 +24,13 @@ from robusteval.models.loading import LoadedModel
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.tokenizers import check_max_length
 from robusteval.pipeline.evaluation import cut_texts
-from robusteval.registry import CustomEntry, Registry, placeless, result_name
+from robusteval.registry import CustomEntry, Entry, Registry, placeless, result_name
 from robusteval.results.asked import check_folder, keep_asked, read_asked
 from robusteval.runtime.devices import pick_device
 from robusteval.scenarios import SCENARIOS
 from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.settings.codec import to_dict
+from robusteval.settings.data import DataConfig
 from robusteval.settings.grammar import label, part_name
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import ExperimentSpec
@@ -68,7 +69,7 @@ class Plan:
         return next(part.data for part in self.parts if (part.base.task, part.base.data) == _rows_of(job.spec))
 
 
-def _rows_of(run: RunSpec) -> tuple[Any, ...]:
+def _rows_of(run: RunSpec) -> tuple[str, DataConfig]:
     return run.task, run.data
 
 
@@ -87,22 +88,28 @@ def make_plan(spec: ExperimentSpec, work: WorkConfig, loaded: Mapping[str, TaskD
     by_part: dict[tuple[str, str], list[RunSpec]] = {}
     for run in runs:
         by_part.setdefault((run.model, run.task), []).append(run)
-    rows = dict(loaded or {})
-    parts, jobs, beside = [], {}, list[str]()
+    rows = {(task, data.config): data for task, data in (loaded or {}).items()}
+    parts, jobs, beside = [], {}, dict[str, list[str]]()
     for (model, task), own in by_part.items():
-        rows[task] = data = rows[task] if task in rows else load_task(task, own[0].data)
-        part, facts, tests = _part(own, data, work, optional_suites(spec, model, task))
+        place = _rows_of(own[0])
+        rows[place] = data = rows[place] if place in rows else load_task(*place)
+        part, sha256, tests = _part(own, data, work, optional_suites(spec, model, task))
         parts.append(part)
         for run in own:
             run = dataclasses.replace(run, evaluation=part.base.evaluation)
+            facts = {**run_facts(data, sha256), **_versions(_trained_with(run, data))}
+            if run.train.precision == "auto":
+                facts["precision"] = pick_precision("auto", device)
             title = run_title(run, task=len(spec.tasks) > 1, model=len(spec.models) > 1)
             job, told = placed(run, facts, tests, work.out, title)
             jobs[run.model, run.task, run.method.label, run.scenario.label, run.seed] = job
-            beside += told
+            if told and not job.folder(work.out).path.exists():
+                beside[job.name] = told
     ordered = tuple(jobs[r.model, r.task, r.method.label, r.scenario.label, r.seed] for r in runs)
+    told_once = dict.fromkeys(why for told in beside.values() for why in told)
     notices = _of_parts(parts)
-    notices += [f"a finished run has {why}: it stays, and a new one is done beside it" for why in dict.fromkeys(beside)]
-    notices += _outdated(ordered, work.out)
+    notices += [f"a finished run has {why}: it stays, and a new one is done beside it" for why in told_once]
+    notices += _outdated([job for job in ordered if job.name not in beside], work.out)
     return Plan(spec, tuple(parts), ordered, tuple(dict.fromkeys(notices)))
 
 
@@ -115,15 +122,15 @@ def _of_parts(parts: Sequence[Part]) -> list[str]:
     several = len({part.base.model for part in parts}) > 1
     told = []
     for notice, own in found.items():
-        names = [f"{part.base.model} on {part.base.task}" if several else result_name(part.base.task) for part in own]
+        names = [f"{part.base.model} on " * several + result_name(part.base.task) for part in own]
         told.append(notice if len(own) == len(parts) else f"{', '.join(names)}: {notice}")
     return told
 
 
 def _part(
     runs: Sequence[RunSpec], data: TaskData, work: WorkConfig, optional: Sequence[str]
-) -> tuple[Part, Facts, dict[str, Facts]]:
-    """What the runs of one model on one task share, the facts of their training, and those of their tests."""
+) -> tuple[Part, str, dict[str, Facts]]:
+    """What the runs of one model on one task share, the model's hash, and the facts of their tests."""
     base = runs[0]
     for recipe in base.attack.recipes:
         recipe_entry(recipe)
@@ -139,12 +146,8 @@ def _part(
     suites, missing = check_suites(suites, data, tokenizer, base.evaluation, kind, optional)
     notices += [*missing, *told]
     base = dataclasses.replace(base, evaluation=dataclasses.replace(base.evaluation, suites=tuple(suites)))
-    versions, told = _code_of_others(runs, base, data)
-    notices += told
-    facts = {**run_facts(data, sha256), **versions}
-    if any(run.train.precision == "auto" for run in runs):
-        facts["precision"] = pick_precision("auto", pick_device(work.device))
-    tests: dict[str, Facts] = {placeless(text): suite_facts(suite, data, base) for text, suite in suites.items()}
+    notices += _code_of_others(runs, base, data)
+    tests: dict[str, Facts] = {placeless(text): suite_facts(text, suite, data, base) for text, suite in suites.items()}
     attacked = 0
     if data.task.regression and base.attack.recipes:
         notices.append(f"not attacked: {data.task.name} is a regression task, and an attack needs classes")
@@ -156,36 +159,50 @@ def _part(
         notices += check_lengths(tokenizer, rows, length, truncate=base.attack.truncate)
     outlines = ((label(text), suite.outline(data, base.evaluation)) for text, suite in suites.items())
     outlined = tuple(f"{text}: {outline}" if outline else text for text, outline in outlines)
-    return Part(base, data, tuple(notices), outlined, attacked), facts, tests
+    return Part(base, data, tuple(notices), outlined, attacked), sha256, tests
 
 
-def suite_facts(suite: Suite[Any], data: TaskData, run: RunSpec) -> Facts:
-    """What besides a run decides the numbers of a suite: settings that it reads, and rows that it finds itself."""
+def suite_facts(text: str, suite: Suite[Any], data: TaskData, run: RunSpec) -> Facts:
+    """What besides a run decides the numbers of a suite: settings that it reads, rows that it finds itself, and the
+    version of its code where it is not this package's."""
     given = to_dict(run.evaluation, identity=True)
-    return {**{name: str(given[name]) for name in suite.reads}, **suite.facts(data)}
+    return {**{name: str(given[name]) for name in suite.reads}, **suite.facts(data), **_versions([_suite(text)])}
 
 
 def attack_facts(recipe: str, run: RunSpec, work: WorkConfig) -> Facts:
-    """What besides a run decides the lines of an attack: its settings, and the resources that it needs."""
+    """What besides a run decides the lines of an attack: its settings, the resources that it needs, and the version of
+    its code where it is not this package's."""
     given = {name: str(value) for name, value in to_dict(run.attack, identity=True).items() if name != "recipes"}
-    return {**given, **recipe_facts(recipe, work.resources_dir)}
+    return {**given, **recipe_facts(recipe, work.resources_dir), **_versions([("attack", recipe_entry(recipe))])}
 
 
-def _code_of_others(runs: Sequence[RunSpec], base: RunSpec, data: TaskData) -> tuple[Facts, list[str]]:
-    """The versions of the packages whose code is run, and a notice for all code that is not this package's."""
-    named: list[tuple[Registry[Any], str]] = [(TASKS, base.task)] if data.task.family != "file" else []
-    named += [(METHODS, name) for run in runs for name, _ in run.method.parts]
-    named += [(SCENARIOS, name) for run in runs for name, _ in run.scenario.parts]
-    named += [(SUITES, part_name(text)) for text in base.evaluation.suites]
-    entries = [(registry.kind, registry.entry(name)) for registry, name in dict.fromkeys(named)]
-    entries += [("attack", recipe_entry(name)) for name in base.attack.recipes]
-    versions, told = {}, []
-    for kind, entry in entries:
-        if isinstance(entry, CustomEntry):
-            told.append(f"{entry.name} is {entry.summary}")
-            if entry.version:
-                versions[f"{kind} {entry.name}"] = entry.version
-    return versions, list(dict.fromkeys(told))
+Code = tuple[str, Entry]
+"""What kind of thing is named, and where its code lies."""
+
+
+def _suite(text: str) -> Code:
+    return SUITES.kind, SUITES.entry(part_name(text))
+
+
+def _trained_with(run: RunSpec, data: TaskData) -> list[Code]:
+    named: list[tuple[Registry[Any], str]] = [(TASKS, run.task)] if data.task.family != "file" else []
+    named += [(METHODS, name) for name, _ in run.method.parts]
+    named += [(SCENARIOS, name) for name, _ in run.scenario.parts]
+    return [(registry.kind, registry.entry(name)) for registry, name in named]
+
+
+def _versions(code: Sequence[Code]) -> Facts:
+    """The versions of the packages whose code is run."""
+    others = ((f"{kind} {each.name}", each.version) for kind, each in code if isinstance(each, CustomEntry))
+    return {name: version for name, version in others if version}
+
+
+def _code_of_others(runs: Sequence[RunSpec], base: RunSpec, data: TaskData) -> list[str]:
+    """A notice for all code that is not this package's."""
+    code = [each for run in runs for each in _trained_with(run, data)]
+    code += [*map(_suite, base.evaluation.suites), *(("attack", recipe_entry(name)) for name in base.attack.recipes)]
+    told = [f"{each.name} is {each.summary}" for _, each in code if isinstance(each, CustomEntry)]
+    return list(dict.fromkeys(told))
 
 
 def _outdated(jobs: Sequence[Job], out: Path) -> list[str]:

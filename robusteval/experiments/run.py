@@ -113,14 +113,18 @@ class _Run:
         anew = outgrown(folder, self.job.tests)
         if folder.done or anew:
             folder.reopen(*anew)
-        for name in anew:
+        tests, stages = {name: dict(facts) for name, facts in self.job.tests.items()}, folder.stages()
+        begun = held.get("tests", {})
+        # the lines of an attack that was stopped, and is now to go on with other settings, are of no use
+        other = [name for name in tests if name not in stages and begun.get(name, tests[name]) != tests[name]]
+        for name in (*anew, *other):
             folder.forget_attack(name)
         spec = to_dict(self.spec)
         if held:  # the tests that it has stay its own
             before = RunSpec.read(held["spec"])
             spec["evaluation"]["suites"] = _joined(before.evaluation.suites, self.spec.evaluation.suites)
             spec["attack"]["recipes"] = _joined(before.attack.recipes, self.spec.attack.recipes)
-        folder.write_record("config.json", {"spec": spec, "facts": dict(self.job.facts)})
+        folder.write_record("config.json", {"spec": spec, "facts": dict(self.job.facts), "tests": {**begun, **tests}})
 
     def train(self, prepared: Prepared) -> None:
         """Train, unless it is done and the model is there; one that was not kept is trained again, and is the same.

@@ -11,6 +11,7 @@ from robusteval.errors import UserError
 from robusteval.registry import result_name
 from robusteval.results.store import passes_by
 from robusteval.settings.codec import content_hash, from_dict, to_dict
+from robusteval.settings.grammar import part_name
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import SHOWN, ExperimentSpec, to_text
 from robusteval.storage.files import check_place, write_atomic, write_json
@@ -61,6 +62,11 @@ class Asked:
     version: str = VERSION
 
 
+def tested(stage: str) -> str:
+    """The suite or attack that a stage is of, whatever its settings: a run, and a table, have each but once."""
+    return result_name(part_name(stage))
+
+
 def settings_of(spec: ExperimentSpec) -> str:
     """A hash of what two specs must share for their runs to stand in one table; tests tell for themselves."""
     held = {name: value for name, value in to_dict(spec, identity=True).items() if name not in (*SHOWN, *TESTS)}
@@ -85,13 +91,14 @@ def whole(asked: Sequence[Asked]) -> Whole:
     """asked: oldest first, at least one. A run asked for twice is to have the tests of both times."""
     last = asked[-1]
     found = {run.place: run for run in last.runs}
-    tested = {(run.model, run.task, test): facts for run in last.runs for test, facts in run.tests.items()}
+    now = {(run.model, run.task, tested(test)): (test, facts) for run in last.runs for test, facts in run.tests.items()}
     others: dict[str, Wanted] = {}
     for earlier in reversed(asked[:-1]):
         alike = (earlier.settings, earlier.version) == (last.settings, last.version)
         for run in earlier.runs:
             held = found.get(run.place)
-            same = all(tested.get((run.model, run.task, test), facts) == facts for test, facts in run.tests.items())
+            tests = [((run.model, run.task, tested(test)), (test, facts)) for test, facts in run.tests.items()]
+            same = all(now.get(test, as_then) == as_then for test, as_then in tests)
             if held is not None and held.name == run.name:
                 found[run.place] = replace(held, tests={**run.tests, **held.tests})
             elif held is None and alike and same:

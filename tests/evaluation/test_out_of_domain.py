@@ -14,7 +14,7 @@ from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject
 from robusteval.evaluation.ood import AdvGlue, OutOfDomain, advglue_average, class_map, relabel
 from robusteval.evaluation.predict import Predictor
-from robusteval.experiments.plan import Plan, make_plan
+from robusteval.experiments.plan import Plan, make_plan, start
 from robusteval.results.rows import Note
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
@@ -256,7 +256,8 @@ def test_the_tasks_own_out_of_domain_split() -> None:
     found = run(suite(), tested)
     assert (found[""].split, found[""].n) == ("other", 10)
     assert list(found) == [""]
-    assert (suite().outline(data, EvalConfig()), suite().facts(data)) == ("other 10", {})
+    assert suite().outline(data, EvalConfig()) == "other 10"
+    assert suite().facts(data) == {"ood other": dev.take(range(10)).fingerprint}
     bare = TaskData(task, dev.take([]), dev)
     with pytest.raises(UserError, match="'ood' has nothing to test 'tiny' on: no other: its rows are not loaded"):
         suite().check(bare, tiny.tokenizer(), EvalConfig())
@@ -315,27 +316,32 @@ def plan(folder: Path, model: Path, task: str, *suites: str, **data: Any) -> Pla
     return make_plan(spec, WorkConfig(folder / "out", device="cpu"))
 
 
-def run_name(made: Plan, folder: Path) -> str:
-    return made.folder(made.runs[0], folder).path.name
-
-
 def test_other_rows_of_a_transfer_are_another_run(folder: Path, tiny_folder: Path) -> None:
     write(folder, "glue/mnli/train", ("premise", "hypothesis"), 30, 3, 20)
 
-    def names(*suites: str) -> str:
-        return run_name(plan(folder, tiny_folder, "mnli", *suites), folder)
+    def facts(text: str) -> dict[str, str]:
+        (job,) = plan(folder, tiny_folder, "mnli", text).jobs
+        assert list(job.facts) == ["data", "model", "code", "precision"]
+        return dict(job.tests[text])
 
     asked = ("ood", "ood:only=snli", "clean")
-    before = [names(each) for each in asked]
+    before = [facts(each) for each in asked]
+    made = plan(folder, tiny_folder, "mnli", "ood", "clean")
+    (finished,) = made.jobs
+    start(made, WorkConfig(folder / "out"))
+    run = finished.folder(folder / "out")
+    run.path.mkdir(parents=True)
+    run.finish_stage("ood", [], facts=finished.tests["ood"])
     write(folder, "sick/sick/validation", ("sentence_A", "sentence_B"), 16, 3, 7)
-    after = [names(each) for each in asked]
+    after = [facts(each) for each in asked]
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, True, True]
+    assert [plan(folder, tiny_folder, "mnli", each).jobs[0].name == finished.name for each in asked] == [
+        False, True, True,
+    ]  # fmt: skip
     # a set that was not there before
     write(folder, "glue/mnli/validation_mismatched", ("premise", "hypothesis"), 24, 3, 2)
-    assert names("ood") != after[0]
-    facts = plan(folder, tiny_folder, "mnli", "ood:only=snli").facts
-    assert list(facts) == ["data", "model", "code", "ood snli", "precision"]
-    assert list(plan(folder, tiny_folder, "mnli", "clean").facts) == ["data", "model", "code", "precision"]
+    assert facts("ood") != after[0]
+    assert list(after[1]) == ["ood snli"] and list(after[2]) == []
 
 
 def test_transfers_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from robusteval.evaluation import SUITES
 from robusteval.experiments.plan import Plan, make_plan
+from robusteval.methods import METHODS
+from robusteval.registry import CustomEntry
 from robusteval.results.asked import keep_asked, read_asked
 from robusteval.results.experiment import Experiment
 from robusteval.settings.spec import ExperimentSpec
@@ -132,6 +135,60 @@ def test_more_own_tests_are_added_and_a_changed_one_is_a_run_beside(files: dict[
         "two": 2,
     }
     assert len(list((out / "runs").iterdir())) == 2
+
+
+def test_a_suite_with_other_settings_is_a_run_beside(files: dict[str, Any], tmp_path: Path) -> None:
+    """One run, and one table, has each suite but once: the rows of both would bear the same name."""
+    out = tmp_path / "out"
+
+    def plan(bins: int, seeds: int = 1) -> Plan:
+        return asked(files, out, methods="vanilla", seeds=seeds, evaluation={"suites": f"calibration:bins={bins}"})
+
+    assert done(plan(5, seeds=2), out)[0] == 0
+    told = "a finished run has calibration:bins=5, not calibration:bins=9: it stays, and a new one is done beside it"
+    assert [notice for notice in plan(9).notices if "beside" in notice] == [told]
+    assert done(plan(9), out)[0] == 0
+    found = Experiment.open(out)
+    assert [(run.whose["seed"], run.path.name) for run in found.runs] == [(0, plan(9).jobs[0].name)]
+    assert len(found.others) == 2 and not found.damaged
+    for bins in (5, 9):  # each as it was left
+        assert not any("beside" in notice for notice in plan(bins).notices)
+        code, said = done(plan(bins), out)
+        assert code == 0 and "finished before" in said
+
+
+def test_a_new_column_with_code_of_others_leaves_the_others_as_they_are(
+    files: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version of a package is a fact of what it offers alone."""
+    before = asked(files, tmp_path, methods="vanilla", seeds=1).jobs[0]
+    for registry, name in ((METHODS, "r3f"), (SUITES, "classes")):
+        entry = registry.entry(name)
+        known = {each.name: getattr(entry, each.name) for each in dataclasses.fields(entry)}
+        own = {"kind": registry.kind, "accepts": registry._accepts, "version": "other 1.0"}
+        monkeypatch.setitem(registry._entries, name, CustomEntry(**known, **own))
+    more: dict[str, Any] = {"methods": "vanilla,r3f", "evaluation": {"suites": "clean,classes"}}
+    vanilla, r3f = asked(files, tmp_path, seeds=1, **more).jobs
+    assert (vanilla.name, vanilla.facts) == (before.name, before.facts)
+    assert r3f.facts == {**before.facts, "method r3f": "other 1.0"}
+    assert vanilla.tests == {"clean": {}, "classes": {"suite classes": "other 1.0"}}
+
+
+def test_an_attack_that_was_stopped_may_go_on_with_other_settings(files: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def plan(budget: int) -> Plan:
+        given = {"recipes": "deepwordbug", "examples": 2, "query_budget": budget}
+        return asked(files, out, methods="vanilla", seeds=1, attack=given)
+
+    assert done(plan(5), out)[0] == 0
+    (folder,) = (out / "runs").iterdir()
+    lines = (folder / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    end = next(place for place, line in enumerate(lines) if b'"stage": "clean"' in line)
+    (folder / "rows.jsonl").write_bytes(b"".join(lines[: end + 1]))
+    assert done(plan(9), out)[0] == 0
+    (run,) = Experiment.open(out).runs
+    assert run.path == folder and {line["query_budget"] for line in run.attack_lines("deepwordbug")} == {9}
 
 
 def test_a_model_that_was_not_kept_is_trained_again_and_is_the_same(

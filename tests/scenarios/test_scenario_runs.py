@@ -13,8 +13,9 @@ import pytest
 from safetensors import safe_open
 
 from robusteval.errors import UserError
+from robusteval.experiments.grid import expand
 from robusteval.experiments.outcome import finished_runs
-from robusteval.experiments.plan import make_plan
+from robusteval.experiments.plan import make_plan, start
 from robusteval.experiments.run import execute
 from robusteval.report.experiment import experiment_table
 from robusteval.report.render import markdown
@@ -24,6 +25,7 @@ from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import RunSpec
+from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.work import WorkConfig
 from support import tiny
 from support.field_cases import Done
@@ -67,11 +69,12 @@ def test_scenarios_and_suites_from_plan_to_table(
     options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     plan = make_plan(spec(tiny_folder, csv_files, scenarios, suites=SUITES), options)
     dev = pd.read_csv(csv_files[1])["verdict"].value_counts()
-    assert len(plan.runs) == 4
+    assert len(plan.jobs) == 4
     assert any("label-noise:rate=0.125" in notice and "flipped 12" in notice for notice in plan.notices)
-    assert plan.tests[:2] == ["clean", "delete: at 0.3, 2 sets each"]
-    assert "ordered-drop: confidence, gradient, random at 0.3, 2 sets each" in plan.tests
-    assert plan.tests[-1] == f"classes: bad {dev['bad']}, good {dev['good']}"
+    tests = plan.parts[0].tests
+    assert tests[:2] == ("clean", "delete: at 0.3, 2 sets each")
+    assert "ordered-drop: confidence, gradient, random at 0.3, 2 sets each" in tests
+    assert tests[-1] == f"classes: bad {dev['bad']}, good {dev['good']}"
     folders = [execute(run, options, plan.parts[0].data) for run in plan.jobs]
     rows = by_key([row for folder in folders for row in folder.rows()])
     assert rows["label-noise:rate=0.25", "scenario", "flipped", "rows"].value == 24
@@ -79,7 +82,7 @@ def test_scenarios_and_suites_from_plan_to_table(
     assert rows["none", "clean", "", "accuracy"].scenario_value is None
     # the minority scenario brings the suite that measures its class, to every run of the experiment
     assert {key[0] for key in rows if key[1:] == ("classes", "good", "accuracy")} == {
-        run.scenario.label for run in plan.jobs
+        job.spec.scenario.label for job in plan.jobs
     }
     wanted = [job.wanted for job in plan.jobs]
     table = experiment_table(plan.spec, finished_runs(plan, options), wanted, plan.notices)
@@ -167,40 +170,52 @@ def test_every_run_has_the_suites_of_all_scenarios(
 ) -> None:
     base = RunSpec(evaluation=EvalConfig(suites=asked))
     spec = spec_of(base, ("vanilla",), (0,), {}, scenarios)
-    assert {run.evaluation.suites for run in spec.runs()} == {expected}
+    assert {run.evaluation.suites for run in expand(spec)} == {expected}
 
 
 def test_scenarios_that_bring_one_suite_in_two_ways_are_refused() -> None:
-    message = "one brings the suite 'groups:words=no' and another 'groups', .* name one of the two in --suites"
+    message = "one brings the suite 'groups:words=no' and another 'groups', .* name one of the two in suites"
     with pytest.raises(UserError, match=message):
-        spec_of(RunSpec(), ("vanilla",), (0,), {}, ("groups:words=no", "none", "groups"))
+        expand(spec_of(RunSpec(), ("vanilla",), (0,), {}, ("groups:words=no", "none", "groups")))
 
 
 def test_a_suite_without_rows_is_an_error_where_it_was_named_and_left_out_where_not(
-    tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
+    tiny_folder: Path, tmp_path: Path
 ) -> None:
-    asked = spec(tiny_folder, csv_files, ("none",), suites=("clean", "advglue"))
+    (tmp_path / "glue" / "sst2").mkdir(parents=True)
+    for name, seed in (("train", 0), ("validation", 5)):
+        texts, labels = tiny.sentences(16, seed=seed)
+        frame = pd.DataFrame({"sentence": texts, "label": labels})
+        frame.to_parquet(tmp_path / "glue" / "sst2" / f"{name}.parquet")
+    held = {"models": str(tiny_folder), "tasks": "sst2", "data": {"data_dir": str(tmp_path)}, "seeds": 1}
+    asked = ExperimentSpec.read({**held, "train": {"max_length": 32}})
     options = WorkConfig(tmp_path / "o", device="cpu")
-    with pytest.raises(UserError, match="'advglue' has nothing to test 'mine' on"):
-        make_plan(asked, options)
-    plan = make_plan(asked, options, optional=asked.base.evaluation.suites)
-    assert plan.parts[0].base.evaluation.suites == ("clean",)
-    assert [run.evaluation.suites for run in plan.jobs] == [("clean",)]
+    named = dataclasses.replace(asked, evaluation={"suites": ["clean", "mask", "replace", "advglue"]})
+    with pytest.raises(UserError, match="'advglue' has nothing to test 'sst2' on"):
+        make_plan(named, options)
+    plan = make_plan(asked, options)
+    assert plan.parts[0].base.evaluation.suites == ("clean", "mask", "replace")
+    assert [job.spec.evaluation.suites for job in plan.jobs] == [("clean", "mask", "replace")]
     assert any("'advglue' has nothing to test" in notice for notice in plan.notices)
 
 
 def test_other_resources_of_an_attack_make_another_run(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    asked = spec(tiny_folder, csv_files, ("none",))
-    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, attack=AttackConfig(("pwws",))))
-    names = []
+    asked = spec(tiny_folder, csv_files, ("none",), attack=AttackConfig(("pwws",)))
+    out, names = tmp_path / "o", []
     for folder, content in (("one", "a"), ("same", "a"), ("other", "b")):
         wordnet = tmp_path / folder / "corpora" / "wordnet"
         (wordnet / "lexnames").mkdir(parents=True)
         (wordnet / "data.noun").write_text(content)
-        plan = make_plan(asked, WorkConfig(tmp_path / "o", device="cpu", resources_dir=tmp_path / folder))
-        names.append(plan.jobs[0].folder(tmp_path).path)
+        work = WorkConfig(out, device="cpu", resources_dir=tmp_path / folder)
+        plan = make_plan(asked, work)
+        (job,) = plan.jobs
+        names.append(job.name)
+        if folder == "one":  # what a run leaves that has attacked with these
+            start(plan, work)
+            job.folder(out).path.mkdir(parents=True)
+            job.folder(out).finish_stage("attack/pwws", [], facts=job.tests["attack/pwws"])
     assert names[0] == names[1] != names[2]
 
 
@@ -255,14 +270,13 @@ def test_groupdro_is_silent_where_the_scenario_brings_groups(tiny_folder: Path, 
         pd.DataFrame({"left": texts, "right": second, "verdict": labels}).to_csv(tmp_path / f"{name}.csv", index=False)
         paths.append(tmp_path / f"{name}.csv")
     asked = spec(tiny_folder, (paths[0], paths[1]), ("groups", "none"), methods=("groupdro",))
-    pairs = dataclasses.replace(asked.base.data, text_columns=("left", "right"))
-    asked = dataclasses.replace(asked, base=dataclasses.replace(asked.base, data=pairs))
+    asked = dataclasses.replace(asked, data={**asked.data, "text_columns": ["left", "right"]})
     options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
     plan = make_plan(asked, options)
     for run in plan.jobs:
         rows = execute(run, options, plan.parts[0].data).rows()
         notes = {note.text for row in rows if row.suite == "train" for note in row.notes}
-        assert any("so the classes are the groups" in note for note in notes) == (run.scenario.label == "none")
+        assert any("so the classes are the groups" in note for note in notes) == (run.spec.scenario.label == "none")
 
 
 def test_a_recipe_from_a_file_is_attacked_with_under_a_name_of_its_own(
