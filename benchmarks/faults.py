@@ -36,11 +36,11 @@ from robusteval.cli import app as cli
 from robusteval.cli import session
 from robusteval.experiments import run
 from robusteval.pipeline import transfer
-from robusteval.results import rows
+from robusteval.results import journal
 from robusteval.storage.files import is_leftover
 from support import tiny
 
-LOADED = (attacks, run, session, transfer, rows)  # what a child need not import
+LOADED = (attacks, run, session, transfer, journal)  # what a child need not import
 METHODS = "vanilla,match,bidrop,pats,tdt"
 CLOCKS = ("seconds_per_step", "peak_memory_mb")
 NEEDLESS = ("state.safetensors", "state.damaged", "error.txt")
@@ -108,7 +108,7 @@ def result(out: Path) -> dict[str, list[dict[str, Any]]]:
     return {
         folder.name: [
             {**dataclasses.asdict(row), "seconds": 0}
-            for row in rows.read_rows(folder / "rows.jsonl")
+            for row in journal.read_rows(folder / "rows.jsonl")
             if row.metric not in CLOCKS
         ]
         for folder in sorted((out / "runs").iterdir())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robusteval.cli.options import Given
@@ -12,6 +11,7 @@ from robusteval.errors import UserError, unknown_name
 from robusteval.settings.grammar import listed, pieces
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import GROUPS, ExperimentSpec, changed
+from robusteval.storage.paths import user_path
 from robusteval.storage.reading import read_yaml
 
 if TYPE_CHECKING:
@@ -23,19 +23,25 @@ SCENARIO = "Done to the training set: none,label-noise:rate=0.05/0.1."
 
 
 def from_options(base: RunSpec, given: Given, methods: str, seeds: str, scenario: str) -> dict[str, Any]:
-    """The written spec of the options that were given; what is empty was not."""
-    held: dict[str, Any] = {group: given.settings(getattr(base, group)) for group in GROUPS}
-    told = {"models": _names(base.model, "model" in given), "tasks": _names(base.task, "task" in given)}
-    told |= {"methods": list(pieces(methods)), "scenarios": list(pieces(scenario))}
-    held |= {axis: names for axis, names in told.items() if names}
-    if seeds:
+    """The written spec of the options that were given, and of those that have a default which is no spec's."""
+    groups = {group: given.settings(getattr(base, group)) for group in GROUPS}
+    held: dict[str, Any] = {group: settings for group, settings in groups.items() if settings}
+    if "model" in given:
+        held["models"] = _names(base.model, "model")
+    if "task" in given:
+        held["tasks"] = _names(base.task, "task")
+    if methods or "methods" in given:
+        held["methods"] = list(pieces(methods))
+    if scenario or "scenario" in given:
+        held["scenarios"] = list(pieces(scenario))
+    if seeds or "seeds" in given:
         held["seeds"] = seeds
-    return {name: value for name, value in held.items() if value}
+    return held
 
 
-def _names(text: str, given: bool) -> list[str]:
+def _names(text: str, field: str) -> list[str]:
     """The names of a list; a folder whose own name holds a comma is one."""
-    return [] if not given else [text] if Path(text).exists() else list(listed(text))
+    return [text] if "," not in text or user_path(text, field).exists() else list(listed(text))
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,14 @@ def from_name(text: str, scale: str, changes: Mapping[str, Any]) -> Asked:
 
     UserError where there is none, or it describes none.
     """
-    place = Path(text)
+    place = user_path(text, "spec")
     if place.suffix in (".yaml", ".yml") or place.exists():
         if scale != "full":
             raise UserError(f"scale: {scale!r} is for recipes; {text!r} is a file")
-        held = read_yaml(place)
+        try:
+            held = read_yaml(place)
+        except UserError as error:
+            raise UserError(f"spec: {error}") from error
         if held is None:
             raise UserError(f"spec: there is no file {text!r}")
         try:

@@ -265,7 +265,7 @@ def test_an_attack_on_a_checkpoint_meets_the_rows_of_the_experiment(
     limits = ("--eval-limit", "12", "--attack-examples", "5")
     arguments = command(
         tiny_folder, csv_files, tmp_path / "out", *limits, "--max-steps", "2", "--methods", "vanilla", "--seeds", "1",
-        "--suites", "", "--keep-models",
+        "--suites", "",
     )  # fmt: skip
     done = invoke(*arguments[arguments.index("train-and-attack") :])
     assert done.returncode == 0, done.stderr

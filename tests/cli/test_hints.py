@@ -120,7 +120,7 @@ def test_an_experiment_is_neither_a_checkpoint_nor_a_file_of_results(invoke: Any
     run = tmp_path / "runs" / "one"
     (run / "attacks").mkdir(parents=True)
     asked = ("evaluate", str(tmp_path), "--task", "demo-sentiment")
-    assert "it is an experiment, which kept no checkpoints (--keep-models keeps them)" in invoke(*asked).stderr
+    assert "it is an experiment, which kept no checkpoints (--no-keep-models)" in invoke(*asked).stderr
     (run / "model").mkdir()
     (run / "model" / "config.json").write_text("{}")
     assert f"it is an experiment, whose checkpoints are {run / 'model'}" in invoke(*asked).stderr
