@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "robusteval.cli.run:run",
     "plan": "robusteval.cli.run:plan",
     "evaluate": "robusteval.cli.evaluate:evaluate",
+    "report": "robusteval.cli.report:report",
     "compare": "robusteval.cli.compare:compare",
     "list": "robusteval.cli.listing:list_names",
     "doctor": "robusteval.cli.listing:doctor",

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from robusteval.errors import some
+from robusteval.errors import UserError, some
 from robusteval.report.table import Place, Table, build_table
 from robusteval.results.asked import Wanted
+from robusteval.results.experiment import Experiment
 from robusteval.results.reading import Run, rows_frame
 from robusteval.runtime.environment import differences
 from robusteval.settings.spec import ExperimentSpec
+
+
+def finished_table(experiment: Experiment) -> Table:
+    """The table of an experiment's finished runs; UserError where none is."""
+    if not experiment.runs:
+        raise UserError(f"experiment: no run in {str(experiment.path)!r} is finished")
+    notices = []
+    if experiment.unfinished:
+        notices.append(f"{len(experiment.unfinished)} of {len(experiment.asked)} runs are not finished")
+    if experiment.others:
+        notices.append(f"left out: {len(experiment.others)} runs that were done with other settings or another version")
+    finished = {_title(experiment, run.whose): run for run in experiment.runs}
+    return experiment_table(experiment.spec, finished, experiment.asked, notices, [*experiment.damaged.items()])
+
+
+def _title(experiment: Experiment, whose: Mapping[str, Any]) -> str:
+    """A run in words, as a session names it."""
+    where = f" on {whose['task']}" if len(experiment.spec.tasks) > 1 else ""
+    what = f" with {whose['model']}" if len(experiment.spec.models) > 1 else ""
+    under = "" if whose["scenario"] == "none" else f" under {whose['scenario']}"
+    return f"{whose['method']} seed {whose['seed']}{where}{what}{under}"
 
 
 def experiment_table(

@@ -38,7 +38,7 @@ def report(table: Table) -> Report:
     """The table with its comparisons, tasks side by side where there are several, and what it cost."""
     if not table.lines:
         return Report("no result", (), table.notes)
-    sheets = (_main(table), *_side_by_side(table), *_comparisons(table.family), *_costs(table))
+    sheets = (_main(table), *_side_by_side(table), *_comparisons(table.family), *cost_sheets(table))
     return Report(table.title, sheets, table.notes)
 
 
@@ -131,7 +131,8 @@ def _short(line: Line, method: str, family: Family) -> str:
     return text if cell.whole else f"{text} [{found.n}/{cell.asked}]"
 
 
-def _costs(table: Table) -> list[Sheet]:
+def cost_sheets(table: Table) -> list[Sheet]:
+    """What training and tests took; none where nothing was trained."""
     if not table.costs:
         return []
     places = _which(table, "model", "task")

@@ -1,0 +1,52 @@
+"""The table of an experiment, drawn again from what its runs left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robusteval.errors import unknown_name
+from robusteval.runtime.terminal import Screen
+from robusteval.settings.grammar import listed
+
+
+def report(
+    experiment: Annotated[Path, typer.Argument(help="Folder of an experiment.")],
+    table: Annotated[
+        str, typer.Option("--table", help="Lay it out like a paper's table, by its recipe: match-tuning/table-3.")
+    ] = "",
+    formats: Annotated[
+        str, typer.Option("--format", help="Files to write: md, csv, tex, html, json.")
+    ] = "md,csv,tex,html,json",
+) -> None:
+    """Print the table of the runs that are finished, and write it to report/ in the experiment's folder."""
+    from robusteval.experiments.recipes import load_recipe
+    from robusteval.report.experiment import finished_table
+    from robusteval.report.papers import paper_report, paper_texts
+    from robusteval.report.render import FORMATS, print_report, print_table, write_table, write_texts
+    from robusteval.results.experiment import Experiment
+    from robusteval.storage.files import check_place
+    from robusteval.storage.locks import locked
+
+    endings = listed(formats)
+    for ending in endings:
+        if ending not in FORMATS:
+            raise unknown_name("format", ending, FORMATS)
+    recipe = load_recipe(table) if table else None
+    found = Experiment.open(experiment, files=False)
+    check_place(experiment / "report", folder=True, field="experiment")
+    console, made = Screen(), finished_table(found)
+    if recipe is None:
+        print_table(made, console)
+    else:
+        print_report(paper_report(made, recipe, found.spec)[0], console)
+    with locked(experiment, "report", wait=True):
+        if recipe is None:
+            written = write_table(made, experiment / "report", endings)
+        else:
+            place = experiment / "report" / table.replace("/", "-")
+            written = write_texts(paper_texts(made, recipe, found.spec), place, endings)
+    names = ", ".join(path.name for path in written)
+    console.print(f"{names} in {experiment / 'report'}", markup=False, soft_wrap=True)
