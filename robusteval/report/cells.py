@@ -106,9 +106,9 @@ def cell_text(cell: Cell, metric: Metric, *, star: bool = False, group: str = ""
         text += f" {{{signed(cell.drop, metric)}}}"
     if not cell.whole:
         text += f" [{found.n}/{cell.asked}]"
-    if cell.collapsed:
+    if lost := found.n - cell.sound.n:
         rest = f"; others {spread_text(cell.sound, metric)}" if cell.sound.n else ""
-        text += f" [{len(cell.collapsed)}/{found.n} collapsed{rest}]"
+        text += f" [{lost}/{found.n} collapsed{rest}]"
     return text + (" [in domain]" if cell.in_domain else "")
 
 

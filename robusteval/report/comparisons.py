@@ -248,7 +248,7 @@ def _on_collapsed(lines: Sequence[Line]) -> list[str]:
     """Which methods collapsed under which scenario, in how many runs."""
     found: dict[str, dict[str, set[tuple[str, str, int]]]] = {}
     for line in lines:
-        for method, cell in line.cells.items():
+        for method, cell in line.cells.items() if not line.over else ():
             for seed in cell.collapsed:
                 found.setdefault(method, {}).setdefault(line.scenario, set()).add((line.model, line.task, seed))
     told = []

@@ -107,6 +107,7 @@ def _average(parts: Sequence[Entry], statistics: Sequence[str]) -> Entry:
     """The mean over cells of each statistic; of nothing where one is missing."""
     found = {name: _mean([part.found.get(name, math.nan) for part in parts]) for name in statistics}
     n, asked = min(part.n for part in parts), max(part.asked for part in parts)
+    asked = asked if all(part.asked for part in parts) else 0
     shown = {(part.metric.scale, part.metric.digits) for part in parts}
     metric = parts[0].metric if len(shown) == 1 else _SHOWN
     return Entry(statistics[0], metric, found, 0 if math.isnan(found[statistics[0]]) else n, asked)

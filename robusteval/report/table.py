@@ -120,16 +120,18 @@ def _lines(
     number = grouped.ngroup().to_numpy()
     heads = grouped.agg(low=("n", "min"), high=("n", "max"), aspect=("aspect", "first"), summary=("summary", "any"))
     keys: list[tuple[Any, ...]] = list(heads.index)
+    aspects: list[str] = heads["aspect"].tolist()
     column = pd.Index(methods).get_indexer(pd.Index(rows["method"]))
     seed = pd.Index(seeds).get_indexer(pd.Index(rows["seed"]))
     values = np.full((len(keys), len(methods), len(seeds)), np.nan)
     there, collapsed = np.zeros(values.shape, bool), np.zeros(values.shape, bool)
     at = (number, column, seed)
     values[at], there[at], collapsed[at] = rows["value"], True, rows["collapsed"].notna()
+    _spread_out(collapsed, [(*key[:3], aspect in ("cost", "size")) for key, aspect in zip(keys, aspects, strict=True)])
     domain = np.zeros(values.shape[:2], bool)
     np.logical_or.at(domain, (number, column), rows["in_domain"].to_numpy(bool))
     deltas = _deltas(values, list(methods).index(baseline))
-    drops = _drops(values, keys, heads["aspect"].tolist())
+    drops = _drops(values, keys, aspects)
     spreads = _spreads(rows, at)
     plain, known, lost = values.tolist(), there.tolist(), collapsed.tolist()
     lines = []
@@ -155,6 +157,15 @@ def _lines(
             )
         )
     return lines
+
+
+def _spread_out(collapsed: npt.NDArray[np.bool_], places: Sequence[tuple[Any, ...]]) -> None:
+    """A run that collapsed in one test did so in all, of models of that name, task and scenario."""
+    rows: dict[tuple[Any, ...], list[int]] = {}
+    for number, place in enumerate(places):
+        rows.setdefault(place, []).append(number)
+    for own in rows.values():
+        collapsed[own] = collapsed[own].any(axis=0)
 
 
 def _ordered(lines: list[Line]) -> list[Line]:

@@ -168,7 +168,7 @@ def test_what_it_cost() -> None:
 def test_every_format(table: Table, tmp_path: Path) -> None:
     text = markdown(report(table))
     assert "| test | metric | n | vanilla | match (Δ) |" in text
-    assert "| mask 0.1 | accuracy | 100 | 70.00 ± 0.00 | 76.00 ± 1.41 (+6.00) |" in text
+    assert "| mask 0.1 | accuracy | 100 | 70.00 ± 0.00 | 76.00 ± 1.41 (+6.00) [1/2 collapsed; others 75.00] |" in text
     assert "match seed 1: collapsed to 'positive'" in text
     assert "the last checkpoint of each run is evaluated" in text
     frame = pd.read_csv(io.StringIO(csv(table)))
@@ -180,7 +180,7 @@ def test_every_format(table: Table, tmp_path: Path) -> None:
     assert frame["sets"].isna().all()
     tex = latex(report(table))
     assert r"attack deepwordbug & attack\_success\_rate & 0--48" in tex
-    assert r"76.00 $\pm$ 1.41 (+6.00) \\" in tex
+    assert r"76.00 $\pm$ 1.41 (+6.00) {[}1/2 collapsed; others 75.00] \\" in tex
     assert r"10.00 {[}1/2]" in tex
     assert tex.count("{") == tex.count("}")
     held = json.loads(as_json(record(table)))
