@@ -14,6 +14,7 @@ from robusteval.attacks.recipes.registry import recipe_entry
 from robusteval.cli.options import Given
 from robusteval.errors import UserError
 from robusteval.evaluation import SUITES
+from robusteval.experiments.engine import check_engine
 from robusteval.methods import METHODS
 from robusteval.models.catalogue import check_name
 from robusteval.runtime.devices import check_device
@@ -155,13 +156,14 @@ def check_suites(texts: Sequence[str]) -> None:
 
 
 def check_work(work: WorkConfig) -> None:
-    """Check what a record cannot: the device's and the tracker's name, and a folder that is to be there.
+    """Check what a record cannot: the device, the tracker, the engine, and a folder that is to be there.
 
     And what cannot go with several processes that were started together.
     """
     check_device(work.device)
     check_launch(work.device, work.workers)
     check_tracker(work.track)
+    check_engine(work)
     if work.resources_dir is not None and not work.resources_dir.is_dir():
         raise UserError(f"resources: there is no folder {str(work.resources_dir)!r}")
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from robusteval.errors import UserError
+from robusteval.experiments.engine import is_awaited
 from robusteval.experiments.jobs import Job
 from robusteval.experiments.outcome import run_experiment
 from robusteval.experiments.plan import Part, Plan
@@ -71,7 +72,7 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
     def report(job: Job, message: str) -> None:
         nonlocal finished
         passed, note = time.perf_counter() - began, ""
-        if job.title in opened:
+        if job.title in opened and not is_awaited(message):
             finished += 1
             note = f" ({before + finished} of {len(plan.jobs)}"
             rest = passed / finished * (left - finished)

@@ -1,119 +1,210 @@
-"""Doing a plan's runs on this machine, one after the other or several processes at a time."""
+"""Doing the runs of a plan: what all engines share. An engine has the places; which run is next is decided here.
+
+What is done is decided by the run folders alone. A run that another process holds is passed over and awaited, and done
+here where that process dies. One whose worker is killed is done once more, and so, with nothing beside it, is one that
+ran out of memory; nothing is ever changed to make a run fit.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import multiprocessing
-import os
-import sys
-import traceback
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from robusteval.errors import UserError, first_line
-from robusteval.experiments.jobs import Job
-from robusteval.experiments.run import execute
-from robusteval.runtime import memory, stopping
-from robusteval.runtime.logs import quiet_libraries
+from robusteval.experiments import ENGINES
 from robusteval.settings.work import WorkConfig
-from robusteval.storage.files import disk_trouble, write_atomic
-from robusteval.tasks.load import TaskData
+from robusteval.storage.claims import holder
 
+if TYPE_CHECKING:
+    from robusteval.experiments.jobs import Job
+    from robusteval.tasks.load import TaskData
+
+logger = logging.getLogger(__name__)
+
+DONE = "done"
 FINISHED_BEFORE = "finished before"
-WORKER_LOST = "a worker process was killed or ran out of memory; the same command goes on"
+ELSEWHERE = "done by another process"
+FINE = (DONE, FINISHED_BEFORE, ELSEWHERE)
+LOST_TWICE = "its worker process was killed twice; the same command goes on from there"
+NO_ROOM = "fewer rows at a time need less memory, and are another experiment (--batch-size, --max-length)"
 
-Report = Callable[[Job, str], None]
-"""(run, what became of it: "done", `FINISHED_BEFORE` or an error message)."""
+# Seconds between two looks at the runs that others hold.
+LOOK_EVERY = 1.0
+
+Report = Callable[["Job", str], None]
+"""(run, what became of it: one of `FINE`, that another process holds it (`is_awaited`), or an error message)."""
+Rows = Callable[["Job"], "TaskData | None"]
+"""The rows of a run, where this process has them in memory."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How an attempt at a run ended.
+
+    kind: "held", another process has the run; "lost", whoever did it was killed; "memory", there was not enough;
+    "failed", for a reason that `message` gives. peak, size: bytes that it took on its device, and that there are; 0
+    where that is not known.
+    """
+
+    kind: Literal["done", "held", "lost", "memory", "failed"]
+    message: str = ""
+    peak: int = 0
+    size: int = 0
+
+
+class Places(AbstractContextManager["Places"], ABC):
+    """Where several runs are done at a time; leaving it as a context ends what is under way."""
+
+    @abstractmethod
+    def room(self, job: Job) -> bool:
+        """Whether the run can begin now."""
+
+    @abstractmethod
+    def begin(self, job: Job) -> None:
+        """Begin a run for which there is room."""
+
+    @abstractmethod
+    def ended(self, seconds: float) -> list[tuple[Job, End]]:
+        """The runs that ended; waits for one, at most so long."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A kind of places.
+
+    check: raises UserError where these options cannot work, before hours are spent. open: the places for the open runs
+    of these jobs, of which it is told how many there are.
+    """
+
+    check: Callable[[WorkConfig], None]
+    open: Callable[[WorkConfig, Sequence[Job], int, Rows], Places]
+
+
+def check_engine(work: WorkConfig) -> None:
+    """Raise UserError where the engine is not known, not installed, or given options of another one."""
+    ENGINES[work.engine].check(work)
+
+
+def is_awaited(message: str) -> bool:
+    """Whether a report says that another process holds the run; what becomes of it is reported later."""
+    return message.startswith("held by ")
 
 
 def run_jobs(
-    jobs: Sequence[Job], work: WorkConfig, report: Report, data: Callable[[Job], TaskData | None] = lambda job: None
+    jobs: Sequence[Job], work: WorkConfig, report: Report, data: Rows = lambda job: None
 ) -> list[tuple[Job, str]]:
     """Do every run that is not finished; returns the runs that failed, with the reason.
 
-    A run that fails does not stop the others. Each of several worker processes has its share of the CPU's cores, which
-    can change results in the last digits compared to another number of workers. data: rows that are in memory.
+    A run that fails does not stop the others. data: rows that are in memory here.
     """
-    open_runs, failed = [], []
-    for run in jobs:
-        folder = run.folder(work.out)
-        if not run.done(work.out):
-            open_runs.append(run)
+    left: deque[Job] = deque()
+    failed: list[tuple[Job, str]] = []
+
+    def tell(job: Job, message: str) -> None:
+        report(job, message)
+        if message not in FINE and not is_awaited(message):
+            failed.append((job, message))
+
+    for job in jobs:
+        folder = job.folder(work.out)
+        if not job.done(work.out):
+            left.append(job)
         elif damage := folder.damage():
-            report(run, damage)
-            failed.append((run, damage))
+            tell(job, damage)
         else:
             folder.tidy()
-            report(run, FINISHED_BEFORE)
-    workers = work.workers
-    if workers <= 1 or len(open_runs) <= 1:
-        for run in open_runs:
-            message = _outcome(run, work, data(run))
-            report(run, message)
-            if message != "done":
-                failed.append((run, message))
-        return failed
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    quiet = dataclasses.replace(work, quiet=True, threads=work.threads or threads)
-    context = multiprocessing.get_context("spawn")
-    stopping.start_tracker()
-    begin, count = stopping.begin_worker, min(workers, len(open_runs))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=begin) as pool:
-        try:
-            with stopping.shielded():
-                futures = {pool.submit(_remote, run, quiet): run for run in open_runs}
-            for future in as_completed(futures):
-                run = futures[future]
-                try:
-                    message = future.result()
-                except BrokenProcessPool:
-                    message = WORKER_LOST
-                report(run, message)
-                if message != "done":
-                    failed.append((run, message))
-        except KeyboardInterrupt:
-            # runs that have not begun must not begin now
-            pool.shutdown(wait=False, cancel_futures=True)
-            stopping.end_workers()
-            raise
+            tell(job, FINISHED_BEFORE)
+    if left:
+        with ENGINES[work.engine].open(work, jobs, len(left), data) as places:
+            _Queue(work, places, left, tell).empty()
     return failed
 
 
-def _outcome(run: Job, work: WorkConfig, data: TaskData | None) -> str:
-    """Do one run; "done", or why it failed. Whatever breaks in one run, the others go on."""
-    try:
-        execute(run, work, data)
-    except UserError as error:
-        return str(error)
-    except Exception as error:  # the other runs go on; the report is kept
-        if stopping.asked():  # C code may answer an interruption with an error of its own
-            raise KeyboardInterrupt from error
-        folder = run.folder(work.out).path
-        full = disk_trouble(error, folder)
-        return full or f"{type(error).__name__}: {first_line(error)} ({_reported(folder)})"
-    finally:
-        memory.release()
-    return "done"
+class _Queue:
+    """The runs that are left: to begin, under way, held by others, and those that need all the memory."""
 
+    def __init__(self, work: WorkConfig, places: Places, left: deque[Job], tell: Report) -> None:
+        self._work, self._places, self._left, self._tell = work, places, left, tell
+        self._running: dict[str, Job] = {}
+        self._held: dict[str, Job] = {}
+        self._told: set[str] = set()
+        self._alone: deque[Job] = deque()
+        self._lost: set[str] = set()
+        self._short: set[str] = set()
+        self._looked = 0.0
 
-def _reported(folder: Path) -> str:
-    """Where the report of the error under way is found: in the run's folder, or else on the screen."""
-    report, told = folder / "error.txt", traceback.format_exc()
-    try:
-        write_atomic(report, told)
-    except UserError as error:
-        print(told, file=sys.stderr)
-        return f"all of it above; {error}"
-    return f"all of it in {report}"
+    def empty(self) -> None:
+        while self._left or self._running or self._held or self._alone:
+            self._begin()
+            if self._running:
+                for job, end in self._places.ended(LOOK_EVERY):
+                    del self._running[job.name]
+                    self._end(job, end)
+            elif not self._left and not self._alone:
+                time.sleep(LOOK_EVERY)
+            self._look()
 
+    def _begin(self) -> None:
+        if any(name in self._short for name in self._running):
+            return
+        while (job := next(filter(self._places.room, self._left), None)) is not None:
+            self._left.remove(job)
+            if self._free(job):
+                self._start(job)
+        if not self._running and not self._left and self._alone:
+            self._start(self._alone.popleft())
 
-def _remote(run: Job, work: WorkConfig) -> str:
-    """In a worker process: rows are loaded anew there."""
-    quiet_libraries()
-    try:
-        return _outcome(run, work, None)
-    except KeyboardInterrupt:
-        # the pool would carry it to a parent that is going itself
-        os._exit(stopping.EXIT_CODE)
+    def _start(self, job: Job) -> None:
+        self._running[job.name] = job
+        self._places.begin(job)
+
+    def _free(self, job: Job) -> bool:
+        """Whether a run is to be done here; says so where it is not, because another process did or does it."""
+        if job.done(self._work.out):
+            self._tell(job, ELSEWHERE)
+        elif who := holder(job.folder(self._work.out).path):
+            self._await(job, str(who))
+        else:
+            return True
+        return False
+
+    def _await(self, job: Job, who: str) -> None:
+        self._held[job.name] = job
+        if job.name not in self._told:
+            self._told.add(job.name)
+            self._tell(job, f"held by {who}, which is waited for")
+
+    def _look(self) -> None:
+        """See what became of the runs that others hold."""
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        for name, job in list(self._held.items()):
+            if job.done(self._work.out):
+                del self._held[name]
+                self._tell(job, ELSEWHERE)
+            elif holder(job.folder(self._work.out).path) is None:
+                del self._held[name]
+                self._left.append(job)
+        self._looked = time.monotonic()
+
+    def _end(self, job: Job, end: End) -> None:
+        if end.kind == "held":
+            self._await(job, end.message)
+        elif end.kind == "lost" and job.name not in self._lost:
+            self._lost.add(job.name)
+            logger.warning("%s: its worker process was killed; it is done once more", job.title)
+            self._left.appendleft(job)
+        elif end.kind == "memory" and job.name not in self._short:
+            self._short.add(job.name)
+            logger.warning("%s: there was not enough memory; it is done once more, with nothing beside it", job.title)
+            self._alone.append(job)
+        elif end.kind == "memory":
+            self._tell(job, f"there is not enough memory, also with nothing beside it ({end.message}); {NO_ROOM}")
+        else:
+            told = {"done": DONE, "lost": LOST_TWICE}
+            self._tell(job, told.get(end.kind, end.message))

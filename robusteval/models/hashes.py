@@ -7,6 +7,7 @@ the identity of a training. The two differ for the same model: a saved tokenizer
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -26,8 +27,20 @@ def weights_sha256(folder: Path) -> str:
             f"model: {str(folder)!r} holds no .safetensors weights; pickled weights are not opened "
             "(convert them with save_pretrained)"
         )
+    return _contents(tuple(map(_state, files)))
+
+
+def _state(file: Path) -> tuple[Path, int, int, int]:
+    """What changes with a file's content."""
+    state = file.stat()
+    return file, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=32)
+def _contents(states: tuple[tuple[Path, int, int, int], ...]) -> str:
+    """sha256 over files one after the other; a process that opens a model again and again reads them once."""
     digest = hashlib.sha256()
-    for file in files:
+    for file, *_ in states:
         with open(file, "rb") as handle:
             while chunk := handle.read(1 << 20):
                 digest.update(chunk)

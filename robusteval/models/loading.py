@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from robusteval.models.tokenizers import adapt_tokenizer
 from robusteval.models.weights import check_encoder, check_finite, load_renamed, prefix_notice, unwrapped_names
 from robusteval.runtime.generators import forked
 from robusteval.runtime.seeds import derive
+
+# By configuration: a process that opens a model again and again builds each once.
+_EMPTY: dict[str, Any] = {}
+_MOST_EMPTY = 8
 
 
 @dataclass
@@ -145,13 +150,22 @@ def _not_loaded(name: str, folder: Path, error: Exception, part: str = "") -> Us
 
 
 def _empty_model(name: str, config: Any, trust_remote_code: bool) -> Any:
-    """The classifier of a configuration, its parameters without values."""
+    """The classifier of a configuration, its parameters without values; not to be changed."""
+    held = {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
+    key = f"{type(config).__name__} {json.dumps(held, sort_keys=True, default=str)}"
+    if key in _EMPTY and not trust_remote_code:
+        return _EMPTY[key]
     try:
         with forked(), init_empty_weights():
-            return AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+            model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
     except Exception as error:  # a configuration may say anything
         if "Unrecognized configuration class" in str(error):
             raise UserError(
                 f"model: the architecture {config.model_type!r} of {name!r} has no sequence classifier in transformers"
             ) from error
         raise UserError(f"model: {name!r} cannot be built from its config.json: {first_line(error)}") from error
+    if not trust_remote_code:  # the same configuration may come with other code
+        _EMPTY[key] = model
+    while len(_EMPTY) > _MOST_EMPTY:
+        del _EMPTY[next(iter(_EMPTY))]
+    return model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib.metadata
 import os
 import platform
@@ -49,7 +51,13 @@ def git_commit() -> str:
 
 def measured_with(device: torch.device) -> dict[str, Any]:
     """Versions, commit and hardware of this process."""
-    return {"versions": versions(), "git_commit": git_commit(), "hardware": hardware(device)}
+    return {**copy.deepcopy(_code()), "hardware": hardware(device)}
+
+
+@functools.cache
+def _code() -> dict[str, Any]:
+    """Versions and commit, asked once: code that this process has imported stays as it was then."""
+    return {"versions": versions(), "git_commit": git_commit()}
 
 
 def check_environment(record: Any, where: str) -> None:

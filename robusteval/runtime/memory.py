@@ -9,8 +9,13 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
+# What torch's allocators and the libraries below it say in an error of no kind of its own.
+_NO_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def release() -> None:
@@ -37,12 +42,39 @@ def _trim() -> Callable[[int], int] | None:
         return None
 
 
+def ran_out(error: BaseException) -> bool:
+    """Whether this error, or one that it came of, is that there was not enough memory, of whichever device."""
+    import torch
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError | torch.OutOfMemoryError):
+            return True
+        if isinstance(seen, RuntimeError) and any(words in str(seen) for words in _NO_MEMORY):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def kills() -> int:
+    """How many processes the kernel has killed for want of memory since it started; 0 where it does not say."""
+    try:
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
 def reset_peak(device: torch.device) -> None:
     """Start a new stretch. On a CPU this needs Linux; elsewhere the peak counts from the process's start.
 
     What earlier work of the process left behind counts, unless `release` was called after it.
     """
     if device.type == "cuda":
+        import torch
+
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
@@ -54,6 +86,8 @@ def reset_peak(device: torch.device) -> None:
 def peak_bytes(device: torch.device) -> int:
     """Bytes at the peak: allocated tensors on an accelerator, resident memory of the process on a CPU."""
     if device.type == "cuda":
+        import torch
+
         return int(torch.cuda.max_memory_allocated(device))
     try:
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -27,6 +27,8 @@ class WorkConfig(Record):
     )
     cache: bool = setting(True, "Keep no logits on disk while attacking.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps.")
+    engine: str = setting("local", "Where the runs are done: local or ray.")
+    address: str | None = setting(None, "Of a Ray cluster, HOST:PORT or auto.", unset="one that is begun here")
     workers: int = setting(1, "Processes, each with a run, or with a share of the examples.", low=1, high=1024)
     resources_dir: Path | None = setting(None, "Folder with local copies of attack resources.", name="resources")
     track: str | None = setting(None, "tensorboard, mlflow or wandb.")

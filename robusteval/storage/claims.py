@@ -29,10 +29,6 @@ BEAT, STALE = 10.0, 60.0
 _NAME = re.compile(r"\.claim\.(\d+)")
 
 
-class Held(UserError):
-    """Another process holds the folder."""
-
-
 class ClaimLost(BaseException):
     """Another process has taken the claim over, so nothing more may be written; raised where its holder is at work.
 
@@ -67,6 +63,14 @@ class Holder:
         return _started(self.pid) == self.started
 
 
+class Held(UserError):
+    """Another process holds the folder."""
+
+    def __init__(self, folder: Path, who: Holder) -> None:
+        super().__init__(f"out: {who} is working on {str(folder)!r}")
+        self.who = who
+
+
 class Claim:
     """A folder that this process holds.
 
@@ -86,10 +90,9 @@ class Claim:
             raise ClaimLost(f"another process has taken over {str(self.path.parent)!r}")
 
     def release(self) -> None:
-        """Let others have it."""
+        """Let others have it. What was raised here until then arrives here at the latest."""
         with self._lock:
             self._ended.set()
-            _raise_in(self._thread, None)
         if self._touch():
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
@@ -111,7 +114,9 @@ class Claim:
             stands = self._touch()
             with self._lock:
                 if not stands and not self._ended.is_set():
-                    _raise_in(self._thread, ClaimLost)
+                    # raised at that thread's next line of Python
+                    error = ctypes.py_object(ClaimLost)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), error)
                     return
 
 
@@ -175,8 +180,7 @@ def _taken(folder: Path, stale: float) -> tuple[Path, Holder]:
 
 
 def _held(folder: Path, found: Mapping[int, Holder]) -> Held:
-    who = found[max(found)] if found else Holder()
-    return Held(f"out: {who} is working on {str(folder)!r}")
+    return Held(folder, found[max(found)] if found else Holder())
 
 
 def _claims(folder: Path) -> dict[int, Holder]:
@@ -216,11 +220,6 @@ def _age(path: Path) -> float:
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
-
-
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raise an error in another thread at its next line of Python; None takes back one that was not raised yet."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error and ctypes.py_object(error))
 
 
 # ---- processes ---------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from robusteval.attacks.queries.cache import LogitsCache
 from robusteval.errors import UserError
-from robusteval.experiments import engine
+from robusteval.experiments import attempt
 from robusteval.models.saving import save_checkpoint
 from robusteval.storage.files import clear_leftovers, disk_trouble, errno_of, is_leftover, replacing, write_atomic
 from robusteval.storage.locks import locked
@@ -184,10 +184,10 @@ def test_a_report_that_cannot_be_written_is_said_on_the_screen(
         raise UserError(f"out: {str(path)!r} cannot be written: No space left on device")
 
     plan = small_plan(tiny_folder, csv_files)
-    monkeypatch.setattr(engine, "execute", broken)
+    monkeypatch.setattr(attempt, "execute", broken)
     code, said = done(plan, tmp_path / "out")
     assert code == 2 and "RuntimeError: a bug (all of it in " in said
-    monkeypatch.setattr(engine, "write_atomic", full)
+    monkeypatch.setattr(attempt, "write_atomic", full)
     code, said = done(plan, tmp_path / "out")
     assert code == 2 and "RuntimeError: a bug (all of it above; out: " in said
     assert "raise RuntimeError" in capsys.readouterr().err
