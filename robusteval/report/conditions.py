@@ -96,8 +96,8 @@ def checked(conditions: Sequence[Condition], comparison: Comparison, *, sure: bo
 def _check(condition: Condition, line: Line, sure: bool) -> Check:
     scale = line.metric.scale
     measured, interval = _measured(condition.of, line)
-    # what is shown as 5 is 5, whatever binary fractions make of 0.85 - 0.8
-    value, low, high = (round(scale * each, 9) for each in (measured, interval.low, interval.high))
+    # what is shown as 5 is 5, whatever binary fractions make of 0.85 - 0.8, and 0 has no sign
+    value, low, high = (round(scale * each, 9) + 0.0 for each in (measured, interval.low, interval.high))
     if math.isnan(value):
         raise UserError(f"fail_if: {line.name} is not a number for A or B, so {condition.text!r} says nothing")
     holds = _COMPARED[condition.sign]

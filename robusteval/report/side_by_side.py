@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from robusteval.report.comparison import Comparison, Example, Line
+from robusteval.report.comparison import Comparison, Line
 from robusteval.report.conditions import Check
+from robusteval.report.differing import Example
 from robusteval.report.statistics import CONFIDENCE, LEVEL, fewest_pairs, smallest_p
 from robusteval.report.transcripts import visible
 
@@ -153,13 +154,12 @@ def shortened(text: str) -> str:
 def check_text(check: Check) -> str:
     """Like "FAIL mask@0.2 accuracy drop > 5: 7.25 (3.10 to 11.40)"."""
     line, digits = check.line, check.line.metric.digits
-    numbers = [
-        f"{each:.3g}" if digits is None else f"{each:.{digits}f}" for each in (check.measured, check.low, check.high)
-    ]
-    ends = "" if math.isnan(check.low) else f" ({numbers[1]} to {numbers[2]})"
+    ends = (check.measured, check.low, check.high)
+    numbers = [f"{each:.3g}" if digits is None else f"{round(each, digits) + 0.0:.{digits}f}" for each in ends]
+    interval = "" if math.isnan(check.low) else f" ({numbers[1]} to {numbers[2]})"
     where = "" if not _elsewhere(line) else f" [{_elsewhere(line)}]"
     name = f"{line.name} {check.condition.of} {check.condition.sign} {check.condition.bound:g}"
-    return visible(f"{'FAIL' if check.failed else 'pass'} {name}{where}: {numbers[0]}{ends}")
+    return visible(f"{'FAIL' if check.failed else 'pass'} {name}{where}: {numbers[0]}{interval}")
 
 
 def _elsewhere(line: Line) -> str:
@@ -201,7 +201,7 @@ def _line_record(line: Line) -> dict[str, Any]:
     return {
         **_tested_record(line), "split": line.split, "metric": about.name, "unit": about.unit, "scale": about.scale,
         "direction": about.direction, **{name: _number(value) for name, value in raw.items()}, "n": line.n,
-        "originals": line.interval.n if not line.values else None,
+        "originals": (line.interval.n or None) if not line.values else None,
         "only_a": line.only_a, "only_b": line.only_b, "p": _number(line.p), "p_adjusted": _number(line.adjusted),
         "effect": _number(line.effect), "primary": line.primary, "verdict": line.verdict,
         "seeds": {str(seed): [_number(each) for each in pair] for seed, pair in line.values.items()},

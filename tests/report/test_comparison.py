@@ -81,7 +81,9 @@ def test_rows_of_one_original_count_as_one(tmp_path: Path) -> None:
     twice = [evaluation(tmp_path / "twice" / name, {("clean", ""): [tests[name] * 2]}, GOLD[:20] * 2) for name in tests]
     origin = Known(original={str(row): str(row % 20) for row in range(40)})
     single = line(compare(*once, lambda probe: NOTHING), "clean accuracy")
-    double = line(compare(*twice, lambda probe: origin), "clean accuracy")
+    comparison = compare(*twice, lambda probe: origin)
+    double = line(comparison, "clean accuracy")
+    assert comparison.notes == ("clean: 40 rows of 20 originals",)
     assert double.interval == single.interval
     assert (double.only_a, double.only_b, double.n) == (single.only_a, single.only_b, 40)
     # three differences of one sign out of 20: 2 of the 8 patterns are as extreme; others are drawn
@@ -198,13 +200,13 @@ def test_other_tokens_and_other_rows_are_told(tmp_path: Path) -> None:
     assert [each.partition(":")[0] for each in notes_on([same, rows])] == ["A and B were not tested on the same rows"]
 
 
-def seeds(tmp_path: Path, name: str, numbers: Sequence[float], first: int = 0) -> Side:
+def seeds(tmp_path: Path, name: str, numbers: Sequence[float], first: int = 0, task: str = "sst2") -> Side:
     """A method of an experiment with a number per seed."""
     runs = []
     for seed, value in enumerate(numbers, first):
-        folder = RunFolder(tmp_path / f"{name}{seed}")
+        folder = RunFolder(tmp_path / f"{task}{name}{seed}")
         row = Row(
-            folder.path.name, "sst2", name, "none", None, seed, "clean", "", "validation", "accuracy", value, 100, 0.1,
+            folder.path.name, task, name, "none", None, seed, "clean", "", "validation", "accuracy", value, 100, 0.1,
             model="minilm",
         )  # fmt: skip
         rows = [row, dataclasses.replace(row, suite="mask", suite_value="0.2", aspect="robustness", value=value / 2)]
@@ -225,6 +227,21 @@ def test_methods_are_compared_over_seeds(tmp_path: Path) -> None:
     assert line(comparison, "mask@0.2 accuracy").verdict == "" and len(comparison.family) == 1
     both = compare(*sides, lambda t: NOTHING)
     assert [each.adjusted for each in both.family] == [2 * 2 / 2**7] * 2
+
+
+def test_a_grid_has_a_table_for_each_part(tmp_path: Path) -> None:
+    a, b = (
+        Side(name, seeds(tmp_path, name, first).runs + seeds(tmp_path, name, second, task="mrpc").runs, name)
+        for name, first, second in (("vanilla", [0.8, 0.8], [0.7, 0.7]), ("match", [0.8, 0.8], [0.6, 0.62]))
+    )
+    comparison, said = compare(a, b, lambda t: NOTHING), io.StringIO()
+    checks = checked([Condition.parse("clean accuracy drop > 5")], comparison, sure=False)
+    console = Console(file=said, width=200)
+    print_comparison(comparison, 1, console)
+    print_checks(checks, console)
+    assert "sst2 with minilm" in said.getvalue() and "mrpc with minilm" in said.getvalue()
+    assert "pass clean accuracy drop > 5 [minilm, sst2]: 0.00" in said.getvalue()
+    assert "FAIL clean accuracy drop > 5 [minilm, mrpc]: 9.00" in said.getvalue()
 
 
 def test_few_or_missing_seeds_are_told(tmp_path: Path) -> None:
