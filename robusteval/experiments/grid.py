@@ -42,7 +42,8 @@ def expand(spec: ExperimentSpec) -> list[RunSpec]:
         if not spec.skips(model=model, task=task, scenario=scenario.label, method=method.label)
     ]
     if not grid:
-        raise UserError("skip: nothing is left to run")
+        every = f"{', '.join(spec.models)} on {', '.join(spec.tasks)}"
+        raise UserError(f"skip: nothing is left to run, since it leaves {every} out")
     bases = {place: _base(spec, *place) for place in dict.fromkeys((model, task) for model, task, *_ in grid)}
     cells = [
         (bases[model, task], scenario, *_column(spec, model, task, scenario, method))
