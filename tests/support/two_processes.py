@@ -1,9 +1,8 @@
-"""What two processes do together in test_distributed.py, all in one start: they are slow to import torch."""
+"""What two processes do together in test_distributed.py, all in one start."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import socket
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from robusteval.training.distributed import group
 from robusteval.training.state import load_state
 from support import tiny
 from support.fitting import differing, fit, weights
+from support.processes import prepared
 
 # 41 rows: every sixth batch has a single one, and so none for the second process
 TWENTY = ["vanilla", "rdrop", "tdt:margin=2", "pats", "bidrop", "match"]
@@ -194,8 +194,7 @@ def start(folder: Path) -> list[BaseProcess]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    both = [context.Process(target=process, args=(rank, port, folder)) for rank in range(2)]
+    both = [prepared().Process(target=process, args=(rank, port, folder)) for rank in range(2)]
     for each in both:
         each.start()
     return both

@@ -13,6 +13,7 @@ from robusteval.cli import app as command_line
 from robusteval.errors import UserError
 from robusteval.methods.base import Part
 from robusteval.pipeline import followers
+from robusteval.runtime.environment import differences
 from robusteval.runtime.launch import check_launch, launched, place
 from robusteval.storage.reading import read_lines
 from robusteval.training.distributed import ENDED
@@ -109,6 +110,11 @@ def test_parts_of_a_micro_batch() -> None:
     parts = [Part((2, 1, 1, 0), rank) for rank in range(4)]
     assert [list(range(4))[part.rows] for part in parts] == [[0, 1], [2], [3], [3]]
     assert [part.share for part in parts] == [0.5, 0.25, 0.25, 0.0]
+
+
+def test_how_many_processes_trained_is_told() -> None:
+    found = differences({"a": [{"hardware": {"processes": 2}}], "b": [{"hardware": {}}]})
+    assert found == ["not all measured with the same number of processes: 2 (a), 1 (b)"]
 
 
 def test_what_cannot_be_launched_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
