@@ -251,15 +251,19 @@ def _on_collapsed(lines: Sequence[Line]) -> list[str]:
         for method, cell in line.cells.items() if not line.over else ():
             for seed in cell.collapsed:
                 found.setdefault(method, {}).setdefault(line.scenario, set()).add((line.model, line.task, seed))
-    told = []
-    for method, scenarios in found.items():
-        counts = [f"{len(runs)}" + ("" if name == "none" else f" under {name}") for name, runs in scenarios.items()]
-        many = "run" if counts == ["1"] else "runs"
-        told.append(
-            f"{method} collapsed to one class: {', '.join(counts)} {many}; a constant answer cannot be attacked, and "
-            "that is no robustness: such runs are in no comparison of robustness"
-        )
-    return told
+    if not found:
+        return []
+    whose = "; ".join(f"{method} {_runs(scenarios)}" for method, scenarios in found.items())
+    return [
+        f"Collapsed to one class: {whose}. A constant answer cannot be attacked, and that is no robustness: such runs "
+        "are in no comparison of robustness"
+    ]
+
+
+def _runs(scenarios: Mapping[str, Collection[Any]]) -> str:
+    """Like "1 run" or "2 runs, 1 run under label-noise:rate=0.1"."""
+    counted = [(f"{len(runs)} run{'s' if len(runs) > 1 else ''}", name) for name, runs in scenarios.items()]
+    return ", ".join(count if name == "none" else f"{count} under {name}" for count, name in counted)
 
 
 def where_text(line: Line, among: Sequence[Line]) -> str:

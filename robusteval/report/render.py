@@ -45,20 +45,24 @@ def _in_table(cell: str) -> str:
 
 
 def latex(held: Report) -> str:
-    """Every sheet as a booktabs table; what stands under it, and the notes, are its caption."""
-    return "\n".join(_latex_table(sheet, held) for sheet in held.sheets)
+    """Every sheet as a booktabs table: the first sentence under it is its caption, the others stand below it.
+
+    The notes are comments at the end.
+    """
+    tables = [_latex_table(sheet, held.title) for sheet in held.sheets]
+    notes = [f"% Note: {_in_table(note)}." for note in held.notes]
+    return "\n".join([r"% needs \usepackage{booktabs}", *tables, *notes, ""])
 
 
-def _latex_table(sheet: Sheet, held: Report) -> str:
-    told = [*([f"{held.title}: {sheet.title}"] if sheet.title else []), *sheet.under]
-    told += held.notes if sheet is held.sheets[-1] else ()
+def _latex_table(sheet: Sheet, title: str) -> str:
+    caption, *below = [f"{text}." for text in ([f"{title}: {sheet.title}"] if sheet.title else []) + list(sheet.under)]
     rows = [" & ".join(map(_escape, row)) + r" \\" for row in (sheet.header, *sheet.rows)]
     columns = "l" * sheet.words + "c" * (len(sheet.header) - sheet.words)
+    told = [r"\par\smallskip\footnotesize", *map(_escape, below)] if below else []
     return "\n".join(
         [
-            r"\begin{table}", rf"\caption{{{_escape(' '.join(f'{text}.' for text in told))}}}", r"\centering",
-            rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule",
-            r"\end{tabular}", r"\end{table}", "",
+            r"\begin{table}", r"\centering", rf"\caption{{{_escape(caption)}}}", rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}", *told, r"\end{table}", "",
         ]
     )  # fmt: skip
 

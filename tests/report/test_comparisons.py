@@ -143,7 +143,7 @@ def test_a_collapsed_model_is_not_called_robust() -> None:
     [claim] = table.family.claims
     # the run that collapsed is in no comparison of robustness, though its number is the best
     assert claim.comparison.interval.n == 7 and claim.comparison.interval.mean < 0.012
-    assert said(table)[-1].startswith("match collapsed to one class: 1 run; a constant answer cannot be attacked")
+    assert said(table)[-1].startswith("Collapsed to one class: match 1 run. A constant answer cannot be attacked")
     # of clean text it is, with and without
     lost = row("match", 2, "clean", "accuracy", 0.5, collapsed="bad")
     sound = [each for each in made({"vanilla": BASE, "match": GOOD}) if (each.method, each.seed) != ("match", 2)]
