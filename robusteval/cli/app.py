@@ -25,6 +25,7 @@ COMMANDS = {
     "train-and-attack": "robusteval.cli.train_and_attack:train_and_attack",
     "run": "robusteval.cli.run:run",
     "plan": "robusteval.cli.run:plan",
+    "status": "robusteval.cli.status:status",
     "evaluate": "robusteval.cli.evaluate:evaluate",
     "report": "robusteval.cli.report:report",
     "compare": "robusteval.cli.compare:compare",

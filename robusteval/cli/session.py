@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +18,7 @@ from robusteval.experiments.plan import Part, Plan
 from robusteval.registry import result_name
 from robusteval.report.experiment import experiment_table
 from robusteval.report.render import print_table, write_table
+from robusteval.results.progress import Projection, project, standing
 from robusteval.runtime.progress import duration
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.locks import locked
@@ -37,9 +41,41 @@ def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     before = f"{len(done) - len(damaged)} finished before"
     told = f"{len(plan.jobs)} runs{of}: methods {columns}; seeds {seeds}{under}; {before}"
     console.print(told, markup=False, soft_wrap=True)
+    if len(done) < len(plan.jobs):
+        console.print(_left(plan, work).told(work.workers), markup=False, soft_wrap=True)
     console.print(f"results in {work.out}", markup=False, soft_wrap=True)
     for notice in (*plan.notices, *(f"{title} is damaged: {damage}" for title, damage in damaged.items())):
         console.print(f"note: {notice}", markup=False, soft_wrap=True)
+
+
+def _left(plan: Plan, work: WorkConfig) -> Projection:
+    return project([standing(work.out, job.wanted) for job in plan.jobs], work.out)
+
+
+@contextmanager
+def _foretold(plan: Plan, work: WorkConfig, console: Console) -> Iterator[None]:
+    """Meanwhile, as soon as a run has taken its first steps, say once how long the whole takes."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            # what ends meanwhile, or cannot be read for a moment, is looked at again
+            with suppress(UserError, OSError):
+                left = _left(plan, work)
+                if left.seconds is not None and not ended.is_set():
+                    console.print(left.told(work.workers), markup=False, soft_wrap=True)
+                    return
+
+    if work.quiet or _left(plan, work).seconds is not None:
+        yield
+        return
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _show_part(part: Part, console: Console) -> None:
@@ -80,7 +116,8 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
         seconds = f"{passed:.0f} s"
         console.print(f"{seconds:>7}  {job.title}: {message}{note}", markup=False, soft_wrap=True)
 
-    outcome = run_experiment(plan, work, report)
+    with _foretold(plan, work, console):
+        outcome = run_experiment(plan, work, report)
     wanted = [job.wanted for job in plan.jobs]
     table = experiment_table(plan.spec, outcome.finished, wanted, plan.notices, outcome.failed)
     unwritten = None

@@ -48,15 +48,10 @@ class Experiment:
         checkpoints, too, which takes long.
         UserError where there is none, or where two finished runs of an earlier version are of one place.
         """
-        place = path / SPEC
-        held = read_yaml(place)
-        if held is None:
-            raise UserError(f"experiment: {str(path)!r} holds no experiment.yaml")
-        asked = read_asked(path)
-        found = whole(asked) if asked else _of_earlier(path, ExperimentSpec.read(held, f"{place}: "))
+        found = asked_of(path)
         sound, damaged, unfinished = [], dict[str, str](), list[str]()
         for wanted in found.runs:
-            run = Run(path / "runs" / wanted.name, tuple(wanted.tests) if asked else None)
+            run = Run(path / "runs" / wanted.name, tuple(wanted.tests) if wanted.cell else None)
             try:
                 if files or model:
                     run.folder.check(model=model)
@@ -113,6 +108,16 @@ class Experiment:
                 whose = pd.DataFrame(run.whose, index=own.index)
                 frames.append(pd.concat([whose, own], axis=1))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(WHOSE))
+
+
+def asked_of(path: Path) -> Whole:
+    """All that the experiment in `path` was asked for; UserError where there is none."""
+    place = path / SPEC
+    held = read_yaml(place)
+    if held is None:
+        raise UserError(f"experiment: {str(path)!r} holds no experiment.yaml")
+    asked = read_asked(path)
+    return whole(asked) if asked else _of_earlier(path, ExperimentSpec.read(held, f"{place}: "))
 
 
 def _of_earlier(path: Path, spec: ExperimentSpec) -> Whole:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from robusteval.errors import UserError
 from robusteval.methods.base import Method
+from robusteval.results.progress import FIRST_STEPS
 from robusteval.settings.codec import convert
 from robusteval.storage.files import append_lines, check_place, json_line, write_atomic
 from robusteval.storage.reading import numbered_lines
@@ -49,7 +50,7 @@ class TrainingRecord:
         """Keep a step's numbers as tensors; reading them each step would make an accelerator wait."""
         numbers = {"loss": taken.loss, "lr": taken.learning_rate, "grad_norm": taken.grad_norm}
         self._pending.append({"step": step, **numbers, "seconds": round(seconds, 5), **taken.logged})
-        if len(self._pending) >= FLUSH_EVERY:
+        if len(self._pending) >= FLUSH_EVERY or step + 1 == FIRST_STEPS:
             self.flush()
 
     def flush(self) -> None:
