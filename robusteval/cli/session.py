@@ -28,8 +28,6 @@ from robusteval.tasks.labels import distribution
 def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     """Models, rows, runs and what is already finished, and what each run is tested on."""
     spec = plan.spec
-    done = [job for job in plan.jobs if job.done(work.out)]
-    damaged = {job.title: damage for job in done if (damage := job.folder(work.out).damage())}
     for part in plan.parts:
         _show_part(part, console)
     columns = ", ".join(method.label for method in spec.methods)
@@ -38,13 +36,13 @@ def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     seeds = ", ".join(map(str, spec.seeds))
     several = [f"{len(names)} {what}" for what, names in (("models", spec.models), ("tasks", spec.tasks))]
     of = "".join(f" of {text}" for text in several if not text.startswith("1 "))
-    before = f"{len(done) - len(damaged)} finished before"
+    before = f"{len(plan.finished)} finished before"
     told = f"{len(plan.jobs)} runs{of}: methods {columns}; seeds {seeds}{under}; {before}"
     console.print(told, markup=False, soft_wrap=True)
-    if len(done) < len(plan.jobs):
+    if len(plan.finished) < len(plan.jobs):
         console.print(_left(plan, work).told(work.workers), markup=False, soft_wrap=True)
     console.print(f"results in {work.out}", markup=False, soft_wrap=True)
-    for notice in (*plan.notices, *(f"{title} is damaged: {damage}" for title, damage in damaged.items())):
+    for notice in plan.notices:
         console.print(f"note: {notice}", markup=False, soft_wrap=True)
 
 
@@ -100,7 +98,7 @@ def _show_part(part: Part, console: Console) -> None:
 
 def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
     """Do the open runs and say what becomes of each, then print and write the table; returns the exit code."""
-    opened = {job.title for job in plan.jobs if not job.done(work.out)}
+    opened = {job.title for job in plan.jobs if job.name not in plan.finished}
     left, finished = len(opened), 0
     before = len(plan.jobs) - left
     began = time.perf_counter()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from robusteval.errors import UserError
 from robusteval.results.asked import Wanted, tested
+from robusteval.results.journal import Journal
 from robusteval.results.store import RunFolder
-from robusteval.settings.codec import content_hash, to_dict
+from robusteval.settings.codec import content_hash
 from robusteval.settings.runs import RunSpec
 
 Facts = Mapping[str, str]
@@ -31,43 +33,47 @@ class Job:
 
     def done(self, out: Path) -> bool:
         """Whether it is finished, with all its tests, none of which is now to measure more."""
-        folder = self.folder(out)
-        return folder.holds(self.tests) and not outgrown(folder, self.tests)
+        return self.folder(out).holds(self.tests)
 
     @property
     def wanted(self) -> Wanted:
-        spec = to_dict(self.spec, identity=True)
-        del spec["seed"], spec["evaluation"], spec["attack"]
+        spec = self.spec.identity
+        del spec["seed"]
         tests = {name: content_hash(dict(facts))[:16] for name, facts in self.tests.items()}
         return Wanted.of(self.spec, self.name, tests, content_hash({"spec": spec, "facts": dict(self.facts)})[:16])
 
 
-def placed(run: RunSpec, facts: Facts, tests: Mapping[str, Facts], out: Path, title: str) -> tuple[Job, list[str]]:
-    """The job of a run in `out`, and a sentence for each test that makes it a run beside a finished one.
+def placed(
+    run: RunSpec, facts: Facts, tests: Mapping[str, Facts], out: Path, title: str, identity: Mapping[str, Any]
+) -> tuple[Job, bool, list[str]]:
+    """The job of a run in `out`, whether it is done, and a sentence for each test that makes it a run beside another.
 
     A finished test stays what it is: where one was measured with other settings or on other rows than it is now to
-    have, the whole run lies in another folder.
+    have, the whole run lies in another folder. identity: `RunSpec.identity`, costly to make for thousands of runs.
     """
     own: dict[str, str] = {}
     told: list[str] = []
     while True:
-        job = Job(run, run.name(**{**facts, **own}), title, facts, tests)
-        conflicts = {stage: why for stage, why in _conflicts(job.folder(out), tests) if stage not in own}
+        job = Job(run, run.name(identity, **{**facts, **own}), title, facts, tests)
+        folder = job.folder(out)
+        journal = _journal(folder)
+        conflicts = {stage: why for stage, why in _conflicts(journal, tests) if stage not in own}
         if not conflicts:
-            return job, told
+            return job, journal.holds(tests), told
         own |= {stage: content_hash(dict(tests[stage])) for stage in conflicts}
         told += conflicts.values()
 
 
-def _conflicts(folder: RunFolder, tests: Mapping[str, Facts]) -> Iterator[tuple[str, str]]:
-    if not folder.rows_path.exists():
-        return
+def _journal(folder: RunFolder) -> Journal:
     try:
-        stages = folder.journal().stages
+        return folder.journal()
     except UserError:  # which is told where the run is done
-        return
+        return Journal(folder.rows_path)
+
+
+def _conflicts(journal: Journal, tests: Mapping[str, Facts]) -> Iterator[tuple[str, str]]:
     asked_for = {tested(name): name for name in tests}
-    for held_name, stage in stages.items():
+    for held_name, stage in journal.stages.items():
         name = asked_for.get(tested(held_name))
         if name is None:
             continue

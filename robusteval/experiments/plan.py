@@ -57,12 +57,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """Runs that are ready to start, with their rows in memory and what the user should know."""
+    """Runs that are ready to start, with their rows in memory and what the user should know.
+
+    finished: names of those that were done when the plan was made.
+    """
 
     spec: ExperimentSpec
     parts: tuple[Part, ...]
     jobs: tuple[Job, ...]
     notices: tuple[str, ...]
+    finished: frozenset[str] = frozenset()
 
     def data(self, job: Job) -> TaskData:
         """The rows of a run's task."""
@@ -89,19 +93,25 @@ def make_plan(spec: ExperimentSpec, work: WorkConfig, loaded: Mapping[str, TaskD
     for run in runs:
         by_part.setdefault((run.model, run.task), []).append(run)
     rows = {(task, data.config): data for task, data in (loaded or {}).items()}
-    parts, jobs, beside = [], {}, dict[str, list[str]]()
+    parts, jobs, finished, beside = [], {}, set[str](), dict[str, list[str]]()
     for (model, task), own in by_part.items():
         place = _rows_of(own[0])
         rows[place] = data = rows[place] if place in rows else load_task(*place)
         part, sha256, tests = _part(own, data, work, optional_suites(spec, model, task))
         parts.append(part)
+        known: dict[tuple[str, str], tuple[dict[str, Any], Facts]] = {}
         for run in own:
             run = dataclasses.replace(run, evaluation=part.base.evaluation)
-            facts = {**run_facts(data, sha256), **_versions(_trained_with(run, data))}
-            if run.train.precision == "auto":
-                facts["precision"] = pick_precision("auto", device)
             title = run_title(run, task=len(spec.tasks) > 1, model=len(spec.models) > 1)
-            job, told = placed(run, facts, tests, work.out, title)
+            column = (run.method.label, run.scenario.label)
+            if column not in known:  # all its seeds share these, and they are costly
+                facts = {**run_facts(data, sha256), **_versions(_trained_with(run, data))}
+                if run.train.precision == "auto":
+                    facts["precision"] = pick_precision("auto", device)
+                known[column] = run.identity, facts
+            identity, facts = known[column]
+            job, done, told = placed(run, facts, tests, work.out, title, {**identity, "seed": run.seed})
+            finished |= {job.name} if done else set()
             jobs[run.model, run.task, run.method.label, run.scenario.label, run.seed] = job
             if told and not job.folder(work.out).path.exists():
                 beside[job.name] = told
@@ -110,7 +120,7 @@ def make_plan(spec: ExperimentSpec, work: WorkConfig, loaded: Mapping[str, TaskD
     notices = _of_parts(parts)
     notices += [f"a finished run has {why}: it stays, and a new one is done beside it" for why in told_once]
     notices += _outdated([job for job in ordered if job.name not in beside], work.out)
-    return Plan(spec, tuple(parts), ordered, tuple(dict.fromkeys(notices)))
+    return Plan(spec, tuple(parts), ordered, tuple(dict.fromkeys(notices)), frozenset(finished))
 
 
 def _of_parts(parts: Sequence[Part]) -> list[str]:
@@ -135,18 +145,19 @@ def _part(
     for recipe in base.attack.recipes:
         recipe_entry(recipe)
     suites = build_suites(base.evaluation.suites)
-    for run in runs:
+    columns = list({(run.method.label, run.scenario.label): run for run in runs}.values())
+    for run in columns:
         kept = build_method(run.method).keeps
         for suite in suites.values():
             suite.check_method(run.method.label, kept)
     notices = [*data.notices, *unmet_limits(data), *_check_scenarios(runs, data)]
-    loaded, told = _check_model(runs, data)
+    loaded, told = _check_model(columns, data)
     kind, tokenizer, sha256 = loaded.model.config.model_type, loaded.tokenizer, loaded.sha256
     del loaded  # its weights are not held while runs load their own
     suites, missing = check_suites(suites, data, tokenizer, base.evaluation, kind, optional)
     notices += [*missing, *told]
     base = dataclasses.replace(base, evaluation=dataclasses.replace(base.evaluation, suites=tuple(suites)))
-    notices += _code_of_others(runs, base, data)
+    notices += _code_of_others(columns, base, data)
     tests: dict[str, Facts] = {placeless(text): suite_facts(text, suite, data, base) for text, suite in suites.items()}
     attacked = 0
     if data.task.regression and base.attack.recipes:

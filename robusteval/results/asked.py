@@ -10,7 +10,7 @@ from typing import Any
 from robusteval.errors import UserError
 from robusteval.registry import result_name
 from robusteval.results.store import passes_by
-from robusteval.settings.codec import content_hash, from_dict, to_dict
+from robusteval.settings.codec import content_hash, to_dict
 from robusteval.settings.grammar import part_name
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import SHOWN, ExperimentSpec, to_text
@@ -114,7 +114,10 @@ def read_asked(out: Path) -> list[Asked]:
     for path in sorted((out / ASKED).glob("*.json")):
         held = read_json(path) or {}
         spec = ExperimentSpec.read(held.get("spec", {}), f"{path}: spec.")
-        runs = tuple(from_dict(Wanted, each, f"{path}: runs.") for each in held.get("runs", ()))
+        try:
+            runs = tuple(Wanted(**each) for each in held["runs"])
+        except (TypeError, LookupError) as error:
+            raise UserError(f"{path}: holds no list of runs ({error})") from None
         found.append(Asked(spec, runs, str(held.get("settings", "")), str(held.get("version", ""))))
     return found
 

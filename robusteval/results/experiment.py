@@ -15,8 +15,9 @@ import pandas as pd
 
 from robusteval.errors import UserError
 from robusteval.results.asked import SPEC, Wanted, Whole, read_asked, whole
+from robusteval.results.frames import frame_of_lines, rows_frame
 from robusteval.results.metrics import Metric
-from robusteval.results.reading import WHOSE, Run, rows_frame
+from robusteval.results.reading import WHOSE, Run
 from robusteval.results.rows import Row
 from robusteval.results.store import RunFolder
 from robusteval.settings.spec import ExperimentSpec
@@ -77,7 +78,9 @@ class Experiment:
 
     def rows(self) -> pd.DataFrame:
         """One line per measured number, see `rows_frame`."""
-        return rows_frame(self.records, self.declared)
+        lines = [text for run in self.runs for text in run.lines]
+        frame = frame_of_lines(lines, self.declared)
+        return rows_frame(self.records, self.declared) if frame is None else frame
 
     def predictions(self, suite: str) -> pd.DataFrame:
         """As `Run.predictions`, with the columns `WHOSE` before; of the runs that have some."""

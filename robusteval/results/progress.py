@@ -102,7 +102,8 @@ def _total_steps(folder: RunFolder) -> int | None:
         rows = (read_json(folder.path / "environment.json") or {})["scenario"]["rows"]
         if train["max_steps"] is not None:
             return int(train["max_steps"])
-        return math.ceil(float(train["epochs"]) * math.ceil(rows / train["batch_size"]))
+        per_epoch: int = math.ceil(rows / train["batch_size"])
+        return math.ceil(float(train["epochs"]) * per_epoch)
     except (UserError, KeyError, TypeError):
         return None
 

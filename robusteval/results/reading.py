@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -15,8 +14,9 @@ import pyarrow as pa
 from robusteval.errors import UserError, first_line, some, unknown_name
 from robusteval.registry import result_name
 from robusteval.results.attack_lines import AttackLine, first_of_each, read_attack_lines
+from robusteval.results.frames import rows_frame
 from robusteval.results.journal import Journal
-from robusteval.results.metrics import Metric, metric
+from robusteval.results.metrics import Metric
 from robusteval.results.rows import Row
 from robusteval.results.store import RunFolder
 from robusteval.settings.runs import RunSpec
@@ -78,9 +78,17 @@ class Run:
     def records(self) -> tuple[Row, ...]:
         """Every measured number; rows of earlier versions, which did not say it, bear the run's model."""
         model = self.spec.model if self.spec is not None else ""
-        stages = self.journal.stages if self.tests is None else ("train", *self.tests)
-        rows = (row for stage in stages for row in self.journal.rows_of(stage))
+        rows = (row for stage in self._stages for row in self.journal.rows_of(stage))
         return tuple(replace(row, model=row.model or model) for row in rows)
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The text of each of `records`."""
+        return self.journal.lines_of(self._stages)
+
+    @property
+    def _stages(self) -> Iterable[str]:
+        return self.journal.stages if self.tests is None else ("train", *self.tests)
 
     @property
     def declared(self) -> Mapping[str, Metric]:
@@ -172,29 +180,6 @@ class Run:
             return pd.read_parquet(path)
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{path}: cannot be read as a table ({first_line(error)})") from None
-
-
-def rows_frame(rows: Sequence[Row], declared: Mapping[str, Metric] = MappingProxyType({})) -> pd.DataFrame:
-    """One line per row, in order.
-
-    Columns: the fields of `Row` (value: the raw number, in the unit of its metric before `scale`; n: its denominator;
-    seconds: what measuring took, in s), with `aspect` always told, notes as a list of texts with note_kinds beside it,
-    and spread as a list; and of the metric shown, unit, scale, direction, role.
-    """
-    lines = []
-    for row in rows:
-        about = metric(row.metric, declared)
-        lines.append(
-            {
-                **vars(row),
-                "aspect": row.aspect or about.aspect,
-                "notes": [note.text for note in row.notes],
-                "note_kinds": [note.kind for note in row.notes],
-                "spread": list(row.spread),
-                **{name: getattr(about, name) for name in ("shown", "unit", "scale", "direction", "role")},
-            }
-        )
-    return pd.DataFrame(lines)
 
 
 def attack_lines(path: Path) -> list[AttackLine]:

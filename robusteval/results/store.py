@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -71,13 +72,14 @@ class RunFolder:
     def stages(self) -> set[str]:
         return set(self.journal().stages)
 
-    def holds(self, tests: Collection[str]) -> bool:
-        """Whether the run is finished with all these tests; one whose rows.jsonl cannot be read is not."""
+    def holds(self, tests: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether the run is finished with all these tests, and with these facts of each; one whose rows.jsonl cannot
+        be read is not."""
         try:
             journal = self.journal()
         except UserError:
             return False
-        return journal.done and journal.stages.keys() >= {"train", *tests}
+        return journal.holds(tests)
 
     def check(self, *, model: bool = False) -> None:
         """Raise UserError where a finished stage is not what it was when it was finished; says what, and what to do.
@@ -178,7 +180,8 @@ class RunFolder:
         journal = self.journal()
         lines = [row_line(row) for row in rows]
         digests = {path.relative_to(self.path).as_posix(): file_sha256(path) for path in files if path.exists()}
-        sealed = {**marker, "files": digests}
+        whole = {"whole": hashlib.sha256(journal.kept).hexdigest()} if marker.get("done") and not journal.rest else {}
+        sealed = {**marker, "files": digests, **whole}
         # a torn last line is dropped by the writer of the next ones
         before = journal.unsealed + journal.rest[: journal.rest.rfind(b"\n") + 1]
         before += b"".join(map(json_line, lines))

@@ -137,15 +137,21 @@ class RunSpec(Record):
     def opening(self) -> ModelConfig:
         return ModelConfig(self.model_revision, self.trust_remote_code)
 
-    def name(self, **facts: str) -> str:
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Every field that says how the run is trained, as plain values."""
+        spec = to_dict(self, identity=True)
+        del spec["evaluation"], spec["attack"]
+        return spec
+
+    def name(self, identity: Mapping[str, Any] | None = None, **facts: str) -> str:
         """The folder name of the run; its hash covers every field that says how it is trained, and the given facts.
 
         Where the rows lie is not part of it, but what they are is: `facts` carries the fingerprint of the data, the
         hash of the starting checkpoint and the version of the code. Nor are the tests, each of which has facts of its
-        own: a finished run can have more of them.
+        own: a finished run can have more of them. identity: of this run, where it is known.
         """
-        spec = to_dict(self, identity=True)
-        del spec["evaluation"], spec["attack"]
+        spec = self.identity if identity is None else identity
         hash8 = content_hash({"spec": spec, "facts": facts})[:8]
         method, scenario = (
             "".join(c if c.isalnum() or c in "+-=_" else "-" for c in label)[:60]

@@ -73,7 +73,7 @@ def test_stages_that_are_taken_back_count_no_longer(tmp_path: Path) -> None:
     lines.parent.mkdir()
     lines.touch()
     folder.finish(keep_model=True)
-    assert folder.done and folder.holds(["clean", "attack/pwws"]) and not folder.holds(["mask"])
+    assert folder.done and folder.holds({"clean": {}, "attack/pwws": {}}) and not folder.holds({"mask": {}})
     folder.reopen("clean", "mask")
     assert folder.stages() == {"train", "attack/pwws"} and not folder.done
     folder.forget_attack("clean")

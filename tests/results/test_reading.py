@@ -24,8 +24,9 @@ from robusteval.report.records import csv
 from robusteval.report.table import build_table
 from robusteval.results.attack_summary import summarise
 from robusteval.results.experiment import Experiment
+from robusteval.results.frames import rows_frame
 from robusteval.results.metrics import METRICS
-from robusteval.results.reading import WHOSE, Run, rows_frame
+from robusteval.results.reading import WHOSE, Run
 from robusteval.results.rows import Row, row_line
 from robusteval.settings.data import DataConfig
 from robusteval.tasks.load import load_task
