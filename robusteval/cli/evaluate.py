@@ -45,7 +45,7 @@ def evaluate(
         from robusteval.pipeline.evaluation import checkpoint_rows
         from robusteval.report.render import print_table, write_table
         from robusteval.report.table import build_table
-        from robusteval.results.reading import rows_frame
+        from robusteval.results.frames import rows_frame
     console = Screen()
     result = api.evaluate(
         checkpoint, task, data=data, device=work.device, max_length=train.max_length, out=out,

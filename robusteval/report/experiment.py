@@ -9,7 +9,8 @@ from robusteval.errors import UserError, some
 from robusteval.report.table import Place, Table, build_table
 from robusteval.results.asked import Wanted
 from robusteval.results.experiment import Experiment
-from robusteval.results.reading import Run, rows_frame
+from robusteval.results.frames import rows_frame
+from robusteval.results.reading import Run
 from robusteval.runtime.environment import differences
 from robusteval.settings.spec import ExperimentSpec
 

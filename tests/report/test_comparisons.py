@@ -11,8 +11,8 @@ from robusteval.report.comparisons import least_difference, verdict
 from robusteval.report.render import markdown
 from robusteval.report.sheets import report
 from robusteval.report.table import Table, build_table
+from robusteval.results.frames import rows_frame
 from robusteval.results.metrics import METRICS, Metric
-from robusteval.results.reading import rows_frame
 from support.table_rows import row
 
 # eight seeds; the second column is 1 point above the first in all of them, the third as often above as below

@@ -18,9 +18,9 @@ from robusteval.report.records import as_json, csv, record
 from robusteval.report.render import FORMATS, html, latex, markdown, print_table, write_table
 from robusteval.report.sheets import report
 from robusteval.report.table import Table, build_table
+from robusteval.results.frames import rows_frame
 from robusteval.results.journal import read_rows
 from robusteval.results.metrics import METRICS, metric
-from robusteval.results.reading import rows_frame
 from robusteval.results.rows import Note, Row, line_row, row_line
 from support.table_rows import row
 

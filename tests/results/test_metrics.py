@@ -19,8 +19,9 @@ from robusteval.pipeline.evaluation import checkpoint_rows, run_suites
 from robusteval.report.comparisons import verdict
 from robusteval.report.table import build_table
 from robusteval.results.attack_summary import summarise
+from robusteval.results.frames import rows_frame
 from robusteval.results.metrics import METRICS, Metric, metric, score
-from robusteval.results.reading import Run, rows_frame
+from robusteval.results.reading import Run
 from robusteval.results.rows import Row
 from robusteval.results.store import RunFolder
 from robusteval.settings.evaluation import EvalConfig
