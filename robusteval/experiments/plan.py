@@ -105,9 +105,9 @@ def make_plan(spec: ExperimentSpec, work: WorkConfig, loaded: Mapping[str, TaskD
             title = run_title(run, task=len(spec.tasks) > 1, model=len(spec.models) > 1)
             column = (run.method.label, run.scenario.label)
             if column not in known:  # all its seeds share these, and they are costly
-                facts = {**run_facts(data, sha256), **_versions(_trained_with(run, data))}
+                facts: Facts = {**run_facts(data, sha256), **_versions(_trained_with(run, data))}
                 if run.train.precision == "auto":
-                    facts["precision"] = pick_precision("auto", device)
+                    facts = {**facts, "precision": pick_precision("auto", device)}
                 known[column] = run.identity, facts
             identity, facts = known[column]
             job, done, told = placed(run, facts, tests, work.out, title, {**identity, "seed": run.seed})
