@@ -144,10 +144,13 @@ def _same(load: Callable[[], TaskData], tested: Sequence[str]) -> TaskData:
 
 
 def notes_on(sides: Sequence[Side]) -> list[str]:
-    """What to say of two models that were not tested on the same rows, or may not have read the same perturbed text."""
+    """What to say of two models that are one, were tested on other rows, or may have read other perturbed text."""
     if any(side.method for side in sides):
         return []
     notes, runs = [], [(side.runs[0], side.records[0]) for side in sides]
+    weights = [str(record.get("checkpoint", {}).get("sha256", "")) for _, record in runs]
+    if weights[0] and weights[0] == weights[1]:
+        notes.append("A and B are the same checkpoint under two names")
     dev = [_fingerprint(run, record)[:1] for run, record in runs]
     if dev[0] != dev[1]:
         notes.append("A and B were not tested on the same rows: those of one id and gold label are taken for the same")

@@ -195,6 +195,8 @@ def test_other_tokens_and_other_rows_are_told(tmp_path: Path) -> None:
         for name, tokens, dev in (("a", "x", "1"), ("b", "x", "1"), ("c", "y", "1"), ("d", "", "1"), ("e", "x", "2"))
     )
     assert notes_on([same, also]) == []
+    twins = [evaluation(tmp_path / name, tests, GOLD, checkpoint={"sha256": "s"}) for name in ("t", "u")]
+    assert notes_on(twins) == ["A and B are the same checkpoint under two names"]
     assert [each.partition(":")[0] for each in notes_on([same, other])] == ["A and B cut text into other tokens"]
     assert [each.partition(":")[0] for each in notes_on([same, unknown])] == ["A and B may cut text into other tokens"]
     assert [each.partition(":")[0] for each in notes_on([same, rows])] == ["A and B were not tested on the same rows"]
