@@ -30,7 +30,7 @@ DONE = "done"
 FINISHED_BEFORE = "finished before"
 ELSEWHERE = "done by another process"
 FINE = (DONE, FINISHED_BEFORE, ELSEWHERE)
-LOST_TWICE = "its worker process was killed twice; the same command goes on from there"
+GO_ON = "the same command goes on from there"
 NO_ROOM = "fewer rows at a time need less memory, and are another experiment (--batch-size, --max-length)"
 
 # Seconds between two looks at the runs that others hold.
@@ -46,9 +46,9 @@ Rows = Callable[["Job"], "TaskData | None"]
 class End:
     """How an attempt at a run ended.
 
-    kind: "held", another process has the run; "lost", whoever did it was killed; "memory", there was not enough;
-    "failed", for a reason that `message` gives. peak, size: bytes that it took on its device, and that there are; 0
-    where that is not known.
+    kind: "held", another process has the run, which `message` names; "lost", whoever did it ended before, as when it is
+    killed; "memory", there was not enough; "failed". message: why, or how. peak, size: bytes that it took on its
+    device, and that there are; 0 where that is not known.
     """
 
     kind: Literal["done", "held", "lost", "memory", "failed"]
@@ -197,7 +197,7 @@ class _Queue:
             self._await(job, end.message)
         elif end.kind == "lost" and job.name not in self._lost:
             self._lost.add(job.name)
-            logger.warning("%s: its worker process was killed; it is done once more", job.title)
+            logger.warning("%s: its worker process ended early (%s); it is done once more", job.title, end.message)
             self._left.appendleft(job)
         elif end.kind == "memory" and job.name not in self._short:
             self._short.add(job.name)
@@ -205,6 +205,7 @@ class _Queue:
             self._alone.append(job)
         elif end.kind == "memory":
             self._tell(job, f"there is not enough memory, also with nothing beside it ({end.message}); {NO_ROOM}")
+        elif end.kind == "lost":
+            self._tell(job, f"its worker process ended early twice ({end.message}); {GO_ON}")
         else:
-            told = {"done": DONE, "lost": LOST_TWICE}
-            self._tell(job, told.get(end.kind, end.message))
+            self._tell(job, DONE if end.kind == "done" else end.message)

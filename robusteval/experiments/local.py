@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -84,7 +85,8 @@ class _Worker:
         self.process.join()
         if self.process.exitcode == -9 and kills() > self._kills:
             return End("memory", "the system killed its process")
-        return End("lost")
+        code = self.process.exitcode or 0
+        return End("lost", f"exit code {code}" if code >= 0 else signal.Signals(-code).name)
 
 
 @dataclasses.dataclass(frozen=True)

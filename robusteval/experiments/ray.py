@@ -125,8 +125,8 @@ class _Tasks(Places):
             return job, End("memory", "Ray ended its process, because its node was running out")
         except exceptions.RayTaskError as error:  # before the run began, as where this package is not installed
             return job, End("failed", f"on its node: {first_line(error.cause)}")
-        except exceptions.RayError:
-            return job, End("lost")
+        except exceptions.RayError as error:
+            return job, End("lost", type(error).__name__)
         if end.peak:
             self._shares[kind_of(job)] = share(end.peak, end.size)
         return job, end

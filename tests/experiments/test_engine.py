@@ -23,13 +23,10 @@ from robusteval.runtime import memory
 from robusteval.settings.runs import MethodConfig, RunSpec
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.claims import Holder
+from support.odd_runs import jobs_named
 
 Told = list[tuple[str, str]]
 GIB = 2**30
-
-
-def jobs_named(*names: str) -> list[Job]:
-    return [Job(RunSpec(seed=seed), f"run-{name}", name) for seed, name in enumerate(names)]
 
 
 def finish(job: Job, out: Path, rows: Sequence[Row] = ()) -> None:
@@ -105,9 +102,11 @@ def test_each_is_begun_as_there_is_room_and_one_that_fails_stops_no_other(tmp_pa
 
 def test_a_lost_one_is_done_once_more_and_then_reported(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     told, failed, _ = run(jobs_named("a", "b", "c"), a=["lost", "done"], b=["lost", "lost"])
-    assert told == [("a", "done"), ("b", engine.LOST_TWICE), ("c", "done")]
-    assert failed == [("b", engine.LOST_TWICE)]
-    assert caplog.messages == [f"{name}: its worker process was killed; it is done once more" for name in "ab"]
+    twice = "its worker process ended early twice (b lost); the same command goes on from there"
+    assert told == [("a", "done"), ("b", twice), ("c", "done")]
+    assert failed == [("b", twice)]
+    once = "{0}: its worker process ended early ({0} lost); it is done once more"
+    assert caplog.messages == [once.format(name) for name in "ab"]
 
 
 def test_one_that_ran_out_of_memory_is_done_once_more_with_nothing_beside_it(run: Run) -> None:

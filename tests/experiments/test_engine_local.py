@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from robusteval.experiments import local
-from robusteval.experiments.engine import FINE, LOST_TWICE, run_jobs
+from robusteval.experiments.engine import FINE, run_jobs
 from robusteval.experiments.jobs import Job
 from robusteval.settings.work import WorkConfig
 from support import odd_runs
@@ -32,7 +32,7 @@ def test_a_worker_is_killed_or_runs_out_of_memory(work: WorkConfig) -> None:
     jobs = jobs_named("a", "killed", "b", "short", "doomed", "large", "c")
     failed = run_jobs(jobs, work, lambda job, message: told.update({job.title: message}))
     assert {told[title] for title in ("a", "b", "c", "killed", "short")} == {"done"}
-    assert told["doomed"] == LOST_TWICE
+    assert told["doomed"] == "its worker process ended early twice (SIGKILL); the same command goes on from there"
     assert told["large"].startswith("there is not enough memory, also with nothing beside it (no more); fewer rows at")
     assert [job.title for job, _ in failed] == ["doomed", "large"]
     counts = {title: len(attempts(work.out, title)) for title in told}

@@ -200,7 +200,7 @@ def test_workers_end_with_their_parent_and_a_run_whose_own_is_killed_is_done_onc
         kill_a_worker(process)
         told, _ = process.communicate(timeout=200)
     assert process.returncode == 0, told
-    assert "its worker process was killed; it is done once more" in " ".join(told.split())
+    assert "its worker process ended early (SIGKILL); it is done once more" in " ".join(told.split())
     assert "Traceback" not in told
     assert timeless(out) == timeless(tmp_path / "whole")
 
