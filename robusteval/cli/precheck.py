@@ -161,7 +161,7 @@ def check_work(work: WorkConfig) -> None:
     And what cannot go with several processes that were started together.
     """
     check_device(work.device)
-    check_launch(work.device, work.workers)
+    check_launch(work.device, work.workers, work.engine)
     check_tracker(work.track)
     check_engine(work)
     if work.resources_dir is not None and not work.resources_dir.is_dir():

@@ -25,7 +25,7 @@ def local_place() -> int:
     return _number("LOCAL_RANK", 0)
 
 
-def check_launch(device: str, workers: int = 1) -> None:
+def check_launch(device: str, workers: int = 1, engine: str = "local") -> None:
     """Raise UserError for what cannot go with several processes that train one model."""
     count = launched()
     if count == 1:
@@ -37,6 +37,10 @@ def check_launch(device: str, workers: int = 1) -> None:
         raise UserError(
             f"workers: {workers} cannot go with {count} processes that train one model together; give 1, or start "
             "one process"
+        )
+    if engine != "local":
+        raise UserError(
+            f"engine: {engine!r} cannot go with {count} processes that train one model together; start one process"
         )
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"device: {device!r} cannot go with {count} processes, each on its own; valid: auto, cpu, cuda")

@@ -126,6 +126,8 @@ def test_what_cannot_be_launched_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert (launched(), place()) == (2, 1)
     with pytest.raises(UserError, match="workers: 3 cannot go with 2 processes"):
         check_launch("auto", workers=3)
+    with pytest.raises(UserError, match="engine: 'ray' cannot go with 2 processes"):
+        check_launch("auto", engine="ray")
     with pytest.raises(UserError, match="device: 'cuda:1' cannot go with 2 processes"):
         check_launch("cuda:1")
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
