@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import is_dataclass
-
-from robusteval.settings.fields import Described, described, hints
+from robusteval.settings.fields import Described, described
 from robusteval.settings.runs import RunSpec
+from robusteval.settings.spec import GROUPS
 from robusteval.settings.work import WorkConfig
 
 _HEAD = """\
 # Settings
 
 This page is made from the records that hold the settings (`python -m robusteval.settings.reference`). Each line gives
-the option of the command line, the field in Python and in `experiment.yaml`, its default, the values that it may have,
-and what it means. A command has the options that concern it: `robusteval COMMAND --help`. `train-and-attack` also has
-`--methods`, `--seeds`, `--scenario` and `--dry-run`. A training setting may also stand in a method's text:
-`--methods vanilla,match:learning_rate=5e-5`.
+the option of the command line, the field in Python and in a spec, its default, the values that it may have, and what
+it means. A command has the options that concern it: `robusteval COMMAND --help`. `train-and-attack` and `run` also have
+`--methods`, `--seeds`, `--scenario` and `--dry-run`; `model`, `task` and `seed` are the lists `models`, `tasks` and
+`seeds` of a spec. A training setting may also stand in a method's text: `--methods vanilla,match:learning_rate=5e-5`.
 """
 _COLUMNS = "| option | field | default | values | what it means |\n|---|---|---|---|---|\n"
 # from here on a bound only keeps numbers out that no machine holds
@@ -25,21 +23,14 @@ _BOUNDLESS = 1e6
 
 def page() -> str:
     """docs/settings.md."""
-    sections = [_section(path, kind) for path, kind in [*_records("base", RunSpec), ("", WorkConfig)]]
+    places = {**GROUPS, "opening": RunSpec}
+    sections = [_section(path, kind) for path, kind in [*places.items(), ("", WorkConfig)]]
     return "\n".join([_HEAD, *filter(None, sections)])
-
-
-def _records(path: str, kind: type) -> Iterator[tuple[str, type]]:
-    """A record and those in it, with where they stand in `experiment.yaml`."""
-    yield path, kind
-    for name, inner in hints(kind).items():
-        if is_dataclass(inner) and isinstance(inner, type):
-            yield from _records(f"{path}.{name}", inner)
 
 
 def _section(path: str, kind: type) -> str:
     lines = "".join(_line(each) for each in described(kind))
-    place = f", `{path}` in `experiment.yaml`" if path else ", no part of a run's name"
+    place = f", `{path}` in a spec" if path else ", no part of a run's name"
     title = f"## {getattr(kind, 'PANEL', '')}: `{kind.__name__}`{place}\n\n"
     return title + _COLUMNS + lines if lines else ""
 

@@ -62,7 +62,7 @@ def test_code_of_a_checkpoint_runs_only_where_it_is_trusted(
     dev = ["--dev-file", str(tmp_path / "dev.csv"), "--text-columns", "text", "--max-length", "60", "--device", "cpu"]
     train = ["train-and-attack", "--model", str(folder), "--train-file", str(tmp_path / "train.csv"), *dev,
              "--methods", "vanilla", "--seeds", "1", "--max-steps", "1", "--batch-size", "4", "--suites", "clean",
-             "--attack-examples", "2", "--learning-rate", "1e-9", "--keep-models", "--out", str(tmp_path / "out"),
+             "--attack-examples", "2", "--learning-rate", "1e-9", "--out", str(tmp_path / "out"),
              "--quiet"]  # fmt: skip
     test = ["evaluate", str(folder), *dev, "--suites", "clean"]
     attack = ["attack", str(folder), *dev, "--attack-examples", "2"]
