@@ -42,7 +42,7 @@ from support import tiny
 
 LOADED = (attacks, run, session, transfer, journal)  # what a child need not import
 METHODS = "vanilla,match,bidrop,pats,tdt"
-CLOCKS = ("seconds_per_step", "peak_memory_mb")
+CLOCKS = ("seconds", "seconds_per_step", "peak_memory_mb")
 NEEDLESS = ("state.safetensors", "state.damaged", "error.txt")
 
 
@@ -53,7 +53,7 @@ def arguments(place: Path, out: Path, workers: int) -> list[str]:
         "--max-steps", "8", "--batch-size", "8", "--max-length", "32", "--learning-rate", "1e-3",
         "--suites", "clean,mask", "--rates", "0.2", "--sets", "2", "--attack-examples", "4", "--seeds", "1",
         "--methods", METHODS, "--checkpoint-seconds", "0.02", "--device", "cpu", "--quiet",
-        "--workers", str(workers), "--out", str(out),
+        "--workers", str(workers), "--out", str(out), "--no-keep-models",
     ]  # fmt: skip
 
 
