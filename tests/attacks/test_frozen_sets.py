@@ -325,7 +325,8 @@ def test_what_cannot_be_transferred_is_said(experiment: tuple[Path, Path], tmp_p
     def remove(pattern: str) -> Callable[[Path], object]:
         return lambda copy: [shutil.rmtree(folder) for folder in copy.glob(pattern)]
 
-    assert "kept no model; run the experiment in another folder, without --no-keep-models" in damaged("models", remove("runs/*s1*/model"))
+    kept = "kept no model; run the experiment in another folder, without --no-keep-models"
+    assert kept in damaged("models", remove("runs/*s1*/model"))
     assert "deepwordbug.jsonl: cannot be read: No such file" in damaged("attacks", remove("runs/*/attacks"))
     assert "has no finished run" in damaged("runs", remove("runs/*"))
     assert "are the same run; remove the outdated one" in damaged("twice", again)
