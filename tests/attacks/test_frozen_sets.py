@@ -194,8 +194,8 @@ def test_the_matrix_by_hand() -> None:
 
 def matrix(seed: int, source: str, target: str, n: int, accuracy: float, right: int, rate: float) -> dict[str, Any]:
     return {
-        "recipe": "pwws", "scenario": "none", "seed": seed, "source": source, "target": target, "n": n,
-        "accuracy": accuracy, "right_before": right, "transfer_rate": rate,
+        "model": "m", "task": "t", "recipe": "pwws", "scenario": "none", "seed": seed, "source": source,
+        "target": target, "n": n, "accuracy": accuracy, "right_before": right, "transfer_rate": rate,
     }  # fmt: skip
 
 
