@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,9 @@ Bools = npt.NDArray[np.bool_]
 LEVEL = 0.05
 CONFIDENCE = 1 - LEVEL
 # up to this many seeds every pattern of signs is gone through; beyond, this many drawn ones
-EXACT_SEEDS, DRAWN_PATTERNS = 16, 100_000
-# signs times comparisons that are held at once
-_AT_ONCE = 4_000_000
+EXACT_SEEDS, DRAWN_PATTERNS = 16, 20_000
+# patterns and comparisons that are gone through at once
+_PATTERNS, _ROWS = 2048, 1024
 
 
 @dataclass(frozen=True)
@@ -164,25 +164,29 @@ def sign_flip_test(differences: npt.ArrayLike) -> Floats:
     rows = given.reshape(math.prod(given.shape[:-1]), given.shape[-1])
     sound = ~np.isnan(rows)
     rows = np.where(sound, rows, 0.0)
-    signs = _signs(rows.shape[1])
-    p = np.empty(len(rows))
-    step = max(1, _AT_ONCE // len(signs))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        # sums that are equal but for rounding are equal
-        least = np.abs(part.sum(axis=1)) - 1e-12 * np.abs(part).sum(axis=1)
-        p[start : start + step] = (np.abs(part @ signs.T) >= least[:, None]).mean(axis=1)
-    return np.asarray(np.where(sound.any(axis=1), p, np.nan).reshape(given.shape[:-1]))
+    # sums that are equal but for rounding are equal
+    least = np.abs(rows.sum(axis=1)) - 1e-12 * np.abs(rows).sum(axis=1)
+    far, patterns = np.zeros(len(rows)), 0
+    for signs in _signs(rows.shape[1]):
+        patterns += len(signs)
+        for start in range(0, len(rows), _ROWS):
+            part = slice(start, start + _ROWS)
+            far[part] += (np.abs(rows[part] @ signs.T) >= least[part, None]).sum(axis=1)
+    return np.asarray(np.where(sound.any(axis=1), far / patterns, np.nan).reshape(given.shape[:-1]))
 
 
-def _signs(n: int) -> Floats:
-    """Patterns of signs [patterns, n] with the first sign fixed, since a pattern and its mirror image count alike."""
-    if n <= EXACT_SEEDS:
-        patterns = np.arange(2 ** max(n - 1, 0))
-        return np.asarray(1.0 - 2.0 * ((patterns[:, None] >> np.arange(n)) & 1))
-    drawn = np.random.default_rng(0).choice([-1.0, 1.0], (DRAWN_PATTERNS, n))
-    drawn[0] = 1.0  # the pattern that was measured is one of them, so that p is never 0
-    return np.asarray(drawn)
+def _signs(n: int) -> Iterator[Floats]:
+    """Patterns of signs, many [.., n] at a time, with one sign fixed: a pattern and its mirror image count alike."""
+    count = 2 ** max(n - 1, 0) if n <= EXACT_SEEDS else DRAWN_PATTERNS
+    generator = np.random.default_rng(0)
+    for start in range(0, count, _PATTERNS):
+        places = np.arange(start, min(start + _PATTERNS, count))
+        if n <= EXACT_SEEDS:
+            yield np.asarray(1.0 - 2.0 * ((places[:, None] >> np.arange(n)) & 1))
+            continue
+        drawn = np.asarray(generator.choice([-1.0, 1.0], (len(places), n)))
+        drawn[places == 0] = 1.0  # the pattern that was measured is one of them, so that p is never 0
+        yield drawn
 
 
 def holm(p: npt.ArrayLike) -> Floats:
