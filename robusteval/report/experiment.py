@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from robusteval.errors import UserError, some
 from robusteval.report.table import Place, Table, build_table
 from robusteval.results.asked import Wanted
-from robusteval.results.experiment import Experiment
-from robusteval.results.frames import rows_frame
+from robusteval.results.experiment import Experiment, declared_by, rows_of
 from robusteval.results.reading import Run
 from robusteval.runtime.environment import differences
 from robusteval.settings.spec import ExperimentSpec
@@ -24,16 +22,18 @@ def finished_table(experiment: Experiment) -> Table:
         notices.append(f"{len(experiment.unfinished)} of {len(experiment.asked)} runs are not finished")
     if experiment.others:
         notices.append(f"left out: {len(experiment.others)} runs that were done with other settings or another version")
-    finished = {_title(experiment, run.whose): run for run in experiment.runs}
-    return experiment_table(experiment.spec, finished, experiment.asked, notices, [*experiment.damaged.items()])
+    spec, names = experiment.spec, {wanted.name: wanted for wanted in experiment.asked}
+    several = (len(spec.tasks) > 1, len(spec.models) > 1)
+    finished = {_title(names[run.path.name], *several): run for run in experiment.runs}
+    return experiment_table(spec, finished, experiment.asked, notices, [*experiment.damaged.items()])
 
 
-def _title(experiment: Experiment, whose: Mapping[str, Any]) -> str:
-    """A run in words, as a session names it."""
-    where = f" on {whose['task']}" if len(experiment.spec.tasks) > 1 else ""
-    what = f" with {whose['model']}" if len(experiment.spec.models) > 1 else ""
-    under = "" if whose["scenario"] == "none" else f" under {whose['scenario']}"
-    return f"{whose['method']} seed {whose['seed']}{where}{what}{under}"
+def _title(run: Wanted, task: bool, model: bool) -> str:
+    """A run in words, as a session names it; task, model: whether they are named."""
+    where = f" on {run.task}" if task else ""
+    what = f" with {run.model}" if model else ""
+    under = "" if run.scenario == "none" else f" under {run.scenario}"
+    return f"{run.method} seed {run.seed}{where}{what}{under}"
 
 
 def experiment_table(
@@ -48,8 +48,8 @@ def experiment_table(
     finished: by title; wanted: every run that was asked for; notices: what one should know to read the numbers; failed:
     titles, and why there is no result.
     """
-    specs = [run.spec for run in finished.values() if run.spec is not None]
-    selected = {run.method.label: run.train.select == "best" for run in specs}
+    places, runs = {run.name: run for run in wanted}, list(finished.values())
+    selected = _selected(runs, places)
     best = [label for label, on_dev in selected.items() if on_dev]
     last = [label for label, on_dev in selected.items() if not on_dev]
     notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []
@@ -60,12 +60,21 @@ def experiment_table(
     if unsealed:
         notes.append(f"no seal, so that a change of the files would not be noticed: {some(unsealed, 6)}")
     notes += [f"no result for {title}: {message}" for title, message in failed]
-    rows = [row for run in finished.values() for row in run.records]
-    declared = {name: each for run in finished.values() for name, each in run.declared.items()}
     requested: dict[Place, list[int]] = {}
-    for run in wanted:
-        requested.setdefault((run.model, run.task, run.method, run.scenario), []).append(run.seed)
+    for run in places.values():
+        requested.setdefault(_place(run), []).append(run.seed)
     return build_table(
-        rows_frame(rows, declared), [method.label for method in spec.methods], baseline=spec.first,
-        primary=spec.primary, requested=requested, notes=notes, declared=declared,
+        rows_of(runs), [method.label for method in spec.methods], baseline=spec.first, primary=spec.primary,
+        requested=requested, notes=notes, declared=declared_by(runs),
     )  # fmt: skip
+
+
+def _place(run: Wanted) -> Place:
+    return run.model, run.task, run.method, run.scenario
+
+
+def _selected(runs: Sequence[Run], places: Mapping[str, Wanted]) -> dict[str, bool]:
+    """Whether the checkpoint is the best on dev, by method: all seeds of a place are trained alike, so one is asked."""
+    one = {_place(places[run.path.name]): run for run in reversed(runs) if run.path.name in places}
+    specs = [run.spec for run in reversed(one.values()) if run.spec is not None]
+    return {spec.method.label: spec.train.select == "best" for spec in specs}

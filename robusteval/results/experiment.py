@@ -6,7 +6,7 @@ experiment.rows().query("aspect == 'robustness'")
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Experiment:
     @property
     def declared(self) -> dict[str, Metric]:
         """The metrics that suites of the user's own said more of."""
-        return {name: each for run in self.runs for name, each in run.declared.items()}
+        return declared_by(self.runs)
 
     @property
     def records(self) -> tuple[Row, ...]:
@@ -78,9 +78,7 @@ class Experiment:
 
     def rows(self) -> pd.DataFrame:
         """One line per measured number, see `rows_frame`."""
-        lines = [text for run in self.runs for text in run.lines]
-        frame = frame_of_lines(lines, self.declared)
-        return rows_frame(self.records, self.declared) if frame is None else frame
+        return rows_of(self.runs)
 
     def predictions(self, suite: str) -> pd.DataFrame:
         """As `Run.predictions`, with the columns `WHOSE` before; of the runs that have some."""
@@ -111,6 +109,18 @@ class Experiment:
                 whose = pd.DataFrame(run.whose, index=own.index)
                 frames.append(pd.concat([whose, own], axis=1))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(WHOSE))
+
+
+def declared_by(runs: Iterable[Run]) -> dict[str, Metric]:
+    """The metrics that suites of the user's own said more of."""
+    return {name: each for run in runs for name, each in run.declared.items()}
+
+
+def rows_of(runs: Sequence[Run]) -> pd.DataFrame:
+    """One line per measured number of all the runs, see `rows_frame`."""
+    declared = declared_by(runs)
+    frame = frame_of_lines([text for run in runs for text in run.lines], declared)
+    return rows_frame([row for run in runs for row in run.records], declared) if frame is None else frame
 
 
 def asked_of(path: Path) -> Whole:

@@ -76,7 +76,7 @@ def differences(environments: Mapping[str, Sequence[Mapping[str, Any]]]) -> list
 
     environments: of each run, by its title, all that it was measured with (`measured_with`).
     """
-    used: dict[str, dict[str, list[str]]] = {}
+    used: dict[str, dict[str, dict[str, None]]] = {}
     for title, several in environments.items():
         for each in several:
             told = {**each.get("versions", {}), "commit": each.get("git_commit", "")}
@@ -84,13 +84,11 @@ def differences(environments: Mapping[str, Sequence[Mapping[str, Any]]]) -> list
             told["device"] = hardware.get("accelerator") or hardware.get("device", "")
             told["number of processes"] = str(hardware.get("processes", 1))
             for name, value in told.items():
-                titles = used.setdefault(name, {}).setdefault(str(value), [])
-                if title not in titles:
-                    titles.append(title)
+                used.setdefault(name, {}).setdefault(str(value), {})[title] = None
     sentences = []
     for name, values in used.items():
         if len(values) > 1:
-            shares = (f"{value or 'unknown'} ({_some(titles)})" for value, titles in values.items())
+            shares = (f"{value or 'unknown'} ({_some(list(titles))})" for value, titles in values.items())
             sentences.append(f"not all measured with the same {name}: {', '.join(shares)}")
     return sentences
 
