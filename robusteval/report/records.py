@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -113,8 +112,8 @@ def as_json(held: Any) -> str:
 
 
 def _finite(held: Any) -> Any:
-    if isinstance(held, Mapping):
-        return {str(key): _finite(value) for key, value in held.items()}
-    if isinstance(held, list | tuple):
-        return [_finite(each) for each in held]
-    return None if isinstance(held, float) and not math.isfinite(held) else held
+    if isinstance(held, float):
+        return held if math.isfinite(held) else None
+    if isinstance(held, dict):
+        return {key: _finite(value) for key, value in held.items()}
+    return [_finite(each) for each in held] if isinstance(held, list | tuple) else held

@@ -208,21 +208,18 @@ def _drops(values: _Numbers, keys: Sequence[tuple[Any, ...]], aspects: Sequence[
 
 def _spreads(rows: pd.DataFrame, at: tuple[Any, Any, Any]) -> dict[tuple[int, int], tuple[float, ...]]:
     """The values on random sets of each line and method, in the order of seeds."""
-    lengths = rows["spread"].str.len().to_numpy()
-    some_there = np.flatnonzero(lengths > 0)
-    order = some_there[np.argsort(at[2][some_there], kind="stable")]
-    spreads = rows["spread"].to_numpy()
-    found: dict[tuple[int, int], tuple[float, ...]] = {}
-    for row in order:
-        key = (int(at[0][row]), int(at[1][row]))
-        found[key] = found.get(key, ()) + tuple(each for each in spreads[row] if each == each)
-    return found
+    spreads, (number, column, seed) = rows["spread"].tolist(), at
+    there = np.flatnonzero([bool(each) for each in spreads])
+    found: dict[tuple[int, int], list[float]] = {}
+    for row in there[np.argsort(seed[there], kind="stable")].tolist():
+        found.setdefault((int(number[row]), int(column[row])), []).extend(spreads[row])
+    return {key: tuple(each for each in values if each == each) for key, values in found.items()}
 
 
 def _row_notes(rows: pd.DataFrame) -> list[str]:
     """Notes that rows carry, each once, with the runs they belong to, unless they hold for a test of every run."""
     domain, sets = rows[rows["in_domain"].to_numpy(bool)], rows[rows["sets"] > 1]
-    collapsed, noted = rows.dropna(subset="collapsed"), rows[rows["notes"].str.len() > 0]
+    collapsed, noted = rows.dropna(subset="collapsed"), rows[[bool(each) for each in rows["notes"]]]
     told = pd.concat(
         [
             collapsed.assign(text="collapsed to " + collapsed["collapsed"].map(repr), kind="run"),
