@@ -19,6 +19,9 @@ import yaml
 from robusteval.errors import UserError
 from robusteval.results.journal import read_rows
 from robusteval.results.store import RunFolder
+from robusteval.settings.codec import to_dict
+from robusteval.settings.spec import ExperimentSpec
+from robusteval.settings.train import TrainConfig
 from robusteval.storage.reading import read_lines
 from support.experiments import command, run, timeless
 from support.places import ROOT
@@ -205,8 +208,6 @@ def test_workers_end_with_their_parent_and_a_run_whose_own_is_killed_is_done_onc
 
 
 def test_the_spec_is_kept_and_readable(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
-    from robusteval.settings.spec import ExperimentSpec
-
     dry = run(command(tiny_folder, csv_files, tmp_path / "out", *SHORT, "--dry-run"))
     assert dry.returncode == 0, dry.stderr
     assert "2 runs: methods vanilla, match; seeds 0; 0 finished before" in dry.stdout
@@ -219,7 +220,11 @@ def test_the_spec_is_kept_and_readable(tiny_folder: Path, csv_files: tuple[Path,
     assert done.returncode == 0, done.stderr
     assert "selected on dev" in done.stdout
     spec = ExperimentSpec.read(yaml.safe_load((tmp_path / "out" / "experiment.yaml").read_text()))
-    assert spec.train == {"max_steps": 2, "learning_rate": 1e-3, "select": "best", "max_length": 32, "batch_size": 8}
+    assert spec.train == {"max_steps": 2, "learning_rate": 1e-3, "select": "best", "max_length": 32}
+    # what was not given has its value where the run is
+    (run_folder,) = (tmp_path / "out" / "runs").iterdir()
+    held = json.loads((run_folder / "config.json").read_text())["spec"]["train"]
+    assert held == to_dict(TrainConfig(**spec.train))
 
 
 def test_an_interruption_says_how_to_go_on(tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path) -> None:
