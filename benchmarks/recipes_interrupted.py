@@ -53,6 +53,10 @@ class Recipe:
                 told = "".join(path.read_text()[-2000:] for path in self.told)
                 raise SystemExit(f"exit code {process.returncode}: {told}")
 
+    def trains(self, since: float) -> bool:
+        """Whether training has begun in a run since then."""
+        return any(path.stat().st_mtime > since for path in (self.out / "runs").glob("*/environment.json"))
+
     def done(self) -> int:
         return sum(RunFolder(path).done for path in (self.out / "runs").glob("*"))
 
@@ -61,10 +65,13 @@ class Recipe:
 
 
 def kill_at_random(recipe: Recipe, seconds: float, runs: int) -> None:
-    """Kill it three times, somewhere in what an undisturbed one takes, and let the fourth end."""
+    """Kill it three times, at a random moment since it began to train, and let the fourth end."""
     for turn in range(3):
+        began = time.time()
         process = recipe.start()
-        moment = time.monotonic() + random.uniform(0.2, 0.6) * seconds
+        while not recipe.trains(began) and process.poll() is None:
+            time.sleep(0.02)
+        moment = time.monotonic() + random.uniform(0, 0.2) * seconds
         while time.monotonic() < moment and process.poll() is None:
             time.sleep(0.02)
         if process.poll() is not None:
@@ -72,7 +79,7 @@ def kill_at_random(recipe: Recipe, seconds: float, runs: int) -> None:
             continue
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        begun = sum((path / "train.jsonl").exists() for path in (recipe.out / "runs").glob("*")) - recipe.done()
+        begun = len(list((recipe.out / "runs").glob("*/.claim.*")))
         print(f"  kill {turn + 1}: {recipe.done()} of {runs} runs were done, {begun} under way", flush=True)
     recipe.finished(recipe.start())
 
