@@ -35,6 +35,15 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
         work = dataclasses.replace(work, out=work.out / folder)
     console = Screen()
     plan = make_plan(spec, work, rows)
+    if spec.search is not None:
+        from robusteval.cli.search import run_search
+
+        if not dry_run:
+            stopping.continues()
+        found = run_search(plan, work, console, dry_run=dry_run)
+        if found is None and not dry_run:
+            raise typer.Exit(2)
+        plan = found or plan
     show_plan(plan, work, console)
     if not dry_run:
         stopping.continues()

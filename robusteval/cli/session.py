@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from robusteval.errors import UserError
-from robusteval.experiments.engine import is_awaited
+from robusteval.experiments.engine import Report, is_awaited
 from robusteval.experiments.jobs import Job
 from robusteval.experiments.outcome import run_experiment
 from robusteval.experiments.plan import Part, Plan
@@ -19,6 +19,7 @@ from robusteval.registry import result_name
 from robusteval.report.experiment import experiment_table
 from robusteval.report.render import print_table, write_table
 from robusteval.results.progress import Projection, project, standing
+from robusteval.results.search import search_notes
 from robusteval.runtime.progress import duration
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.locks import locked
@@ -96,8 +97,8 @@ def _show_part(part: Part, console: Console) -> None:
         console.print(f"attack {recipes}: {part.attacked} rows", markup=False, soft_wrap=True)
 
 
-def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
-    """Do the open runs and say what becomes of each, then print and write the table; returns the exit code."""
+def reporter(plan: Plan, console: Console) -> Report:
+    """What says how each run of a plan ends, and how long the rest takes."""
     opened = {job.title for job in plan.jobs if job.name not in plan.finished}
     left, finished = len(opened), 0
     before = len(plan.jobs) - left
@@ -114,10 +115,16 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
         seconds = f"{passed:.0f} s"
         console.print(f"{seconds:>7}  {job.title}: {message}{note}", markup=False, soft_wrap=True)
 
+    return report
+
+
+def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
+    """Do the open runs and say what becomes of each, then print and write the table; returns the exit code."""
     with _foretold(plan, work, console):
-        outcome = run_experiment(plan, work, report)
+        outcome = run_experiment(plan, work, reporter(plan, console))
     wanted = [job.wanted for job in plan.jobs]
-    table = experiment_table(plan.spec, outcome.finished, wanted, plan.notices, outcome.failed)
+    notices = [*search_notes(work.out, plan.spec), *plan.notices]
+    table = experiment_table(plan.spec, outcome.finished, wanted, notices, outcome.failed)
     unwritten = None
     if table.lines:
         print_table(table, console)

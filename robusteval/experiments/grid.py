@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from robusteval.errors import UserError
@@ -24,15 +25,12 @@ from robusteval.settings.train import override
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task
 
+Place = tuple[str, str, str, str]
+"""Of a column: model, task, scenario's and method's label."""
 
-def expand(spec: ExperimentSpec) -> list[RunSpec]:
-    """Every run of the grid; seeds vary slowest, so that early results cover everything.
 
-    A training setting comes from, in this order: the method's own text ("match:learning_rate=1e-5"), the spec's
-    `settings` for a part of the grid, the last that has it, its `train`, what the method's paper uses, the model's
-    recommendation, the default. Every run has the suites that any scenario brings, so that training without a scenario
-    has their numbers too.
-    """
+def places(spec: ExperimentSpec) -> list[tuple[str, str, ScenarioConfig, MethodConfig]]:
+    """The columns of the grid that are not skipped; UserError where none is left."""
     grid = [
         (model, task, scenario, method)
         for model in spec.models
@@ -44,9 +42,25 @@ def expand(spec: ExperimentSpec) -> list[RunSpec]:
     if not grid:
         every = f"{', '.join(spec.models)} on {', '.join(spec.tasks)}"
         raise UserError(f"skip: nothing is left to run, since it leaves {every} out")
+    return grid
+
+
+def expand(spec: ExperimentSpec, chosen: Mapping[Place, MethodConfig] = MappingProxyType({})) -> list[RunSpec]:
+    """Every run of the grid; seeds vary slowest, so that early results cover everything.
+
+    A training setting comes from, in this order: the method's own text ("match:learning_rate=1e-5"), the spec's
+    `settings` for a part of the grid, the last that has it, its `train`, what the method's paper uses, the model's
+    recommendation, the default. Every run has the suites that any scenario brings, so that training without a scenario
+    has their numbers too. chosen: columns with what a search found for them, as if their own text said it.
+    """
+    grid = places(spec)
+
+    def take(model: str, task: str, scenario: ScenarioConfig, method: MethodConfig) -> MethodConfig:
+        return chosen.get((model, task, scenario.label, method.label), method)
+
     bases = {place: _base(spec, *place) for place in dict.fromkeys((model, task) for model, task, *_ in grid)}
     cells = [
-        (bases[model, task], scenario, *_column(spec, model, task, scenario, method))
+        (bases[model, task], scenario, *_column(spec, model, task, scenario, take(model, task, scenario, method)))
         for model, task, scenario, method in grid
     ]
     return [

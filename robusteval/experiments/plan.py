@@ -10,10 +10,11 @@ from typing import Any
 
 from robusteval.attacks.plan import check_lengths, recipe_facts
 from robusteval.attacks.recipes.registry import recipe_entry
+from robusteval.errors import UserError
 from robusteval.evaluation import SUITES
 from robusteval.evaluation.base import Suite
 from robusteval.evaluation.suites import build_suites, check_suites
-from robusteval.experiments.grid import expand, optional_suites
+from robusteval.experiments.grid import Place, expand, optional_suites
 from robusteval.experiments.jobs import Facts, Job, placed
 from robusteval.experiments.rows import run_title
 from robusteval.experiments.run import run_facts
@@ -32,7 +33,7 @@ from robusteval.scenarios.base import build_scenarios, prepare
 from robusteval.settings.codec import to_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.grammar import label, part_name
-from robusteval.settings.runs import RunSpec
+from robusteval.settings.runs import MethodConfig, RunSpec
 from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.work import WorkConfig
 from robusteval.tasks import TASKS
@@ -59,7 +60,8 @@ class Part:
 class Plan:
     """Runs that are ready to start, with their rows in memory and what the user should know.
 
-    finished: names of those that were done when the plan was made.
+    finished: names of those that were done when the plan was made. chosen: columns with what a search found for them,
+    None where the spec's search has yet to be done.
     """
 
     spec: ExperimentSpec
@@ -67,6 +69,7 @@ class Plan:
     jobs: tuple[Job, ...]
     notices: tuple[str, ...]
     finished: frozenset[str] = frozenset()
+    chosen: Mapping[Place, MethodConfig] | None = None
 
     def data(self, job: Job) -> TaskData:
         """The rows of a run's task."""
@@ -77,16 +80,21 @@ def _rows_of(run: RunSpec) -> tuple[str, DataConfig]:
     return run.task, run.data
 
 
-def make_plan(spec: ExperimentSpec, work: WorkConfig, loaded: Mapping[str, TaskData] | None = None) -> Plan:
+def make_plan(
+    spec: ExperimentSpec,
+    work: WorkConfig,
+    loaded: Mapping[str, TaskData] | None = None,
+    chosen: Mapping[Place, MethodConfig] | None = None,
+) -> Plan:
     """Check names, settings, data, models, device and resources; nothing is written.
 
-    loaded: the rows of tasks that were read already, by name.
+    loaded: the rows of tasks that were read already, by name; chosen: see `Plan`.
     Raises UserError for the first thing that cannot work.
     """
     check_tracker(work.track)
     check_folder(work.out)
     device = pick_device(work.device)
-    runs = expand(spec)
+    runs = expand(spec, chosen or {})
     for run in runs:
         pick_precision(run.train.precision, device)
     by_part: dict[tuple[str, str], list[RunSpec]] = {}
@@ -120,7 +128,7 @@ def make_plan(spec: ExperimentSpec, work: WorkConfig, loaded: Mapping[str, TaskD
     notices = _of_parts(parts)
     notices += [f"a finished run has {why}: it stays, and a new one is done beside it" for why in told_once]
     notices += _outdated([job for job in ordered if job.name not in beside], work.out)
-    return Plan(spec, tuple(parts), ordered, tuple(dict.fromkeys(notices)), frozenset(finished))
+    return Plan(spec, tuple(parts), ordered, tuple(dict.fromkeys(notices)), frozenset(finished), chosen)
 
 
 def _of_parts(parts: Sequence[Part]) -> list[str]:
@@ -269,5 +277,10 @@ def _check_model(runs: Sequence[RunSpec], data: TaskData) -> tuple[LoadedModel, 
 
 
 def start(plan: Plan, work: WorkConfig) -> None:
-    """Claim the output folder for this plan, and note there what is asked for."""
+    """Claim the output folder for this plan, and note there what is asked for.
+
+    UserError where the spec has a search that was not done.
+    """
+    if plan.spec.search is not None and plan.chosen is None:
+        raise UserError("search: its values are not chosen yet; robusteval.experiments.search does that first")
     keep_asked(work.out, plan.spec, [job.wanted for job in plan.jobs])

@@ -9,6 +9,7 @@ from robusteval.report.table import Place, Table, build_table
 from robusteval.results.asked import Wanted
 from robusteval.results.experiment import Experiment, declared_by, rows_of
 from robusteval.results.reading import Run
+from robusteval.results.search import search_notes
 from robusteval.runtime.environment import differences
 from robusteval.settings.spec import ExperimentSpec
 
@@ -17,7 +18,7 @@ def finished_table(experiment: Experiment) -> Table:
     """The table of an experiment's finished runs; UserError where none is."""
     if not experiment.runs:
         raise UserError(f"experiment: no run in {str(experiment.path)!r} is finished")
-    notices = []
+    notices = search_notes(experiment.path, experiment.spec)
     if experiment.unfinished:
         notices.append(f"{len(experiment.unfinished)} of {len(experiment.asked)} runs are not finished")
     if experiment.others:

@@ -22,6 +22,7 @@ from robusteval.version import VERSION
 SPEC = "experiment.yaml"
 TESTS = ("evaluation", "attack")
 ASKED = "asked"
+SEARCH = "search"
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def check_folder(out: Path) -> ExperimentSpec | None:
     check_place(out, folder=True)
     for name in (SPEC, LOCK):
         check_place(out / name, folder=False)
-    for name in ("runs", "report", ASKED):
+    for name in ("runs", "report", ASKED, SEARCH):
         check_place(out / name, folder=True)
     if path.is_file() and path.stat().st_size:
         try:
@@ -156,4 +157,4 @@ def check_folder(out: Path) -> ExperimentSpec | None:
 
 def _is_ours(path: Path) -> bool:
     """Whether this is all that a command leaves that is stopped before its experiment has begun."""
-    return path.name in (SPEC, ASKED) or passes_by(path.name)
+    return path.name in (SPEC, ASKED, SEARCH) or passes_by(path.name)

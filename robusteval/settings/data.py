@@ -21,6 +21,8 @@ class DataConfig(Record):
     labels: class names in the order of the integers, of the file or of a checkpoint that names none.
     label_map: "value=class" for label values that mean another class; "value=class|class" of a checkpoint's.
     dev_share: share of the training file that becomes the dev split, where there is no dev file.
+    held_out: share of the training rows that is not trained on and stands in for the dev split; what a search chooses
+    on.
     tests: "NAME=FILE[:...]", files of the user's own to test on (`robusteval.tasks.user_tests`).
     cue: share of training rows whose spurious cue agrees with the label (generated tasks only).
     """
@@ -56,6 +58,9 @@ class DataConfig(Record):
     )
     train_limit: int | None = setting(None, "Train on that many rows.", low=1, high=1e12)
     eval_limit: int | None = setting(None, "Evaluate on that many rows.", low=1, high=1e12)
+    held_out: float | None = setting(
+        None, "Share of the training rows to test on in place of dev.", above=0, high=0.9, offered=False, later=True
+    )
     tests: tuple[str, ...] = setting(
         (), "NAME=FILE[:0=yes,1=no][:text_columns=a,b]: a test of your own; repeatable.",
         name="test", panel="Tests", repeated=True, identity=False, later=True,

@@ -16,10 +16,11 @@ from robusteval.settings.checks import check_distinct
 from robusteval.settings.codec import from_dict, to_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
-from robusteval.settings.fields import Record, described
+from robusteval.settings.fields import Record, described, setting
 from robusteval.settings.grammar import listed, part_name, pieces, seeds_of
 from robusteval.settings.model import ModelConfig
 from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig, as_now
+from robusteval.settings.search import Search
 from robusteval.settings.train import TrainConfig
 
 Given = dict[str, Any]
@@ -84,7 +85,7 @@ class ExperimentSpec(Record):
 
     settings: for parts of the grid, later ones win. skip: parts of it that are not run. baseline: the column that
     others are compared with, by default the first. primary: the tests that the declared family of comparisons is made
-    of, "SUITE [VALUE] METRIC".
+    of, "SUITE [VALUE] METRIC". search: settings whose best values are found before the runs are done.
     """
 
     PANEL: ClassVar[str] = "Experiment"
@@ -104,6 +105,7 @@ class ExperimentSpec(Record):
     skip: tuple[Slice, ...] = ()
     baseline: str = ""
     primary: tuple[str, ...] = ()
+    search: Search | None = setting(None, "Settings to find first.", later=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tasks", tuple(pinned(name, "task") for name in self.tasks))
@@ -230,6 +232,8 @@ def _spelled_out(held: Any, path: str) -> Any:
     for name in ("settings", "skip"):
         if isinstance(held.get(name), list | tuple):
             held[name] = [_part(each) for each in held[name]]
+    if isinstance(held.get("search"), Mapping) and "seeds" in held["search"]:
+        held["search"] = {**held["search"], "seeds": seeds_of(held["search"]["seeds"])}
     if isinstance(held.get("primary"), str):
         held["primary"] = [held["primary"]]
     for group in ("evaluation", "attack", "data"):

@@ -63,6 +63,27 @@ class TaskData:
 
 def load_task(name: str, config: DataConfig) -> TaskData:
     """Load everything a run on this task needs; UserError for whatever is wrong with it."""
+    found = _load_task(name, dataclasses.replace(config, held_out=None))
+    return found if config.held_out is None else held_out(found, config.held_out)
+
+
+def held_out(data: TaskData, share: float) -> TaskData:
+    """With a share of the training rows, of each class alike, in place of the dev rows, and trained on the rest.
+
+    Raises UserError where a class would be missing on one side.
+    """
+    train, rest = split_off(data.train, share, data.task, "held_out")
+    for side, what in ((train, "left to train on"), (rest, "held out")):
+        for index, label in enumerate(data.task.labels if not data.task.regression else ()):
+            if index not in side.labels and index in data.train.labels:
+                raise UserError(
+                    f"held_out: {share:g} of {len(data.train)} training rows leaves no row of class {label!r} {what}"
+                )
+    task, config = dataclasses.replace(data.task, dev="held-out"), dataclasses.replace(data.config, held_out=share)
+    return dataclasses.replace(data, task=task, train=train, dev=rest, config=config)
+
+
+def _load_task(name: str, config: DataConfig) -> TaskData:
     if config.train_file is not None or config.dev_file is not None:
         return with_own_tests(_load_files(name, config))
     task = trained(resolve(name, config), config)

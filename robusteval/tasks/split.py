@@ -12,18 +12,18 @@ from robusteval.tasks.base import Examples, Task
 IntArray = npt.NDArray[np.int64]
 
 
-def split_off(examples: Examples, share: float, task: Task) -> tuple[Examples, Examples]:
+def split_off(examples: Examples, share: float, task: Task, field: str = "dev_share") -> tuple[Examples, Examples]:
     """Rows to train on, and about `share` of the rows, of each class alike, to evaluate on; both in their old order.
 
     Rows with the same texts stay together, so that none is trained on and tested. Scores are not stratified.
-    Raises UserError where one side would be empty.
+    field: the setting that asks for it. Raises UserError where one side would be empty.
     """
     dev = np.zeros(len(examples), bool)
     groups = _same_texts(examples)
     classes = np.zeros(len(examples), np.int64) if task.regression else examples.labels.astype(np.int64)
     first = {group: row for row, group in reversed(list(enumerate(groups.tolist())))}
     sizes = np.bincount(groups)
-    generator = numpy_generator(0, "dev_share")
+    generator = numpy_generator(0, field)
     for label in np.unique(classes).tolist():
         mine = np.asarray([group for group, row in first.items() if classes[row] == label], np.int64)
         mine = generator.permutation(np.sort(mine))
@@ -33,7 +33,7 @@ def split_off(examples: Examples, share: float, task: Task) -> tuple[Examples, E
         dev |= np.isin(groups, taken)
     if not dev.any() or dev.all():
         left = "none" if dev.all() else "all"
-        raise UserError(f"dev_share: {share:g} of {len(examples)} rows leaves {left} to train on")
+        raise UserError(f"{field}: {share:g} of {len(examples)} rows leaves {left} to train on")
     return examples.take(np.flatnonzero(~dev)), examples.take(np.flatnonzero(dev))
 
 
