@@ -179,14 +179,15 @@ def test_optuna_chooses_the_same_when_interrupted(files: dict[str, Any], tmp_pat
     pytest.importorskip("optuna", reason="Optuna is not installed")
     search = {"over": {"learning_rate": {"low": 1e-5, "high": 1e-1, "log": True}}, "trials": 3, "share": 0.25}
     asked = spec(files, search, methods="vanilla")
-    done, none = searched(asked, tmp_path, 2)
+    one = tmp_path / "one"
+    done, none = searched(asked, one, 2)
     assert none is None and len(set(done)) == 2
-    shutil.copytree(tmp_path, tmp_path / "other")  # as it was when it was interrupted
-    last, chosen = searched(asked, tmp_path)
+    shutil.copytree(one, tmp_path / "other")  # as it was when it was interrupted
+    last, chosen = searched(asked, one)
     assert len(last) == 1 and chosen is not None
     assert searched(asked, tmp_path / "other") == (last, chosen)
-    shutil.rmtree(tmp_path / "search" / "runs" / done[0])
-    assert searched(asked, tmp_path) == (done[:1], chosen)
+    shutil.rmtree(one / "search" / "runs" / done[0])
+    assert searched(asked, one) == (done[:1], chosen)
     (choice,) = chosen
     tried = [each.values["learning_rate"] for each in choice.candidates]
     assert len(set(tried)) == 3 and all(1e-5 <= each <= 1e-1 for each in tried)
