@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
 from robusteval.cli.asked import Asked
 from robusteval.cli.options import Given
 from robusteval.cli.precheck import check_experiment, check_work
+from robusteval.errors import UserError
+from robusteval.experiments.recipes import Recipe
 from robusteval.registry import result_name
-from robusteval.results.asked import settings_of
 from robusteval.runtime import stopping
 from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.terminal import Screen, loading
@@ -23,18 +26,23 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
     Where neither --out nor the spec names the folder, it is the same for all that differ in what is run only, not how,
     so that an experiment grows where it lies.
     """
-    spec = asked.spec
+    spec, recipe = asked.spec, asked.recipe
     check_work(work)
-    rows = check_experiment(spec, work.out if "out" in given else None)
+    with _needing(recipe):
+        rows = check_experiment(spec, work.out if "out" in given else None)
     with loading("torch and transformers", quiet=work.quiet):
         quiet_libraries()
         from robusteval.cli.session import run_session, show_plan
         from robusteval.experiments.plan import make_plan
+        from robusteval.results.asked import settings_of
     if "out" not in given:
         folder = asked.name or f"{result_name(spec.tasks[0])[:60]}-{settings_of(spec)[:8]}"
         work = dataclasses.replace(work, out=work.out / folder)
     console = Screen()
-    plan = make_plan(spec, work, rows)
+    with _needing(recipe):
+        plan = make_plan(spec, work, rows)
+    for told in (recipe.caption, *(f"recipe: {note}" for note in recipe.notes)) if recipe else ():
+        console.print(told, markup=False, soft_wrap=True)
     if spec.search is not None:
         from robusteval.cli.search import run_search
 
@@ -47,4 +55,17 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
     show_plan(plan, work, console)
     if not dry_run:
         stopping.continues()
-        raise typer.Exit(run_session(plan, work, console))
+        raise typer.Exit(run_session(plan, work, console, recipe))
+
+
+@contextmanager
+def _needing(recipe: Recipe | None) -> Iterator[None]:
+    """What is wrong with a recipe's rows, with what it needs and where that comes from."""
+    try:
+        yield
+    except UserError as error:
+        from robusteval.tasks.sources import RowsMissing  # imports pandas
+
+        if recipe is None or not isinstance(error, RowsMissing):
+            raise
+        raise UserError(f"{error}; {recipe.name} needs {'; '.join(recipe.needs)}") from error

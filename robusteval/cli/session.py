@@ -15,9 +15,11 @@ from robusteval.experiments.engine import Report, is_awaited
 from robusteval.experiments.jobs import Job
 from robusteval.experiments.outcome import run_experiment
 from robusteval.experiments.plan import Part, Plan
+from robusteval.experiments.recipes import Recipe
 from robusteval.registry import result_name
 from robusteval.report.experiment import experiment_table
-from robusteval.report.render import print_table, write_table
+from robusteval.report.papers import paper_report, paper_texts
+from robusteval.report.render import FORMATS, print_report, print_table, write_table, write_texts
 from robusteval.results.progress import Projection, project, standing
 from robusteval.results.search import search_notes
 from robusteval.runtime.progress import duration
@@ -118,8 +120,11 @@ def reporter(plan: Plan, console: Console) -> Report:
     return report
 
 
-def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
-    """Do the open runs and say what becomes of each, then print and write the table; returns the exit code."""
+def run_session(plan: Plan, work: WorkConfig, console: Console, recipe: Recipe | None = None) -> int:
+    """Do the open runs and say what becomes of each, then print and write the table; returns the exit code.
+
+    recipe: whose experiment this is; its paper's table is printed and written besides, filled with what was measured.
+    """
     with _foretold(plan, work, console):
         outcome = run_experiment(plan, work, reporter(plan, console))
     wanted = [job.wanted for job in plan.jobs]
@@ -128,9 +133,14 @@ def run_session(plan: Plan, work: WorkConfig, console: Console) -> int:
     unwritten = None
     if table.lines:
         print_table(table, console)
+        if recipe is not None:
+            print_report(paper_report(table, recipe, plan.spec)[0], console)
         try:
             with locked(work.out, "report", wait=True):
                 write_table(table, work.out / "report")
+                if recipe is not None:
+                    place = work.out / "report" / recipe.name.replace("/", "-")
+                    write_texts(paper_texts(table, recipe, plan.spec), place, FORMATS)
             console.print(f"table.md, .csv, .tex, .html, .json in {work.out / 'report'}", markup=False, soft_wrap=True)
         except UserError as error:
             unwritten = error
