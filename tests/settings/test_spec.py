@@ -10,6 +10,7 @@ import yaml
 from robusteval.errors import UserError
 from robusteval.experiments.grid import expand
 from robusteval.settings.spec import ExperimentSpec, changed, matching, to_text
+from support.places import ROOT
 
 GRID: dict[str, Any] = {
     "tasks": "demo-sentiment,demo-nli",
@@ -29,6 +30,15 @@ def runs(held: dict[str, Any], **which: str) -> list[Any]:
     spec = ExperimentSpec.read(held)
     found = [(run, {"task": run.task, "method": run.method.label}) for run in expand(spec)]
     return [run for run, named in found if all(named[key] == value for key, value in which.items())]
+
+
+def test_the_example_of_the_page_on_experiments_is_read() -> None:
+    text = (ROOT / "docs" / "experiments.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    spec = ExperimentSpec.read(yaml.safe_load(text))
+    # by hand: (5 columns on minilm, 4 on BERT) x 2 tasks x 3 scenarios x 6 seeds
+    found = expand(spec)
+    assert len(found) == (5 + 4) * 2 * 3 * 6
+    assert {run.train.batch_size for run in found if run.task == "rte"} == {32}
 
 
 def test_a_grid_has_every_run_once_and_seeds_vary_slowest() -> None:
