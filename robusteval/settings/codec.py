@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import reprlib
 import types
 import typing
@@ -23,6 +24,8 @@ from robusteval.storage.reading import parse_yaml
 
 T = TypeVar("T")
 
+# what YAML 1.1 takes for a word, and everybody else for a number
+_EXPONENT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+", re.ASCII)
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
@@ -116,6 +119,8 @@ def convert(hint: Any, value: Any, path: str) -> Any:
     if origin is Literal:
         check_choice(path, str(value), arguments)
         return value
+    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = float(value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return float(value)

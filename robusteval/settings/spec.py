@@ -17,7 +17,7 @@ from robusteval.settings.codec import from_dict, to_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.fields import Record, described, setting
-from robusteval.settings.grammar import listed, part_name, pieces, seeds_of
+from robusteval.settings.grammar import listed, part_name, pieces, scalar, seeds_of
 from robusteval.settings.model import ModelConfig
 from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig, as_now
 from robusteval.settings.search import Search
@@ -249,7 +249,15 @@ def _part(each: Any) -> Any:
         return each
     names = {name: [each[name]] for name in ("model", "task", "method", "scenario") if isinstance(each.get(name), str)}
     lists = {group: _lists(each[group], kind) for group, kind in GROUPS.items() if isinstance(each.get(group), Mapping)}
-    return {**each, **names, **lists}
+    own = each.get("method_settings")
+    values = {"method_settings": _as_numbers(own)} if isinstance(own, Mapping) else {}
+    return {**each, **names, **lists, **values}
+
+
+def _as_numbers(given: Mapping[str, Any]) -> Given:
+    """Settings of a method as its text would have them: 5e-5, which YAML takes for a word, is a number."""
+    read = {str: lambda value: scalar(value, "settings.method_settings"), dict: _as_numbers}
+    return {name: read[type(value)](value) if type(value) in read else value for name, value in given.items()}
 
 
 def _lists(given: Mapping[str, Any], kind: type) -> Given:

@@ -61,6 +61,18 @@ def test_settings_of_a_part_come_before_all_but_the_methods_own_text() -> None:
     assert runs(own, task="demo-nli", method="match:temperature=1:learning_rate=7e-5")[0].train.learning_rate == 7e-5
 
 
+def test_a_number_with_an_exponent_is_one_though_yaml_takes_it_for_a_word() -> None:
+    text = "train: {learning_rate: 5e-5}\nmethods: r3f\n"
+    text += "settings: [{train: {weight_decay: 1E-2}, method_settings: {eps: 2e-6}}]\n"
+    held = yaml.safe_load(text)
+    assert held["train"] == {"learning_rate": "5e-5"}
+    (run, *_) = expand(ExperimentSpec.read(held))
+    assert run.method.parts == (("r3f", {"eps": 2e-6}),)
+    assert (run.train.learning_rate, run.train.weight_decay) == (5e-5, 1e-2)
+    with pytest.raises(UserError, match="train.learning_rate: 'e-5' is not a valid float"):
+        ExperimentSpec.read({"train": {"learning_rate": "e-5"}})
+
+
 def test_a_ladder_of_a_training_setting_makes_columns() -> None:
     spec = ExperimentSpec.read({"methods": "vanilla,match", "train": {"learning_rate": "1e-5/2e-5", "max_steps": 3}})
     assert [each.label for each in spec.methods] == [
