@@ -256,8 +256,13 @@ def _part(each: Any) -> Any:
 
 def _as_numbers(given: Mapping[str, Any]) -> Given:
     """Settings of a method as its text would have them: 5e-5, which YAML takes for a word, is a number."""
-    read = {str: lambda value: scalar(value, "settings.method_settings"), dict: _as_numbers}
-    return {name: read[type(value)](value) if type(value) in read else value for name, value in given.items()}
+
+    def read(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _as_numbers(value)
+        return scalar(value, "settings.method_settings") if isinstance(value, str) else value
+
+    return {name: read(value) for name, value in given.items()}
 
 
 def _lists(given: Mapping[str, Any], kind: type) -> Given:
