@@ -10,7 +10,8 @@ from robusteval.cli.options import Given
 from robusteval.errors import UserError, unknown_name
 from robusteval.settings.grammar import listed, pieces
 from robusteval.settings.runs import RunSpec
-from robusteval.settings.spec import GROUPS, ExperimentSpec, changed
+from robusteval.settings.spec import ExperimentSpec, changed
+from robusteval.settings.written import GROUPS
 from robusteval.storage.paths import user_path
 from robusteval.storage.reading import read_yaml
 

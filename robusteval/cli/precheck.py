@@ -26,9 +26,10 @@ from robusteval.settings.codec import from_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.grammar import parse_part
-from robusteval.settings.spec import OWN_TASK, ExperimentSpec
+from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.train import TrainConfig, override
 from robusteval.settings.work import WorkConfig
+from robusteval.settings.written import OWN_TASK
 from robusteval.storage.files import check_place
 from robusteval.training.tracking import check_tracker
 

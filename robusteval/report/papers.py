@@ -12,7 +12,8 @@ from robusteval.report.render import texts
 from robusteval.report.sheets import Report, Sheet, cost_sheets
 from robusteval.report.table import Table
 from robusteval.settings.fields import described
-from robusteval.settings.spec import GROUPS, ExperimentSpec
+from robusteval.settings.spec import ExperimentSpec
+from robusteval.settings.written import GROUPS
 
 
 def paper_report(table: Table, recipe: Recipe, spec: ExperimentSpec) -> tuple[Report, tuple[RecipeTable, ...]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from robusteval.settings.fields import Described, described
 from robusteval.settings.runs import RunSpec
-from robusteval.settings.spec import GROUPS
 from robusteval.settings.work import WorkConfig
+from robusteval.settings.written import GROUPS
 
 _HEAD = """\
 # Settings

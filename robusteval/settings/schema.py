@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from robusteval.settings.fields import Described, described, hints
 from robusteval.settings.runs import MethodConfig, ScenarioConfig
-from robusteval.settings.spec import GROUPS, ExperimentSpec
+from robusteval.settings.spec import ExperimentSpec
+from robusteval.settings.written import GROUPS
 
 _PLAIN: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _TEXT: dict[str, Any] = {"type": "string"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -11,27 +11,14 @@ import yaml
 
 from robusteval.errors import UserError, unknown_name
 from robusteval.registry import pinned
-from robusteval.settings.attack import AttackConfig
 from robusteval.settings.checks import check_distinct
 from robusteval.settings.codec import from_dict, to_dict
-from robusteval.settings.data import DataConfig
-from robusteval.settings.evaluation import EvalConfig
-from robusteval.settings.fields import Record, described, setting
-from robusteval.settings.grammar import listed, part_name, pieces, scalar, seeds_of
-from robusteval.settings.model import ModelConfig
+from robusteval.settings.fields import Record, setting
+from robusteval.settings.grammar import part_name
 from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig, as_now
 from robusteval.settings.search import Search
-from robusteval.settings.train import TrainConfig
+from robusteval.settings.written import GROUPS, Given, part_of, rungs_of, spelled_out
 
-Given = dict[str, Any]
-"""Settings that the user gave, by field; what is not in it comes from elsewhere."""
-
-# The records whose settings an experiment may give, by the field of `ExperimentSpec`, `Where` and `RunSpec`.
-GROUPS: Mapping[str, type] = {
-    "opening": ModelConfig, "data": DataConfig, "train": TrainConfig, "evaluation": EvalConfig, "attack": AttackConfig,
-}  # fmt: skip
-# The task of files of the user's own that have no name.
-OWN_TASK = "my-data"
 AXES = ("models", "tasks", "methods", "scenarios", "seeds")
 # What decides which rows are asked for or how they are shown, but no number.
 SHOWN = (*AXES, "skip", "title", "baseline", "primary")
@@ -139,7 +126,7 @@ class ExperimentSpec(Record):
         """
         if isinstance(held, Mapping) and "base" in held:
             return _of_earlier(cls, held, path)
-        return from_dict(cls, _spelled_out(held, path), path)
+        return from_dict(cls, spelled_out(held, path), path)
 
     @property
     def first(self) -> str:
@@ -209,99 +196,6 @@ def _check_given(given: Given, kind: type, name: str) -> None:
     from_dict(kind, given, f"{name}.")
 
 
-def _spelled_out(held: Any, path: str) -> Any:
-    """A spec as a user writes it, with every list and ladder written out."""
-    if not isinstance(held, Mapping):
-        return held
-    held = dict(held)
-    for axis in ("models", "tasks"):
-        if axis in held:
-            held[axis] = _names(axis, held[axis], listed)
-    data = held.get("data")
-    if "tasks" not in held and isinstance(data, Mapping) and (data.get("train_file") or data.get("dev_file")):
-        held["tasks"] = [OWN_TASK]
-    if "seeds" in held:
-        held["seeds"] = seeds_of(held["seeds"])
-    rungs, held["train"] = _rungs(held.get("train", {}))
-    if "methods" in held or len(rungs) > 1:
-        texts = _names("methods", held.get("methods", ["vanilla"]), pieces)
-        held["methods"] = [each for text in texts for each in _columns(text, rungs)]
-    if "scenarios" in held:
-        texts = _names("scenarios", held["scenarios"], pieces)
-        held["scenarios"] = [each for text in texts for each in _scenarios(text)]
-    for name in ("settings", "skip"):
-        if isinstance(held.get(name), list | tuple):
-            held[name] = [_part(each) for each in held[name]]
-    if isinstance(held.get("search"), Mapping) and "seeds" in held["search"]:
-        held["search"] = {**held["search"], "seeds": seeds_of(held["search"]["seeds"])}
-    if isinstance(held.get("primary"), str):
-        held["primary"] = [held["primary"]]
-    for group in ("evaluation", "attack", "data"):
-        if isinstance(held.get(group), Mapping):
-            held[group] = _lists(held[group], GROUPS[group])
-    if not held["train"]:
-        del held["train"]
-    return held
-
-
-def _part(each: Any) -> Any:
-    if not isinstance(each, Mapping):
-        return each
-    names = {name: [each[name]] for name in ("model", "task", "method", "scenario") if isinstance(each.get(name), str)}
-    lists = {group: _lists(each[group], kind) for group, kind in GROUPS.items() if isinstance(each.get(group), Mapping)}
-    own = each.get("method_settings")
-    values = {"method_settings": _as_numbers(own)} if isinstance(own, Mapping) else {}
-    return {**each, **names, **lists, **values}
-
-
-def _as_numbers(given: Mapping[str, Any]) -> Given:
-    """Settings of a method as its text would have them: 5e-5, which YAML takes for a word, is a number."""
-
-    def read(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return _as_numbers(value)
-        return scalar(value, "settings.method_settings") if isinstance(value, str) else value
-
-    return {name: read(value) for name, value in given.items()}
-
-
-def _lists(given: Mapping[str, Any], kind: type) -> Given:
-    """The settings with a list where a single value, or a text with commas, stands for one."""
-    several = {each.field: each for each in described(kind) if each.several}
-    return {name: several[name].listed(value) if name in several else value for name, value in given.items()}
-
-
-def _names(axis: str, value: Any, split: Callable[[str], Sequence[str]]) -> list[Any]:
-    if isinstance(value, str):
-        return list(split(value))
-    if not isinstance(value, list | tuple):
-        raise UserError(f"{axis}: {value!r} is not a list")
-    return list(value)
-
-
-def _rungs(train: Any) -> tuple[list[str], Any]:
-    """The ladders among training settings as endings of a method's text, and the settings that are none."""
-    if not isinstance(train, Mapping):
-        return [""], train
-    ladders = {name: value.split("/") for name, value in train.items() if isinstance(value, str) and "/" in value}
-    endings = [""]
-    for name, values in ladders.items():
-        endings = [f"{ending}:{name}={value.strip()}" for ending in endings for value in values]
-    return endings, {name: value for name, value in train.items() if name not in ladders}
-
-
-def _columns(text: Any, endings: Sequence[str]) -> list[Any]:
-    if isinstance(text, str):
-        return [each for ending in endings for each in MethodConfig.ladder(text + ending)]
-    if len(endings) > 1:
-        raise UserError("train: a ladder needs methods that are written as text")
-    return [text]
-
-
-def _scenarios(text: Any) -> Sequence[Any]:
-    return ScenarioConfig.parse(text) if isinstance(text, str) else [text]
-
-
 def _of_earlier(kind: type[ExperimentSpec], held: Mapping[str, Any], path: str) -> ExperimentSpec:
     """An experiment as earlier versions wrote it: one run that all others differ from by method, seed and scenario."""
     base = from_dict(RunSpec, as_now(held["base"]), f"{path}base.")
@@ -324,8 +218,8 @@ def changed(held: Mapping[str, Any], changes: Mapping[str, Any]) -> ExperimentSp
     skipped = tuple(left for each in before.skip if (left := _narrowed(each, after)))
     last = {group: changes[group] for group in GROUPS if group in changes}
     if parts and last:
-        last["train"] = _rungs(last.get("train", {}))[1]
-        parts.append(Where(**_part(last)))
+        last["train"] = rungs_of(last.get("train", {}))[1]
+        parts.append(Where(**part_of(last)))
     baseline = before.baseline if before.baseline in _labels(after.methods) else ""
     return dataclasses.replace(after, settings=tuple(parts), skip=skipped, baseline=baseline)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from robusteval.settings.codec import to_dict
 from robusteval.settings.runs import RunSpec
-from robusteval.settings.spec import GROUPS, ExperimentSpec
+from robusteval.settings.spec import ExperimentSpec
+from robusteval.settings.written import GROUPS
 
 
 def spec_of(
