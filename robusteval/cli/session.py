@@ -41,7 +41,8 @@ def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     of = "".join(f" of {text}" for text in several if not text.startswith("1 "))
     before = f"{len(plan.finished)} finished before"
     told = f"{len(plan.jobs)} runs{of}: methods {columns}; seeds {seeds}{under}; {before}"
-    console.print(told, markup=False, soft_wrap=True)
+    for sentence in (told, *plan.shared):
+        console.print(sentence, markup=False, soft_wrap=True)
     if len(plan.finished) < len(plan.jobs):
         console.print(_left(plan, work).told(work.workers), markup=False, soft_wrap=True)
     console.print(f"results in {work.out}", markup=False, soft_wrap=True)
@@ -152,4 +153,3 @@ def run_session(plan: Plan, work: WorkConfig, console: Console, recipe: Recipe |
     if unwritten is not None:
         raise unwritten
     return outcome.exit_code
-

@@ -20,13 +20,15 @@ Facts = Mapping[str, str]
 @dataclass(frozen=True)
 class Job:
     """A run of a plan. name: of its folder in OUT/runs; title: in words; facts: what besides the spec decides its
-    training, by name; tests: the stages that it is to have, each with what besides the run decides its numbers."""
+    training, by name; tests: the stages that it is to have, each with what besides the run decides its numbers; shared:
+    what its method makes before training for other runs of the plan, too (`Shared.name`)."""
 
     spec: RunSpec
     name: str
     title: str
     facts: Facts = field(default_factory=dict)
     tests: Mapping[str, Facts] = field(default_factory=dict)
+    shared: tuple[str, ...] = ()
 
     def folder(self, out: Path) -> RunFolder:
         return RunFolder(out / "runs" / self.name)

@@ -18,6 +18,7 @@ from robusteval.experiments.grid import Place, expand, optional_suites
 from robusteval.experiments.jobs import Facts, Job, placed
 from robusteval.experiments.rows import run_title
 from robusteval.experiments.run import run_facts
+from robusteval.experiments.shared import shared_work
 from robusteval.methods import METHODS
 from robusteval.methods.compose import build_method
 from robusteval.models.architectures import check_architecture
@@ -62,6 +63,7 @@ class Plan:
 
     finished: names of those that were done when the plan was made. chosen: columns with what a search found for them,
     None where the spec's search has yet to be done.
+    shared: what several runs need and one does, in words.
     """
 
     spec: ExperimentSpec
@@ -70,6 +72,7 @@ class Plan:
     notices: tuple[str, ...]
     finished: frozenset[str] = frozenset()
     chosen: Mapping[Place, MethodConfig] | None = None
+    shared: tuple[str, ...] = ()
 
     def data(self, job: Job) -> TaskData:
         """The rows of a run's task."""
@@ -128,7 +131,9 @@ def make_plan(
     notices = _of_parts(parts)
     notices += [f"a finished run has {why}: it stays, and a new one is done beside it" for why in told_once]
     notices += _outdated([job for job in ordered if job.name not in beside], work.out)
-    return Plan(spec, tuple(parts), ordered, tuple(dict.fromkeys(notices)), frozenset(finished), chosen)
+    ordered, shared = shared_work(ordered, lambda job: rows[_rows_of(job.spec)])
+    told = tuple(dict.fromkeys(notices))
+    return Plan(spec, tuple(parts), ordered, told, frozenset(finished), chosen, shared)
 
 
 def _of_parts(parts: Sequence[Part]) -> list[str]:

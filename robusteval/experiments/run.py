@@ -23,6 +23,7 @@ from robusteval.models.encoding import Encoded
 from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.loading import LoadedModel
 from robusteval.pipeline.attack import Campaign
+from robusteval.pipeline.common import Common
 from robusteval.pipeline.evaluation import measurement_rows, run_suite
 from robusteval.pipeline.opening import Classifier, open_finished
 from robusteval.pipeline.training import train_classifier
@@ -169,7 +170,8 @@ class _Run:
 
         trained = train_classifier(
             spec.model, self.data, spec.tuning, opening=spec.opening, work=self.work, prepared=prepared,
-            folder=folder.path, begin=begin, title=f"train {self.job.title}",
+            folder=folder.path, common=Common(self.work.out / "shared", self.job.shared, self.work.device), begin=begin,
+            title=f"train {self.job.title}",
         )  # fmt: skip
         result = trained.training
         folder.update_record("environment.json", precision=result.precision, notices=[*told, *result.notices])

@@ -22,9 +22,12 @@ from torch import Tensor, nn
 from robusteval.models.encoding import Batch, Encoded
 from robusteval.runtime.generators import torch_generator
 from robusteval.settings.codec import settings as make_settings
+from robusteval.settings.codec import to_dict
 from robusteval.settings.train import TrainConfig
 
 S = TypeVar("S")
+Once = Callable[["Shared", Callable[[], list[Any]], Callable[[], Any]], Any]
+"""(what is made, all that decides it beyond `Shared` as plain values, its maker): plain values and tensors."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,41 @@ def task_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor
     if labels.is_floating_point():
         return F.mse_loss(logits.float().squeeze(-1), labels.float(), reduction=reduction)
     return F.cross_entropy(logits.float(), labels, reduction=reduction)
+
+
+# Settings of training that nothing before its first step depends on.
+LATER = ("epochs", "max_steps", "learning_rate", "warmup", "accumulation", "select")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a method makes in `setup`, at some cost, and may be the same in several runs.
+
+    name: in words. settings: of the method, those that decide it; train: of training, those too; seed: of all that is
+    drawn. beside: the methods in a composition that decide it. labels: whether it depends on the rows' labels and on
+    the new head, or on their texts alone.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    train: Mapping[str, Any]
+    seed: Any
+    labels: bool
+    beside: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, settings: Mapping[str, Any], config: TrainConfig, seed: Any, *, labels: bool) -> Shared:
+        train = {key: value for key, value in to_dict(config).items() if key not in LATER}
+        return cls(name, settings, train, seed, labels)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def made_here(shared: Shared, given: Callable[[], list[Any]], make: Callable[[], Any]) -> Any:
+    """What a run makes for itself alone."""
+    return make()
 
 
 @dataclass(frozen=True)
@@ -129,14 +167,15 @@ class Context:
 class TrainingData:
     """What `setup` may look at.
 
-    encoded: the training rows; batches: makes an iterator over the batches of an epoch, counted from 0, on the device.
+    encoded: the training rows; batches: makes an iterator over the batches of an epoch, counted from 0, on the device,
+        in the order that the run's seed gives, or the seed that is given beside the epoch.
     config: how training goes; its learning_rate is the peak rate.
     folder: where the pretrained model was loaded from, None for a model that was given in memory.
     """
 
     tokenizer: Any
     encoded: Encoded
-    batches: Callable[[int], Iterator[Batch]]
+    batches: Callable[..., Iterator[Batch]]
     config: TrainConfig
     folder: Path | None = None
 
@@ -154,6 +193,7 @@ class Method(Generic[S]):
     def __init__(self, settings: S | None = None, name: str = "") -> None:
         self.settings: S = settings if settings is not None else self.Settings()
         self.name = name or type(self).__name__.lower()
+        self.once: Once = made_here
         self.context: Context
         self.generator: torch.Generator
         self.modules = nn.ModuleDict()
@@ -182,6 +222,10 @@ class Method(Generic[S]):
     def identity(self) -> list[Any]:
         """Name and settings, for telling one training from another."""
         return [self.name, dataclasses.asdict(typing.cast(Any, self.settings))]
+
+    def shared(self, config: TrainConfig, seed: int) -> tuple[Shared, ...]:
+        """What `setup` makes by `self.root.once`, so that runs for which all of it is equal make it once."""
+        return ()
 
     @property
     def plain_at_evaluation(self) -> bool:

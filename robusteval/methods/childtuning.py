@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from robusteval.components.masks import Keeper, byte_rate, random_mask
 from robusteval.components.optimizers import make_optimizer
 from robusteval.components.parameters import block_parameters
 from robusteval.components.update_rules import overflowed
-from robusteval.methods.base import Method, TrainingData
+from robusteval.methods.base import Method, Shared, TrainingData
 from robusteval.models.encoding import Batch
+from robusteval.models.hashes import config_sha256, tensors_sha256
 from robusteval.runtime.generators import forked
 from robusteval.runtime.seeds import derive
 from robusteval.settings.checks import check_choice, check_range
@@ -156,9 +158,25 @@ class ChildD(Method[ChildDSettings]):
         self._targets = [(name, parameter) for name, parameter in block_parameters(model) if parameter.requires_grad]
         if not self._targets:
             return
-        fisher = self._measure(model, data)
+        (shared,) = self.shared(data.config, self.context.seed)
+        made = self.root.once(shared, lambda: self._given(model, data), lambda: self._measure(model, data))
+        fisher = [each.to(parameter.device) for each, (_, parameter) in zip(made, self._targets, strict=True)]
         masks = fisher_mask(fisher, self.settings.p)
         self._masks = {name: mask for (name, _), mask in zip(self._targets, masks, strict=True)}
+
+    def shared(self, config: TrainConfig, seed: int) -> tuple[Shared, ...]:
+        if self.settings.p == 1:
+            return ()
+        settings = dataclasses.asdict(self.settings)
+        del settings["p"], settings["decay_masked"]  # what is measured does not depend on them
+        return (Shared.of("fisher", settings, config, seed, labels=True),)
+
+    def _given(self, model: Any, data: TrainingData) -> list[Any]:
+        """All that decides what is measured on a model, beside settings."""
+        others = [] if self.root is self else self.root.identity()
+        state = {**model.state_dict(), **self.root.modules.state_dict(prefix="method.")}
+        names = [name for name, _ in self._targets]
+        return [config_sha256(model), tensors_sha256(state), data.encoded.fingerprint(), names, others]
 
     def _measure(self, model: Any, data: TrainingData) -> list[Tensor]:
         """Summed squared gradients of each target."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from robusteval.errors import UserError
 from robusteval.methods import METHODS
-from robusteval.methods.base import Context, Method, TrainingData
+from robusteval.methods.base import Context, Method, Shared, TrainingData
 from robusteval.methods.vanilla import VanillaSettings
 from robusteval.models.architectures import PooledHook
 from robusteval.models.encoding import Batch
@@ -58,6 +59,15 @@ class Composed(Method[VanillaSettings]):
 
     def identity(self) -> list[Any]:
         return [part.identity() for part in self.parts]
+
+    def shared(self, config: TrainConfig, seed: int) -> tuple[Shared, ...]:
+        # the others act in a step, and those before it have had their setup
+        return tuple(
+            dataclasses.replace(each, beside=tuple(other.identity() for other in others if other.acts_inside))
+            for place, part in enumerate(self.parts)
+            for each in part.shared(config, seed)
+            for others in [[*self.parts[:place], *(self.parts[place + 1 :] if each.labels else ())]]
+        )
 
     @property
     def plain_at_evaluation(self) -> bool:

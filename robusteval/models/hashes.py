@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,34 @@ def tokenizer_sha256(tokenizer: Any) -> str:
 
 def memory_sha256(model: Any, tokenizer: Any) -> str:
     """sha256 over all of a model in memory that decides its logits: weights, configuration and tokenizer."""
-    import torch
-
-    config = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(_config(model))
     fast = getattr(tokenizer, "backend_tokenizer", None)
     words = fast.to_str() if fast is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
     digest.update(f"{type(tokenizer).__name__} {words}\n".encode())
-    for name, tensor in sorted(model.state_dict().items()):
+    _add(digest, model.state_dict())
+    return digest.hexdigest()
+
+
+def config_sha256(model: Any) -> str:
+    """sha256 over the configuration of a model in memory."""
+    return hashlib.sha256(_config(model)).hexdigest()
+
+
+def tensors_sha256(tensors: Mapping[str, Any]) -> str:
+    """sha256 over tensors and their names."""
+    digest = hashlib.sha256()
+    _add(digest, tensors)
+    return digest.hexdigest()
+
+
+def _config(model: Any) -> bytes:
+    config = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
+    return json.dumps(config, sort_keys=True, default=str).encode()
+
+
+def _add(digest: Any, tensors: Mapping[str, Any]) -> None:
+    import torch
+
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()

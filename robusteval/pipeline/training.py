@@ -20,6 +20,7 @@ from robusteval.models.loading import LoadedModel
 from robusteval.models.opening import open_classifier, try_rows
 from robusteval.models.saving import save_checkpoint
 from robusteval.pipeline import followers
+from robusteval.pipeline.common import Common, tokens
 from robusteval.pipeline.opening import TUNED
 from robusteval.results.metrics import score
 from robusteval.runtime.devices import pick_device
@@ -86,12 +87,14 @@ def train_classifier(
     work: WorkConfig,
     prepared: Prepared | None = None,
     folder: Path | None = None,
+    common: Common | None = None,
     begin: Begin | None = None,
     title: str = "training",
 ) -> Trained:
     """Fine-tune a model, named or in memory with its `tokenizer`, on the training rows of `data`.
 
-    prepared: the training set as a scenario left it. folder: for train.jsonl and the resumable state.
+    prepared: the training set as a scenario left it. folder: for train.jsonl and the resumable state. common: what
+    other runs have made for this one, too.
     """
     config, task = tuning.train, data.task
     if config.select == "best" and len(data.dev) == 0:
@@ -105,7 +108,11 @@ def train_classifier(
     )  # fmt: skip
     told = try_rows(loaded, (rows, data.dev), config.max_length, finite=True)
     loaded.notices = (*loaded.notices, *told)
-    encoded = encode(loaded.tokenizer, rows.texts, rows.labels, max_length=config.max_length)
+    if common is not None:
+        method.once = common.once
+        encoded = tokens(loaded, rows, config.max_length)
+    else:
+        encoded = encode(loaded.tokenizer, rows.texts, rows.labels, max_length=config.max_length)
     encoded = dataclasses.replace(encoded, groups=prepared.groups, weights=prepared.weights)
     if begin is not None:
         begin(loaded, encoded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from robusteval.components.optimizers import make_optimizer, parameter_groups
 from robusteval.errors import UserError
 from robusteval.methods.base import Context, Method, TrainingData
 from robusteval.methods.compose import attach
-from robusteval.models.encoding import Collator, Encoded
+from robusteval.models.encoding import Batch, Collator, Encoded
 from robusteval.models.loading import LoadedModel
 from robusteval.models.provenance import record_training
 from robusteval.runtime import memory, stopping
@@ -104,7 +104,11 @@ def train(
             method.bind(context)
             if (hook := attach(method, model)) is not None:
                 cleanup.callback(hook.remove)
-            batches = lambda epoch: (collate(data, rows).to(device) for rows in order.epoch(epoch))  # noqa: E731
+
+            def batches(epoch: int, seed: int | None = None) -> Iterator[Batch]:
+                rows = order if seed is None else order.of_seed(seed)
+                return (collate(data, each).to(device) for each in rows.epoch(epoch))
+
             cleanup.callback(method.finish, model)
             method.setup(model, TrainingData(loaded.tokenizer, data, batches, config, loaded.folder))
             method.modules.to(device)

@@ -300,7 +300,7 @@ def test_the_schedule_of_post_training_reaches_its_peak(tmp_path: Path, monkeypa
 def test_every_epoch_of_post_training_has_its_own_order() -> None:
     epochs: list[int] = []
 
-    def batches(epoch: int) -> Iterator[Batch]:
+    def batches(epoch: int, seed: int | None) -> Iterator[Batch]:
         epochs.append(epoch)
         yield from ()
         if epoch == 3:
@@ -308,7 +308,7 @@ def test_every_epoch_of_post_training_has_its_own_order() -> None:
 
     data = TrainingData(None, None, batches, TrainConfig())  # type: ignore[arg-type]
     with pytest.raises(StopAsyncIteration):
-        next(post_training._forever(data))
+        next(post_training._forever(data, None))
     assert epochs == [0, 1, 2, 3]
 
 
