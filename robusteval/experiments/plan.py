@@ -132,8 +132,8 @@ def make_plan(
     notices += [f"a finished run has {why}: it stays, and a new one is done beside it" for why in told_once]
     notices += _outdated([job for job in ordered if job.name not in beside], work.out)
     ordered, shared = shared_work(ordered, lambda job: rows[_rows_of(job.spec)])
-    told = tuple(dict.fromkeys(notices))
-    return Plan(spec, tuple(parts), ordered, told, frozenset(finished), chosen, shared)
+    each_once = tuple(dict.fromkeys(notices))
+    return Plan(spec, tuple(parts), ordered, each_once, frozenset(finished), chosen, shared)
 
 
 def _of_parts(parts: Sequence[Part]) -> list[str]:
