@@ -19,6 +19,7 @@ GOOD: list[dict[str, Any]] = [
     {"tasks": "sst2,mrpc", "methods": ["vanilla", "match:temperature=1/2"], "seeds": 3, "train": {"epochs": "1/2"}},
     {"seeds": [0, 4], "evaluation": {"suites": "clean,mask", "rates": 0.2}, "attack": {"recipes": ["pwws"]}},
     {"settings": [{"task": "rte", "train": {"dropout": None}, "method_settings": {"eps": 2}}], "tasks": ["rte"]},
+    {"search": {"over": {"learning_rate": "1e-5..1e-4", "match": {"eps": "1/2"}}, "trials": 3, "seeds": 2}},
 ]
 BAD: list[dict[str, Any]] = [
     {"task": "sst2"},
@@ -32,6 +33,8 @@ BAD: list[dict[str, Any]] = [
     {"settings": [{"tasks": "sst2"}]},
     {"settings": {"task": "sst2"}},
     {"methods": 3},
+    {"search": {"over": {"epochs": "1/2"}, "trails": 3}},
+    {"search": {"over": {"epochs": "1/2"}, "select_on": "test"}},
 ]
 
 
