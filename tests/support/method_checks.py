@@ -96,7 +96,7 @@ def bound(case: Case, loaded: LoadedModel, **settings: Any) -> Method[Any]:
     method.bind(Context(CPU, 10, False, 7, lambda loss: loss.backward()))
     attach(method, loaded.model)
     data, collate = tiny.encoded(16), Collator(loaded.tokenizer)
-    batches = lambda epoch: iter([collate(data, np.arange(8)), collate(data, np.arange(8, 16))])  # noqa: E731
+    batches = lambda epoch, seed=None: iter([collate(data, np.arange(8)), collate(data, np.arange(8, 16))])  # noqa: E731
     method.setup(loaded.model, TrainingData(loaded.tokenizer, data, batches, config, loaded.folder))
     return method
 
