@@ -102,7 +102,7 @@ class _Workers(Places):
     def __init__(self, work: WorkConfig, jobs: Sequence[Job], count: int) -> None:
         self._work = dataclasses.replace(work, quiet=True)
         self._most = min(work.workers, count)
-        self._context = multiprocessing.get_context("spawn")
+        self._context = _context()
         self._idle: list[_Worker] = []
         self._busy: dict[Connection, _UnderWay] = {}
         self._packing = packed(_devices(work.device), jobs, work.out)
@@ -154,6 +154,15 @@ class _Workers(Places):
         self._packing.leave(each.device, kind)
         self._packing.measured(kind, end.peak)
         return each.job, end
+
+
+def _context() -> Any:
+    """Workers are forked from a process that has imported what runs need and done nothing, where there are forks."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["robusteval.experiments.attempt"])
+    return context
 
 
 def _devices(name: str) -> dict[str, int]:

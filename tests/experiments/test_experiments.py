@@ -156,12 +156,15 @@ def test_workers_give_the_same_rows(tiny_folder: Path, csv_files: tuple[Path, Pa
 
 
 def workers_of(pid: int) -> list[int]:
-    """The worker processes of a running command; empty where it has ended."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    except FileNotFoundError:
-        return []
+    """The worker processes of a running command, which are forked from one of its own; empty where it has ended."""
+
+    def children(parent: int) -> list[int]:
+        try:
+            return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+        except FileNotFoundError:
+            return []
+
+    return [worker for child in children(pid) for worker in children(child)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="worker processes are found through /proc")
