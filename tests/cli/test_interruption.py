@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from robusteval.results.progress import FIRST_STEPS
 from robusteval.runtime import stopping
 from robusteval.storage.reading import read_lines
 from support.experiments import command, run, timeless
@@ -98,7 +99,7 @@ def test_one_process_ends_at_a_step_and_imported_nothing_for_attacks(
     # what only attacks need is not waited for, nor the hub's client for rows
     assert "robusteval.training.trainer" in errors and "| textattack" not in errors and "| datasets\n" not in errors
     (state,) = out.glob("runs/*/state.safetensors")
-    assert len(read_lines(state.with_name("train.jsonl"))) >= 20
+    assert len(read_lines(state.with_name("train.jsonl"))) >= FIRST_STEPS
 
 
 def test_within_boundaries_a_signal_only_asks(monkeypatch: pytest.MonkeyPatch) -> None:
