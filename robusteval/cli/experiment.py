@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from robusteval.cli.asked import Asked
 from robusteval.cli.options import Given
 from robusteval.cli.precheck import check_experiment, check_work
-from robusteval.errors import UserError
+from robusteval.errors import UserError, unknown_name
 from robusteval.experiments.recipes import Recipe
 from robusteval.registry import result_name
 from robusteval.runtime import stopping
 from robusteval.runtime.logs import quiet_libraries
 from robusteval.runtime.terminal import Screen, loading
+from robusteval.settings.grammar import part_name
 from robusteval.settings.work import WorkConfig
+
+if TYPE_CHECKING:
+    from robusteval.experiments.plan import Plan
 
 
 def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) -> None:
@@ -41,6 +46,7 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
     console = Screen()
     with _needing(recipe):
         plan = make_plan(spec, work, rows)
+    _check_primary(plan)
     for told in (recipe.caption, *(f"recipe: {note}" for note in recipe.notes)) if recipe else ():
         console.print(told, markup=False, soft_wrap=True)
     if spec.search is not None:
@@ -56,6 +62,22 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
     if not dry_run:
         stopping.continues()
         raise typer.Exit(run_session(plan, work, console, recipe))
+
+
+def _check_primary(plan: Plan) -> None:
+    """Raise UserError where the declared family names a test or a metric that no run will have."""
+    from robusteval.evaluation import SUITES
+    from robusteval.report.conditions import check_names
+
+    suites = dict.fromkeys(part_name(text) for part in plan.parts for text in part.base.evaluation.suites)
+    attacks = [stage.partition("/")[2] for job in plan.jobs for stage in job.tests if stage.startswith("attack/")]
+    tests: dict[str, Sequence[str]] = {**dict.fromkeys(suites, ()), "attack": list(dict.fromkeys(attacks)), "train": ()}
+    check_names((), plan.spec.primary, tests, closed=all(name in SUITES for name in suites))
+    metrics = list(dict.fromkeys(metric for part in plan.parts for metric in part.data.task.metrics))
+    for text in plan.spec.primary:
+        suite, _, metric = text.partition(" ")
+        if suite == "clean" and metric.strip() not in metrics:
+            raise unknown_name("primary: clean", metric.strip(), metrics)
 
 
 @contextmanager
