@@ -46,7 +46,7 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
     console = Screen()
     with _needing(recipe):
         plan = make_plan(spec, work, rows)
-    _check_primary(plan)
+    check_primary(plan)
     for told in (recipe.caption, *(f"recipe: {note}" for note in recipe.notes)) if recipe else ():
         console.print(told, markup=False, soft_wrap=True)
     if spec.search is not None:
@@ -64,7 +64,7 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
         raise typer.Exit(run_session(plan, work, console, recipe))
 
 
-def _check_primary(plan: Plan) -> None:
+def check_primary(plan: Plan) -> None:
     """Raise UserError where the declared family names a test or a metric that no run will have."""
     from robusteval.evaluation import SUITES
     from robusteval.report.conditions import check_names
