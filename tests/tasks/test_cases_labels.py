@@ -484,7 +484,7 @@ def test_case_09_classes_called_none_and_nan(
     for done, names in zip(named, [("AGAINST", "FAVOR", "None")] * 3 + [("cmn", "nan", "yue")], strict=True):
         assert done.returncode == 0 and re.search(r"clean +accuracy +20 ", done.stdout), done.stderr
         assert all(f"{name} (" in done.stdout for name in names)
-        assert ("[collapsed]" in done.stdout) == ("another rate (--learning-rate" in done.stdout)
+        assert (" collapsed]" in done.stdout) == ("another rate (--learning-rate" in done.stdout)
     assert hole.refused and "row 7 has no label" in hole.stderr
 
 
