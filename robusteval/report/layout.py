@@ -68,27 +68,32 @@ def entries(table: Table, paper: RecipeTable) -> dict[tuple[str, str], Entry]:
     lines: _Lines = {}
     for line in table.lines:
         lines.setdefault((line.model, line.task, line.scenario, line.suite, line.value, line.metric.name), line)
-    model = next(iter(table.models), "")
     found = {}
     for row in paper.rows:
         for column in paper.columns:
             published = paper.number(row, column)
             statistic = str(paper.cell(row, column).statistic)
-            ours = _found(lines, model, paper, (row, column), list(dict.fromkeys([statistic, *published])))
+            ours = _found(lines, table.models, paper, (row, column), list(dict.fromkeys([statistic, *published])))
             found[row, column] = replace(ours, statistic=statistic, published=published)
     return found
 
 
-def _found(lines: _Lines, model: str, paper: RecipeTable, cell: tuple[str, str], statistics: Sequence[str]) -> Entry:
-    """Our numbers in a cell. An average is the mean over its columns, as the papers form it, each of the statistic."""
+def _found(
+    lines: _Lines, models: Sequence[str], paper: RecipeTable, cell: tuple[str, str], statistics: Sequence[str]
+) -> Entry:
+    """Our numbers in a cell. An average is the mean over its columns, as the papers form it, each of the statistic.
+
+    models: those of the experiment, the first of which that has the cell's test stands in one that names no model.
+    """
     row, column = cell
     if paper.columns[column].average:
         names = paper.columns[column].average
-        return _average([_found(lines, model, paper, (row, name), statistics) for name in names], statistics)
+        return _average([_found(lines, models, paper, (row, name), statistics) for name in names], statistics)
     at = paper.cell(row, column)
-    model = model if at.model is None else at.model
-    line = lines.get((model, *(str(each) for each in (at.task, at.scenario, at.suite, at.value, at.metric))))
-    if line is None or at.method not in line.cells:
+    place = tuple(str(each) for each in (at.task, at.scenario, at.suite, at.value, at.metric))
+    own = (lines.get((model, *place)) for model in (models if at.model is None else (at.model,)))
+    line = next((each for each in own if each is not None and at.method in each.cells), None)
+    if line is None:
         return Entry(statistics[0], _SHOWN)
     ours = line.cells[str(at.method)]
     summary = ours.sound if at.sound else ours.summary

@@ -89,6 +89,21 @@ def test_the_papers_rows_and_columns() -> None:
     assert found["R3F", "CoLA"] == found["R3F", "Avg"] == "–"
 
 
+def test_a_cell_without_a_model_is_of_the_first_that_has_its_test() -> None:
+    rows = [
+        row("vanilla", 0, "clean", metric, value, task=task, model=model)
+        for model, task, metric, value in (("first", "cola", "mcc", 0.1), ("second", "cola", "mcc", 0.2),
+                                           ("second", "rte", "accuracy", 0.3))
+    ]  # fmt: skip
+    asked = {(each.model, each.task, "vanilla", "none"): (0,) for each in rows}
+    table = build_table(rows_frame(rows), ["vanilla"], requested=asked)
+    columns = {"CoLA": Coordinates(task="cola", metric="mcc"), "RTE": Coordinates(task="rte", metric="accuracy")}
+    held = RecipeTable("both", {"Vanilla": Coordinates(method="vanilla", suite="clean")}, columns)
+    assert texts(table, held) == {("Vanilla", "CoLA"): "10.00", ("Vanilla", "RTE"): "30.00"}
+    named = {"Vanilla": Coordinates(method="vanilla", suite="clean", model="second")}
+    assert texts(table, RecipeTable("one", named, columns))["Vanilla", "CoLA"] == "20.00"
+
+
 def test_other_statistics_and_runs_that_did_not_collapse() -> None:
     table = made("vanilla", "match")
     assert texts(table, paper(sound=True))["MATCH", "CoLA"] == "50.00, max 50.00 [1/2] (62.30, max 64.00)"
