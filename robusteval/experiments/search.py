@@ -105,8 +105,8 @@ def planned(plan: Plan) -> int:
 
 
 def _searched(spec: ExperimentSpec, search: Search, rows: Mapping[str, TaskData]) -> list[_Searched]:
-    check_search(search)
     _check_axes(search, spec)
+    check_search(search)
     found = []
     for model, task, scenario, method in places(spec):
         axes = axes_of(search, method)
