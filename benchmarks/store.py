@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from robusteval.experiments.jobs import Job
 from robusteval.experiments.plan import make_plan
 from robusteval.report.experiment import finished_table
 from robusteval.report.render import write_table
@@ -49,18 +50,10 @@ def make(out: Path, count: int) -> tuple[ExperimentSpec, WorkConfig]:
     for number, job in enumerate(plan.jobs):
         folder = out / "runs" / job.name
         folder.mkdir(parents=True)
-        run = job.spec
-
-        def row(stage: str, place: int, run=run, name=job.name, number=number) -> Row:  # type: ignore[no-untyped-def]
-            value = (number * 7919 + place) % 1000 / 1000
-            return Row(
-                name, run.task, run.method.label, "none", None, run.seed, stage, str(place), "dev", "accuracy", value,
-                20, 0.1, spread=(value, value), model=run.model,
-            )  # fmt: skip
-
         seal, text = "", b""
         for stage in ("train", *job.tests, ""):
-            lines = b"".join(json_line(row_line(row(stage, place))) for place in range(4 if stage else 0))
+            rows = [row_of(job, number, stage, place) for place in range(4 if stage else 0)]
+            lines = b"".join(json_line(row_line(row)) for row in rows)
             marker = {"stage": stage, "seconds": 1.5} if stage else {"done": True, "kept": True}
             marker |= {"facts": dict(job.tests[stage])} if job.tests.get(stage) else {}
             marker |= {"files": {}} | ({} if stage else {"whole": hashlib.sha256(text).hexdigest()})
@@ -68,6 +61,15 @@ def make(out: Path, count: int) -> tuple[ExperimentSpec, WorkConfig]:
             text += lines + json_line({**marker, "seal": seal})
         (folder / "rows.jsonl").write_bytes(text)
     return spec, work
+
+
+def row_of(job: Job, number: int, stage: str, place: int) -> Row:
+    """A made-up number of a run, another one in every run."""
+    run, value = job.spec, (number * 7919 + place) % 1000 / 1000
+    return Row(
+        job.name, run.task, run.method.label, "none", None, run.seed, stage, str(place), "dev", "accuracy", value, 20,
+        0.1, spread=(value, value), model=run.model,
+    )  # fmt: skip
 
 
 def timed(name: str, action: Callable[[], object], rounds: int = 5) -> None:

@@ -44,14 +44,15 @@ def theirs(loaded: LoadedModel, data: Encoded, steps: int, folder: Path) -> tupl
     order, collate = BatchOrder(data.lengths, BATCH, SEED), Collator(loaded.tokenizer)
     losses: list[torch.Tensor] = []
 
-    class Recording(transformers.Trainer):  # type: ignore[misc]
+    class Recording(transformers.Trainer):  # type: ignore[misc]  # transformers has no types
         def get_train_dataloader(self) -> Any:
             def gather(rows: list[int]) -> dict[str, torch.Tensor]:
                 batch = collate(data, np.asarray(rows))
                 return {**batch.inputs, "labels": batch.labels}
 
             batches = [order[step].tolist() for step in range(steps)]
-            return torch.utils.data.DataLoader(range(len(data)), batch_sampler=batches, collate_fn=gather)  # type: ignore[arg-type]
+            rows: Any = range(len(data))  # it needs indexing and a length, and asks for a Dataset
+            return torch.utils.data.DataLoader(rows, batch_sampler=batches, collate_fn=gather)
 
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().compute_loss(*args, **kwargs)

@@ -223,7 +223,7 @@ class _Searched(ABC):
     def propose(self) -> list[Values]:
         """The values to try next, none where the search is at its end."""
 
-    def learn(self, score: float) -> None:  # noqa: B027
+    def learn(self, score: float) -> None:  # noqa: B027 (a grid learns nothing)
         """Hear of the score of the candidates proposed, each in turn; NaN where there is none."""
 
     @property
