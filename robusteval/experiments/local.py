@@ -80,6 +80,17 @@ class _Worker:
             self.process.start()
         theirs.close()
 
+    def gone(self) -> bool:
+        """Whether it, being idle, was killed: it says nothing unasked, so what there is to read is the pipe's end.
+
+        The system closes the pipe before the process counts as dead; `is_alive` knows it later, from the fork server.
+        """
+        if not self.pipe.poll():
+            return False
+        self.pipe.close()
+        self.process.join()
+        return True
+
     def lost(self) -> End:
         """How the run ended that the process was at when it died."""
         self.process.join()
@@ -126,13 +137,17 @@ class _Workers(Places):
     def begin(self, job: Job) -> None:
         device = self._packing.device(kind_of(job))
         assert device is not None
-        # one that was killed while it was idle is none
-        self._idle = [worker for worker in self._idle if worker.process.is_alive()]
-        worker = self._idle.pop() if self._idle else _Worker(self._context)
+        worker = self._worker()
         self._packing.enter(device, kind_of(job))
         self._busy[worker.pipe] = _UnderWay(job, worker, device)
         with suppress(OSError):  # killed just now, which `ended` meets
             worker.pipe.send((job, dataclasses.replace(self._work, device=device)))
+
+    def _worker(self) -> _Worker:
+        while self._idle:
+            if not (worker := self._idle.pop()).gone():
+                return worker
+        return _Worker(self._context)
 
     def ended(self, seconds: float) -> list[tuple[Job, End]]:
         ready = wait(list(self._busy), seconds)
