@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from robusteval.settings.fields import Described, described
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.work import WorkConfig
@@ -38,7 +40,7 @@ def _section(path: str, kind: type) -> str:
 def _line(each: Described) -> str:
     option = f"`{each.option}`" if each.setting.offered else ""
     cells = (option, f"`{each.field}`", _default(each), _values(each), each.setting.help)
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "\\<") for cell in cells) + " |\n"
+    return "| " + " | ".join(re.sub(r"([|<\[])", r"\\\1", cell) for cell in cells) + " |\n"
 
 
 def _default(each: Described) -> str:
