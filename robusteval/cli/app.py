@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "robusteval.cli.status:status",
     "evaluate": "robusteval.cli.evaluate:evaluate",
     "report": "robusteval.cli.report:report",
+    "plot": "robusteval.cli.plot:plot",
     "compare": "robusteval.cli.compare:compare",
     "list": "robusteval.cli.listing:list_names",
     "doctor": "robusteval.cli.listing:doctor",

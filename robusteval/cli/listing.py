@@ -18,7 +18,8 @@ from robusteval.settings.work import WorkConfig
 
 def list_names(
     kind: Annotated[
-        str, typer.Argument(help="models, tasks, methods, scenarios, perturbations, suites, attacks, recipes.")
+        str,
+        typer.Argument(help="models, tasks, methods, scenarios, perturbations, suites, attacks, pictures, recipes."),
     ] = "",
 ) -> None:
     """Show what is registered."""
@@ -28,13 +29,14 @@ def list_names(
     from robusteval.methods import METHODS
     from robusteval.models.catalogue import MODELS
     from robusteval.perturbations import PERTURBATIONS
+    from robusteval.plots import PLOTS
     from robusteval.registry import Entry
     from robusteval.scenarios import SCENARIOS
     from robusteval.tasks import TASKS
 
     kinds: dict[str, Any] = {
         "models": MODELS, "tasks": TASKS, "methods": METHODS, "scenarios": SCENARIOS, "perturbations": PERTURBATIONS,
-        "suites": SUITES, "attacks": ATTACKS, "recipes": [],
+        "suites": SUITES, "attacks": ATTACKS, "pictures": PLOTS, "recipes": [],
     }  # fmt: skip
     if kind and kind not in kinds:
         raise unknown_name("list", kind, kinds)

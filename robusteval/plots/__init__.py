@@ -1,1 +1,40 @@
-"""Figures: drawn from rows and predictions alone, one file each."""
+"""Pictures of what was measured, one file each, from data frames alone.
+
+    from robusteval import plots
+    plots.violin(experiment.rows())
+
+Each name of `PLOTS` is a function here, with "_" for "-": from a frame, as its docstring describes it, to a
+matplotlib figure, which notebooks show and `plots.save` writes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from robusteval.registry import Registry
+
+if TYPE_CHECKING:
+    from robusteval.plots.base import Plot
+
+PLOTS: Registry[Plot] = Registry("picture")
+for _name, _target, _summary in (
+    ("violin", "perturbed_sets", "the metric over random perturbed sets, per rate and method (TDT, Figure 5)"),
+):
+    PLOTS.add(_name, f"robusteval.plots.{_target}:PLOT", _summary)
+
+# a picture's module never bears its name, which is that of the function
+_FUNCTIONS = {name.replace("-", "_"): name for name in PLOTS.names()}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        return PLOTS[_FUNCTIONS[name]].draw
+    if name == "save":
+        from robusteval.plots.saving import save
+
+        return save
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_FUNCTIONS, "save"]
