@@ -20,7 +20,7 @@ def plot(
     experiment: Annotated[Path, typer.Argument(help="Folder of an experiment; of one that runs, what is finished.")],
     kind: Annotated[
         str,
-        typer.Argument(help="Pictures, separated by commas, see 'list pictures'; all that were measured by default."),
+        typer.Argument(help="Of 'list pictures', separated by commas; all that were measured by default."),
     ] = "",
     task: Annotated[str, typer.Option("--task", help=_Only)] = "",
     model: Annotated[str, typer.Option("--model", help=_Only)] = "",
