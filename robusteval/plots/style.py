@@ -62,7 +62,7 @@ class Look:
 @contextmanager
 def look() -> Iterator[None]:
     """Within, figures are made and written in the one style."""
-    settings = {
+    settings: dict[Any, Any] = {
         "font.family": ["DejaVu Sans", *_cjk_fonts()], "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9,
         "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.fontsize": 8, "legend.frameon": False,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
