@@ -6,6 +6,7 @@ import functools
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,10 @@ import typer
 from robusteval.cli.checked import noted
 from robusteval.cli.evaluate import TRAINED_ON
 from robusteval.cli.options import CHECKPOINT, TESTS, Given, only, option, takes, without
+from robusteval.cli.output import AsJson, Shown, print_json
 from robusteval.runtime import stopping
 from robusteval.runtime.logs import quiet_libraries
-from robusteval.runtime.terminal import Screen, loading
+from robusteval.runtime.terminal import loading
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.grammar import listed
@@ -48,6 +50,7 @@ def attack(
     ] = None,
     work: Annotated[WorkConfig, only("resources", "attack_parallel", "workers", "max_errors", "device")],
     cache: Annotated[Path | None, option("--cache", help="A file that keeps logits for other recipes.")] = None,
+    as_json: AsJson = False,
     given: Given,
 ) -> None:
     """Attack any fine-tuned checkpoint with one or more TextAttack recipes; several share what the model said."""
@@ -71,7 +74,8 @@ def attack(
     if out is not None:
         stopping.continues()
     rows = loaded or evaluation_rows(checkpoint, task, data, None, run.opening)
-    console, errors = Screen(), 0
+    console, errors = Shown(as_json).screen(), 0
+    records = []
     with ExitStack() as stack:
         if len(recipes) > 1 and cache is None:
             cache = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "logits.sqlite"
@@ -85,8 +89,13 @@ def attack(
             with ProgressBar(f"attack {name}", config.examples or len(rows.dev)) as bar:
                 show = functools.partial(_show, bar, ProgressNote())
                 result = campaign.attack(name, _own_file(out, name, recipes), show)
-            print_attack(result.lines, f"{result.recipe} on {Path(checkpoint).name}", console, result.resumed)
+            if as_json:
+                records.append({"recipe": result.recipe, **asdict(result.summary)})
+            else:
+                print_attack(result.lines, f"{result.recipe} on {Path(checkpoint).name}", console, result.resumed)
             errors += result.summary.errors
+    if as_json:
+        print_json({"checkpoint": checkpoint, "attacks": records})
     if errors > work.max_errors:
         raise typer.Exit(1)
 

@@ -28,7 +28,7 @@ class Checked(TyperCommand):
         for param in self.params:
             if param.name in ctx.params:
                 ctx.params[param.name] = _checked(field_name(param), param.name, ctx.params[param.name])
-        tell = noted(Screen())
+        tell = noted(Screen(stderr=bool(ctx.params.get("as_json"))))
         # beside a spec, what an option's effect depends on may stand there
         for notice in idle(Given.on(ctx), ctx.params) if "spec" not in ctx.params else ():
             tell(notice)

@@ -15,9 +15,10 @@ import typer
 from robusteval.cli.checked import noted
 from robusteval.cli.evaluate import TRAINED_ON
 from robusteval.cli.options import TESTS, Given, only, option, takes, without
+from robusteval.cli.output import AsJson, EveryRow, Shown, print_json
 from robusteval.errors import UserError
 from robusteval.runtime.logs import quiet_libraries
-from robusteval.runtime.terminal import Screen, loading
+from robusteval.runtime.terminal import loading
 from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
@@ -63,7 +64,8 @@ def compare(
     ] = None,
     fail_if: Annotated[list[str] | None, option("--fail-if", help=FAIL_IF)] = None,
     sure: Annotated[bool, option("--sure", help="Fail only where the whole interval is beyond the bound.")] = False,
-    json: Annotated[Path | None, option("--json", help="File for everything as JSON.")] = None,
+    as_json: AsJson = False,
+    every: EveryRow = False,
     examples: Annotated[int, option("--examples", help="Show that many differing answers.")] = 10,
     work: Annotated[WorkConfig, only(*WORK)],
     given: Given,
@@ -76,19 +78,16 @@ def compare(
     from robusteval.report.side_by_side import print_checks, print_comparison, record
     from robusteval.results.outcomes import read_side
     from robusteval.settings.checks import check_range
-    from robusteval.storage.files import check_place, write_json
 
     check_work(work)
     check_range("examples", examples, 0, 10**9)
     conditions = [Condition.parse(text) for text in fail_if or ()]
-    if json is not None:
-        check_place(json, folder=False, field="json")
     if Path(a).expanduser().resolve() == Path(b).expanduser().resolve():
         raise UserError(f"b: {b!r} is A itself; name another one")
     texts, found = (a, b), (read_side(a, "a"), read_side(b, "b"))
     finished = [side for side in found if side is not None]
     _check_kinds(finished, given, run.task)
-    asked = _Asked(data, run, evaluation, replace(attack, recipes=listed(attacks)), train, work, given)
+    asked = _Asked(data, run, evaluation, replace(attack, recipes=listed(attacks)), train, work, given, Shown(as_json))
     with ExitStack() as stack:
         if len(finished) < 2:
             asked = asked.like(finished)
@@ -102,12 +101,13 @@ def compare(
         rows = asked.rows(finished, [text for text, side in zip(texts, found, strict=True) if side is None], cluster)
         comparison = compared(finished[0], finished[1], rows, primary or ())
         comparison = replace(comparison, notes=(*comparison.notes, *rows.notes, *notes_on(finished)))
-    console = Screen(highlight=False)
-    print_comparison(comparison, examples, console)
+    console = Shown(as_json).screen(highlight=False)
     checks = checked(conditions, comparison, sure=sure)
+    if as_json:
+        print_json(record(comparison, checks))
+    else:
+        print_comparison(comparison, examples, console, every=every)
     print_checks(checks, console)
-    if json is not None:
-        write_json(json, record(comparison, checks))
     if any(check.failed for check in checks):
         raise typer.Exit(EXIT_CODE)
 
@@ -140,6 +140,7 @@ class _Asked:
     train: TrainConfig
     work: WorkConfig
     given: Given
+    shown: Shown
 
     @property
     def own(self) -> bool:
@@ -222,7 +223,7 @@ class _Asked:
         from robusteval.results.outcomes import Side
         from robusteval.results.reading import Run
 
-        tell = noted(Screen())
+        tell = noted(self.shown.screen())
 
         def notify(notice: str) -> None:
             tell(f"{name}: {notice}")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from robusteval.cli.checked import noted
 from robusteval.cli.options import CHECKPOINT, Given, only, option, takes, without
+from robusteval.cli.output import AsJson, EveryRow, Shown, print_json
 from robusteval.runtime.logs import quiet_libraries
-from robusteval.runtime.terminal import Screen, loading
+from robusteval.runtime.terminal import loading
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import RunSpec
@@ -30,6 +31,8 @@ def evaluate(
     train: Annotated[TrainConfig, only("max_length")],
     out: Annotated[Path | None, option("--out", help="Folder for rows, predictions and table.")] = None,
     work: Annotated[WorkConfig, only("device")],
+    every: EveryRow = False,
+    as_json: AsJson = False,
     given: Given,
 ) -> None:
     """Test any fine-tuned checkpoint on clean, perturbed, out-of-domain and adversarial text."""
@@ -43,10 +46,11 @@ def evaluate(
         quiet_libraries()
         from robusteval import api
         from robusteval.pipeline.evaluation import checkpoint_rows
+        from robusteval.report.records import record
         from robusteval.report.render import print_table, write_table
         from robusteval.report.table import build_table
         from robusteval.results.frames import rows_frame
-    console = Screen()
+    console = Shown(as_json).screen()
     result = api.evaluate(
         checkpoint, task, data=data, device=work.device, max_length=train.max_length, out=out,
         model_revision=run.model_revision, trust_remote_code=run.trust_remote_code, notify=noted(console),
@@ -55,7 +59,10 @@ def evaluate(
     rows = checkpoint_rows(result.measurements, result.task.name, result.name, result.model)
     frame = rows_frame(rows, result.declared)
     table = build_table(frame, [result.name], notes=result.notices, declared=result.declared)
-    print_table(table, console)
+    if as_json:
+        print_json(record(table))
+    else:
+        print_table(table, console, every=every)
     if out is not None:
         with locked(out):
             write_table(table, out)

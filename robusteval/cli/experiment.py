@@ -11,13 +11,14 @@ import typer
 
 from robusteval.cli.asked import Asked
 from robusteval.cli.options import Given
+from robusteval.cli.output import Shown, print_json
 from robusteval.cli.precheck import check_experiment, check_work
 from robusteval.errors import UserError, unknown_name
 from robusteval.experiments.recipes import Recipe
 from robusteval.registry import result_name
 from robusteval.runtime import stopping
 from robusteval.runtime.logs import quiet_libraries
-from robusteval.runtime.terminal import Screen, loading
+from robusteval.runtime.terminal import loading
 from robusteval.settings.grammar import part_name
 from robusteval.settings.work import WorkConfig
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from robusteval.experiments.plan import Plan
 
 
-def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) -> None:
+def carry_out(asked: Asked, work: WorkConfig, given: Given, shown: Shown, *, dry_run: bool) -> None:
     """Check a spec and show its plan; unless it is a dry run, do it, and end with the exit code.
 
     Where neither --out nor the spec names the folder, it is the same for all that differ in what is run only, not how,
@@ -37,13 +38,13 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
         rows = check_experiment(spec, work.out if "out" in given else None)
     with loading("torch and transformers", quiet=work.quiet):
         quiet_libraries()
-        from robusteval.cli.session import run_session, show_plan
+        from robusteval.cli.session import plan_record, run_session, show_plan
         from robusteval.experiments.plan import make_plan
         from robusteval.results.asked import settings_of
     if "out" not in given:
         folder = asked.name or f"{result_name(spec.tasks[0])[:60]}-{settings_of(spec)[:8]}"
         work = dataclasses.replace(work, out=work.out / folder)
-    console = Screen()
+    console = shown.screen()
     with _needing(recipe):
         plan = make_plan(spec, work, rows)
     check_primary(plan)
@@ -58,10 +59,13 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, *, dry_run: bool) ->
         if found is None and not dry_run:
             raise typer.Exit(2)
         plan = found or plan
+    if dry_run and shown.as_json:
+        print_json(plan_record(plan, work))
+        return
     show_plan(plan, work, console)
     if not dry_run:
         stopping.continues()
-        raise typer.Exit(run_session(plan, work, console, recipe))
+        raise typer.Exit(run_session(plan, work, console, recipe, shown))
 
 
 def check_primary(plan: Plan) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from robusteval.cli.output import AsJson, EveryRow, Shown, print_json
 from robusteval.errors import unknown_name
-from robusteval.runtime.terminal import Screen
 from robusteval.settings.grammar import listed
 
 
@@ -20,11 +20,14 @@ def report(
     formats: Annotated[
         str, typer.Option("--format", help="Files to write: md, csv, tex, html, json.")
     ] = "md,csv,tex,html,json",
+    every: EveryRow = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the table of the runs that are finished, and write it to report/ in the experiment's folder."""
     from robusteval.experiments.recipes import load_recipe
     from robusteval.report.experiment import finished_table
-    from robusteval.report.papers import paper_report, paper_texts
+    from robusteval.report.papers import paper_record, paper_report, paper_texts
+    from robusteval.report.records import record
     from robusteval.report.render import FORMATS, print_report, print_table, write_table, write_texts
     from robusteval.results.experiment import Experiment
     from robusteval.storage.files import check_place
@@ -37,11 +40,13 @@ def report(
     recipe = load_recipe(table) if table else None
     found = Experiment.open(experiment, files=False)
     check_place(experiment / "report", folder=True, field="experiment")
-    console, made = Screen(), finished_table(found)
-    if recipe is None:
-        print_table(made, console)
+    console, made = Shown(as_json).screen(), finished_table(found)
+    if as_json:
+        print_json(record(made) if recipe is None else paper_record(made, recipe, found.spec))
+    elif recipe is None:
+        print_table(made, console, every=every)
     else:
-        print_report(paper_report(made, recipe, found.spec)[0], console)
+        print_report(paper_report(made, recipe, found.spec, every=every)[0], console)
     with locked(experiment, "report", wait=True):
         if recipe is None:
             written = write_table(made, experiment / "report", endings)

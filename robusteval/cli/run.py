@@ -8,6 +8,7 @@ import typer
 
 from robusteval.cli.asked import METHODS, SCENARIO, SEEDS, from_name, from_options
 from robusteval.cli.options import DATA, MODEL, Given, option, takes, without
+from robusteval.cli.output import AsJson, EveryRow, Shown
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
@@ -27,13 +28,15 @@ def run(
     scale: Annotated[str, SCALE] = "full",
     work: WorkConfig,
     dry_run: Annotated[bool, option("--dry-run", help="Check everything, print the plan, do nothing.")] = False,
+    every: EveryRow = False,
+    as_json: AsJson = False,
     given: Given,
 ) -> None:
     """Do the runs of a spec that are not finished, and print the table. Options take the place of what it says."""
     from robusteval.cli.experiment import carry_out
 
     asked = from_name(spec, scale, from_options(base, given, methods, seeds, scenario))
-    carry_out(asked, work, given, dry_run=dry_run)
+    carry_out(asked, work, given, Shown(as_json, every), dry_run=dry_run)
 
 
 @takes("model", "methods", "seeds", "attack_parallel", "no_cache")
@@ -46,10 +49,11 @@ def plan(
     scenario: Annotated[str, option("--scenario", help=SCENARIO, panel=DATA)] = "",
     scale: Annotated[str, SCALE] = "full",
     work: WorkConfig,
+    as_json: AsJson = False,
     given: Given,
 ) -> None:
     """Check a spec, and show its runs, what they share, their rows, and the time and disk that they need."""
     from robusteval.cli.experiment import carry_out
 
     asked = from_name(spec, scale, from_options(base, given, methods, seeds, scenario))
-    carry_out(asked, work, given, dry_run=True)
+    carry_out(asked, work, given, Shown(as_json), dry_run=True)

@@ -6,10 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from robusteval.cli.output import Shown, print_json
 from robusteval.errors import UserError
 from robusteval.experiments.engine import Report, is_awaited
 from robusteval.experiments.jobs import Job
@@ -18,11 +21,14 @@ from robusteval.experiments.plan import Part, Plan
 from robusteval.experiments.recipes import Recipe
 from robusteval.registry import result_name
 from robusteval.report.experiment import experiment_table
-from robusteval.report.papers import paper_report, paper_texts
+from robusteval.report.papers import paper_record, paper_report, paper_texts
+from robusteval.report.records import record
 from robusteval.report.render import FORMATS, print_report, print_table, write_table, write_texts
+from robusteval.report.table import Table
 from robusteval.results.progress import Projection, project, standing
-from robusteval.results.search import search_notes
+from robusteval.results.search import read_choices, search_notes
 from robusteval.runtime.progress import duration
+from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.work import WorkConfig
 from robusteval.storage.locks import locked
 from robusteval.tasks.labels import distribution
@@ -48,6 +54,33 @@ def show_plan(plan: Plan, work: WorkConfig, console: Console) -> None:
     console.print(f"results in {work.out}", markup=False, soft_wrap=True)
     for notice in plan.notices:
         console.print(f"note: {notice}", markup=False, soft_wrap=True)
+
+
+def plan_record(plan: Plan, work: WorkConfig) -> dict[str, Any]:
+    """What `show_plan` says, as plain values, and every run."""
+    left = _left(plan, work)
+    return {
+        "out": str(work.out),
+        "parts": [
+            {
+                "model": part.base.model, "task": result_name(part.base.task), "train": len(part.data.train),
+                "dev": len(part.data.dev), "tests": part.tests, "attacks": part.base.attack.recipes,
+                "attacked": part.attacked,
+            }
+            for part in plan.parts
+        ],
+        "runs": [
+            {
+                "run": job.name, "model": wanted.model, "task": wanted.task, "method": wanted.method,
+                "scenario": wanted.scenario, "seed": wanted.seed, "finished": job.name in plan.finished,
+                "tests": list(job.tests),
+            }
+            for job, wanted in ((job, job.wanted) for job in plan.jobs)
+        ],
+        "seconds_left": left.seconds, "unknown": left.unknown, "disk_left": left.disk,
+        "choices": [] if plan.spec.search is None else [asdict(each) for each in read_choices(work.out)],
+        "shared": plan.shared, "notes": plan.notices,
+    }  # fmt: skip
 
 
 def _left(plan: Plan, work: WorkConfig) -> Projection:
@@ -121,21 +154,29 @@ def reporter(plan: Plan, console: Console) -> Report:
     return report
 
 
-def run_session(plan: Plan, work: WorkConfig, console: Console, recipe: Recipe | None = None) -> int:
+def run_session(
+    plan: Plan, work: WorkConfig, console: Console, recipe: Recipe | None = None, shown: Shown | None = None
+) -> int:
     """Do the open runs and say what becomes of each, then print and write the table; returns the exit code.
 
     recipe: whose experiment this is; its paper's table is printed and written besides, filled with what was measured.
     """
+    shown = shown or Shown()
     with _foretold(plan, work, console):
         outcome = run_experiment(plan, work, reporter(plan, console))
     wanted = [job.wanted for job in plan.jobs]
     notices = [*search_notes(work.out, plan.spec), *plan.notices]
     table = experiment_table(plan.spec, outcome.finished, wanted, notices, outcome.failed)
     unwritten = None
+    if shown.as_json:
+        told = {
+            "out": str(work.out), "table": record(table), "failed": dict(outcome.failed),
+            "beyond": [asdict(row) for row in outcome.beyond], "exit_code": outcome.exit_code,
+        }  # fmt: skip
+        print_json(told if recipe is None else {**told, "paper": paper_record(table, recipe, plan.spec)})
     if table.lines:
-        print_table(table, console)
-        if recipe is not None:
-            print_report(paper_report(table, recipe, plan.spec)[0], console)
+        if not shown.as_json:
+            _print(table, console, recipe, plan.spec, every=shown.every)
         try:
             with locked(work.out, "report", wait=True):
                 write_table(table, work.out / "report")
@@ -153,3 +194,9 @@ def run_session(plan: Plan, work: WorkConfig, console: Console, recipe: Recipe |
     if unwritten is not None:
         raise unwritten
     return outcome.exit_code
+
+
+def _print(table: Table, console: Console, recipe: Recipe | None, spec: ExperimentSpec, *, every: bool) -> None:
+    print_table(table, console, every=every)
+    if recipe is not None:
+        print_report(paper_report(table, recipe, spec, every=every)[0], console)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robusteval.cli.options import option, takes
+from robusteval.cli.output import AsJson, print_json
 from robusteval.errors import UserError
 from robusteval.runtime.terminal import Screen
 
@@ -25,7 +25,7 @@ def status(
     *,
     out: Annotated[Path, typer.Argument(help="Folder of an experiment.")],
     watch: Annotated[bool, option("--watch", help="Look again every few seconds, until nothing is left.")] = False,
-    as_json: Annotated[bool, option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how far an experiment is. Only its files are read: whoever works on it, and where, need not be asked."""
     if watch and as_json:
@@ -34,7 +34,7 @@ def status(
     while True:
         standings = _standings(out)
         if as_json:
-            print(json.dumps(_record(out, standings), indent=2, ensure_ascii=False))
+            print_json(_record(out, standings))
         else:
             _show(out, standings, console)
         if not watch or all(each.state == "done" for each in standings):

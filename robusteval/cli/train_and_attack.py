@@ -6,6 +6,7 @@ from typing import Annotated
 
 from robusteval.cli.asked import METHODS, SCENARIO, SEEDS, Asked, from_options
 from robusteval.cli.options import DATA, MODEL, Given, option, takes, without
+from robusteval.cli.output import AsJson, EveryRow, Shown
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.train import TrainConfig
@@ -21,6 +22,8 @@ def train_and_attack(
     scenario: Annotated[str, option("--scenario", help=SCENARIO, panel=DATA)] = "none",
     work: WorkConfig,
     dry_run: Annotated[bool, option("--dry-run", help="Check everything, print the plan, do nothing.")] = False,
+    every: EveryRow = False,
+    as_json: AsJson = False,
     given: Given,
 ) -> None:
     """Train with each method and seed, test on clean, perturbed and attacked text, print one table.
@@ -30,4 +33,4 @@ def train_and_attack(
     from robusteval.cli.experiment import carry_out
 
     spec = ExperimentSpec.read(from_options(base, given, methods, seeds, scenario))
-    carry_out(Asked(spec), work, given, dry_run=dry_run)
+    carry_out(Asked(spec), work, given, Shown(as_json, every), dry_run=dry_run)

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from robusteval.report.grid import print_grid, print_sentence
 from robusteval.results.attack_summary import summarise
 from robusteval.results.metrics import metric
 
@@ -21,12 +20,12 @@ def print_attack(lines: Sequence[Mapping[str, Any]], title: str, console: Consol
     """
     summary = summarise(lines)
     if resumed:
-        console.print(f"{resumed} of {summary.examples} examples were finished before", markup=False)
-    grid = Table("measure", "value", "n", title=escape(title))
+        print_sentence(console, f"{resumed} of {summary.examples} examples were finished before")
+    rows = []
     for name, value, n in summary.metrics():
         about = metric(name)
-        grid.add_row(about.shown, f"{about.text(value)} {about.unit}".strip() if n else "n/a", str(n))
-    console.print(grid)
+        rows.append((about.shown, f"{about.text(value)} {about.unit}".strip() if n else "n/a", str(n)))
+    print_grid(console, ("measure", "value", "n"), rows, title=title)
     messages = Counter(line["message"] for line in lines if line["outcome"] == "error")
     for message, count in messages.most_common(3):
-        console.print(f"{count} of {summary.errors} errors: {message}", markup=False, soft_wrap=True)
+        print_sentence(console, f"{count} of {summary.errors} errors: {message}")

@@ -16,13 +16,15 @@ from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.written import GROUPS
 
 
-def paper_report(table: Table, recipe: Recipe, spec: ExperimentSpec) -> tuple[Report, tuple[RecipeTable, ...]]:
+def paper_report(
+    table: Table, recipe: Recipe, spec: ExperimentSpec, *, every: bool = True
+) -> tuple[Report, tuple[RecipeTable, ...]]:
     """The recipe's tables, filled with the experiment's numbers, and those that have any.
 
-    UserError where none has.
+    every: with what it cost. UserError where no table has a number.
     """
-    every = recipe.tables_for(spec.models)
-    held = tuple(paper for paper in every if any(entry.n for entry in entries(table, paper).values()))
+    papers = recipe.tables_for(spec.models)
+    held = tuple(paper for paper in papers if any(entry.n for entry in entries(table, paper).values()))
     if not held:
         wants = some(list(ExperimentSpec.read(recipe.spec).tasks))
         raise UserError(f"table: no number of {recipe.name} was measured here; it is of {wants}")
@@ -34,19 +36,26 @@ def paper_report(table: Table, recipe: Recipe, spec: ExperimentSpec) -> tuple[Re
     for paper in held:
         sheet = paper_sheet(table, paper)
         sheets.append(Sheet(sheet.title, sheet.header, sheet.rows, sheet.words, tuple(under)))
-    absent = [paper.caption for paper in every if paper not in held]
+    absent = [paper.caption for paper in papers if paper not in held]
     notes = [f"nothing was measured of {caption}" for caption in absent]
     notes += [note.strip().rstrip(".") for note in recipe.notes]
-    return Report(recipe.name, (*sheets, *cost_sheets(table)), (*notes, *table.notes)), held
+    return Report(recipe.name, (*sheets, *(cost_sheets(table) if every else ())), (*notes, *table.notes)), held
 
 
 def paper_texts(table: Table, recipe: Recipe, spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
     """Ending and content of every file of the recipe's tables."""
+    values = paper_record(table, recipe, spec)
+    return texts(paper_report(table, recipe, spec)[0], paper_csv(values["cells"]), values)
+
+
+def paper_record(table: Table, recipe: Recipe, spec: ExperimentSpec) -> dict[str, Any]:
+    """The recipe's tables as plain values: every cell, ours and the paper's."""
     held, papers = paper_report(table, recipe, spec)
-    records = paper_records(table, papers)
-    differing = differences(spec, ExperimentSpec.read(recipe.spec))
-    values = {"recipe": recipe.name, "caption": recipe.caption, "differences": differing, "cells": records}
-    return texts(held, paper_csv(records), {**values, "notes": held.notes})
+    return {
+        "recipe": recipe.name, "caption": recipe.caption,
+        "differences": differences(spec, ExperimentSpec.read(recipe.spec)),
+        "cells": paper_records(table, papers), "notes": held.notes,
+    }  # fmt: skip
 
 
 def differences(ours: ExperimentSpec, paper: ExperimentSpec) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
 
 import numpy as np
@@ -104,16 +102,3 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "without_collapsed": None if claim.sound is None else dict(vars(claim.sound)),
         "p": claim.comparison.p, "p_holm": claim.comparison.adjusted, "effect": claim.comparison.effect,
     }  # fmt: skip
-
-
-def as_json(held: Any) -> str:
-    """Plain values as JSON; a number that is not finite is null."""
-    return json.dumps(_finite(held), ensure_ascii=False) + "\n"
-
-
-def _finite(held: Any) -> Any:
-    if isinstance(held, float):
-        return held if math.isfinite(held) else None
-    if isinstance(held, dict):
-        return {key: _finite(value) for key, value in held.items()}
-    return [_finite(each) for each in held] if isinstance(held, list | tuple) else held

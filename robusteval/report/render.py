@@ -6,17 +6,15 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from jinja2 import Environment
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
 
-from robusteval.report.records import as_json, csv, record
+from robusteval.report.grid import print_grid, print_sentence
+from robusteval.report.records import csv, record
 from robusteval.report.sheets import Report, Sheet, report
 from robusteval.report.table import Table
 from robusteval.report.transcripts import visible
 from robusteval.runtime.terminal import RAISED
-from robusteval.storage.files import write_atomic
+from robusteval.storage.files import as_json, write_atomic
 
 # Endings of the files of a report.
 FORMATS = ("md", "csv", "tex", "html", "json")
@@ -82,26 +80,19 @@ def html(held: Report) -> str:
 
 
 def print_report(held: Report, console: Console) -> None:
-    """Each sheet as wide as it needs to be, what stands under it, and the notes."""
+    """Each sheet, what stands under it, and the notes."""
     for sheet in held.sheets:
-        grid = RichTable(box=box.SIMPLE_HEAD, title=escape(sheet.title or held.title), pad_edge=False)
-        for index, name in enumerate(sheet.header):
-            grid.add_column(escape(name), justify="left" if index < sheet.words else "right", no_wrap=True)
-        for row in sheet.rows:
-            grid.add_row(*(escape(cell) for cell in row))
-        # a cell cut short says less than a line that the terminal wraps
-        shown, console.width = console.width, 10_000
-        console.width = max(shown, console.measure(grid).maximum)
-        console.print(grid, crop=False)
-        console.width = shown
+        print_grid(console, sheet.header, sheet.rows, title=sheet.title or held.title, words=sheet.words)
         for text in sheet.under:
-            console.print(escape(f"{text}."), soft_wrap=True)
+            print_sentence(console, f"{text}.")
+        console.print()
     for note in held.notes:
-        console.print(escape(f"Note: {note}."), soft_wrap=True)
+        print_sentence(console, f"Note: {note}.")
 
 
-def print_table(table: Table, console: Console) -> None:
-    print_report(report(table), console)
+def print_table(table: Table, console: Console, *, every: bool = False) -> None:
+    """every: also what it cost, and counts of rows; the files have all."""
+    print_report(report(table, every=every), console)
 
 
 def texts(held: Report, numbers: str, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:

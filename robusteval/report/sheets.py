@@ -34,12 +34,15 @@ class Report:
     notes: tuple[str, ...] = ()
 
 
-def report(table: Table) -> Report:
-    """The table with its comparisons, tasks side by side where there are several, and what it cost."""
+def report(table: Table, *, every: bool = True) -> Report:
+    """The table with its comparisons, tasks side by side where there are several, and what it cost.
+
+    every: without it, there is nothing of what it cost, and no count of rows.
+    """
     if not table.lines:
         return Report("no result", (), table.notes)
-    sheets = (_main(table), *_side_by_side(table), *_comparisons(table.family), *cost_sheets(table))
-    return Report(table.title, sheets, table.notes)
+    sheets = (_main(table, every=every), *_side_by_side(table), *_comparisons(table.family))
+    return Report(table.title, (*sheets, *(cost_sheets(table) if every else ())), table.notes)
 
 
 def _which(table: Table, *names: str) -> list[str]:
@@ -50,8 +53,9 @@ def _which(table: Table, *names: str) -> list[str]:
     )]  # fmt: skip
 
 
-def _main(table: Table) -> Sheet:
-    """A row for every test, but for what stands in table.csv only and what training cost."""
+def _main(table: Table, *, every: bool) -> Sheet:
+    """A row for every test, but for what stands in table.csv only and what training cost; every: counts of rows too."""
+    left_out = ("cost",) if every else ("cost", "size")
     places = _which(table, "model", "task", "scenario")
     family = table.family
     header = (*places, "test", "metric", "n", *(m if m == table.baseline else f"{m} (Δ)" for m in table.methods))
@@ -61,7 +65,7 @@ def _main(table: Table) -> Sheet:
             *(_cell(line, method, family) for method in table.methods),
         )
         for line in table.lines
-        if line.metric.role != "detail" and line.aspect != "cost"
+        if line.metric.role != "detail" and line.aspect not in left_out
     ]  # fmt: skip
     return Sheet("", header, tuple(rows), len(places) + 2, (table.caption, *verdict(family, table.lines)))
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
 
 from robusteval.report.comparison import Comparison, Line
 from robusteval.report.conditions import Check
 from robusteval.report.differing import Example
+from robusteval.report.grid import print_grid, print_sentence
 from robusteval.report.statistics import CONFIDENCE, LEVEL, fewest_pairs, smallest_p
 from robusteval.report.transcripts import visible
 
@@ -23,21 +22,24 @@ SHORT = 160
 VERSION = 1
 
 
-def print_comparison(comparison: Comparison, examples: int, console: Console) -> None:
-    """A table for each task, model and scenario, what it supports, so many examples, and notes."""
+def print_comparison(comparison: Comparison, examples: int, console: Console, *, every: bool = False) -> None:
+    """A table for each task, model and scenario, what it supports, so many examples, and notes.
+
+    every: also what training cost, and counts of rows.
+    """
     for name in ("a", "b"):
-        console.print(f"{name.upper()}: {visible(getattr(comparison, name))}", markup=False, soft_wrap=True)
-    for title, lines in _parts(comparison).items():
-        _print_whole(_grid(title, lines, comparison.kind), console)
+        print_sentence(console, f"{name.upper()}: {getattr(comparison, name)}")
+    for title, lines in _parts(comparison, every=every).items():
+        _print_lines(title, lines, comparison.kind, console)
     for sentence in caption(comparison):
-        console.print(sentence, markup=False, soft_wrap=True)
+        print_sentence(console, sentence)
     shown = chosen(comparison.examples, examples)
     if shown:
         console.print(f"\n{len(shown)} of {len(comparison.examples)} answers that differ:", markup=False)
     for each in shown:
         console.print(example_text(each), markup=False, soft_wrap=True)
     for note in comparison.notes:
-        console.print(f"Note: {visible(note)}.", markup=False, soft_wrap=True)
+        print_sentence(console, f"Note: {note}.")
 
 
 def print_checks(checks: Sequence[Check], console: Console) -> None:
@@ -46,46 +48,32 @@ def print_checks(checks: Sequence[Check], console: Console) -> None:
         console.print(check_text(check), markup=False, soft_wrap=True, style="red" if check.failed else "green")
 
 
-def _parts(comparison: Comparison) -> dict[str, list[Line]]:
-    """The lines of each task, model and scenario, by a title."""
+def _parts(comparison: Comparison, *, every: bool) -> dict[str, list[Line]]:
+    """The lines of each task, model and scenario, by a title; every: also of costs and counts of rows."""
     found: dict[str, list[Line]] = {}
     for line in comparison.lines:
+        if line.metric.role == "detail" or (line.aspect in ("cost", "size") and not every):
+            continue
         model, task, scenario = line.probe[:3]
         told = (f" with {model}" if model else "") + (f" under {scenario}" if scenario not in ("", "none") else "")
         found.setdefault(task + told, []).append(line)
     return found
 
 
-def _grid(title: str, lines: Sequence[Line], kind: str) -> RichTable:
+def _print_lines(title: str, lines: Sequence[Line], kind: str, console: Console) -> None:
     models = kind == "models"
     header = ["test", "metric", "n" if models else "seeds", "A", "B", "B − A", "95 % interval"]
     header += ["A only", "B only"] if models else []
     header += ["p", "verdict"]
-    grid = RichTable(box=box.SIMPLE_HEAD, title=escape(visible(title)), pad_edge=False)
-    for name in header:
-        grid.add_column(name, justify="left" if name in ("test", "metric", "verdict") else "right", no_wrap=True)
-    suite = lines[0].probe.suite
+    suites, rows = [line.probe.suite for line in lines], []
     for line in lines:
-        if line.metric.role == "detail":
-            continue
-        if line.probe.suite != suite:
-            suite = line.probe.suite
-            grid.add_section()
         about, one = line.metric, [line.only_a, line.only_b] if models else []
         cells = [f"{line.probe.suite} {line.probe.value}".strip(), about.name, str(line.n)]
         cells += [about.text(line.a), about.text(line.b), signed(line.difference, line), interval_text(line)]
         cells += ["" if count is None else str(count) for count in one]
-        cells += ["" if math.isnan(line.p) else f"{line.p:.2g}", line.verdict]
-        grid.add_row(*(escape(visible(cell)) for cell in cells))
-    return grid
-
-
-def _print_whole(grid: RichTable, console: Console) -> None:
-    """As wide as it needs to be: a cell cut short says less than a line that the terminal wraps."""
-    shown, console.width = console.width, 10_000
-    console.width = max(shown, console.measure(grid).maximum)
-    console.print(grid, crop=False)
-    console.width = shown
+        rows.append([*cells, "" if math.isnan(line.p) else f"{line.p:.2g}", line.verdict])
+    sections = [place for place, (before, suite) in enumerate(pairwise(suites), 1) if before != suite]
+    print_grid(console, header, rows, title=title, words=2, sections=sections)
 
 
 def signed(value: float, line: Line) -> str:

@@ -95,11 +95,18 @@ def transcripts(
 
     UserError for an unknown outcome or a limit below 1.
     """
+    return [_transcript(line) for line in chosen(lines, outcome, limit)]
+
+
+def chosen(
+    lines: Iterable[Mapping[str, Any]], outcome: str | None = None, limit: int | None = None
+) -> list[Mapping[str, Any]]:
+    """The lines that `transcripts` shows."""
     if outcome is not None:
         check_choice("outcome", outcome, OUTCOMES)
     if limit is not None:
         check_range("limit", limit, 1, float("inf"))
-    return [_transcript(line) for line in lines if outcome in (None, line["outcome"])][:limit]
+    return [line for line in lines if outcome in (None, line["outcome"])][:limit]
 
 
 def _transcript(line: Mapping[str, Any]) -> Transcript:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
 
+from robusteval.report.grid import print_grid, print_sentence
 from robusteval.storage.files import write_atomic
 
 # Column of the matrix -> its denominator, and what both are in words.
@@ -94,11 +93,8 @@ def markdown(frame: pd.DataFrame, averages: pd.DataFrame) -> str:
 def print_transfer(frame: pd.DataFrame, averages: pd.DataFrame, console: Console) -> None:
     """What `markdown` writes, on the terminal."""
     for grid in grids(averages):
-        table = RichTable(*map(escape, grid.header), title=escape(grid.title), title_justify="left")
-        for row in grid.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
-    console.print(caption(frame), markup=False, soft_wrap=True)
+        print_grid(console, grid.header, grid.rows, title=grid.title)
+    print_sentence(console, caption(frame))
 
 
 def write_transfer(frame: pd.DataFrame, averages: pd.DataFrame, folder: Path) -> None:

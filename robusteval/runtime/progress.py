@@ -43,7 +43,7 @@ class ProgressBar:
         self._first = done
         console = Screen(file=sys.stderr)
         self._bar: Progress | None = None
-        if console.is_terminal and not quiet:
+        if console.redraws and not quiet:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),

@@ -49,6 +49,11 @@ class Screen(Console):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"emoji": False, **settings})
 
+    @property
+    def redraws(self) -> bool:
+        """Whether a line may be drawn over: on a terminal that can, not in a log that colours are forced on."""
+        return self.is_interactive and self.file.isatty()
+
     def render_str(self, text: str, **settings: Any) -> Text:
         return super().render_str(shown(text, self.encoding), **settings)
 
@@ -78,7 +83,7 @@ def printable() -> Iterator[None]:
 def loading(what: str, *, quiet: bool = False) -> Iterator[None]:
     """Say on a terminal what is being loaded while nothing else can be said; elsewhere nothing."""
     console = Screen(file=sys.stderr)
-    if quiet or not console.is_terminal:
+    if quiet or not console.redraws:
         yield
         return
     with console.status(f"loading {what} ...", spinner="line"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import secrets
@@ -180,6 +181,19 @@ def write_atomic(path: Path, content: str | bytes, field: str = "out") -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def as_json(held: Any, indent: int | None = None) -> str:
+    """Plain values as JSON; a number that is not finite is null."""
+    return json.dumps(_finite(held), indent=indent, ensure_ascii=False) + "\n"
+
+
+def _finite(held: Any) -> Any:
+    if isinstance(held, float):
+        return held if math.isfinite(held) else None
+    if isinstance(held, dict):
+        return {key: _finite(value) for key, value in held.items()}
+    return [_finite(each) for each in held] if isinstance(held, list | tuple) else held
 
 
 def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

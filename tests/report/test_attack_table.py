@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 from rich.console import Console
 
@@ -13,8 +14,8 @@ from support.attack_lines import UNREACHED, line
 def printed(*lines: object, resumed: int = 0) -> dict[str, list[str]]:
     stream = io.StringIO()
     print_attack(lines, "deepwordbug on [model]", Console(file=stream, width=100), resumed)  # type: ignore[arg-type]
-    told = [[cell.strip() for cell in text.split("│")[1:-1]] for text in stream.getvalue().splitlines()]
-    return {**{row[0]: row[1:] for row in told if row}, "text": [stream.getvalue()]}
+    told = [re.split(r"\s{2,}", text) for text in stream.getvalue().splitlines()]
+    return {**{row[0]: row[1:] for row in told}, "text": [stream.getvalue()]}
 
 
 def test_every_number_has_its_denominator() -> None:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from robusteval.report.cells import Cell, Line, cell_text
-from robusteval.report.records import as_json, csv, record
+from robusteval.report.records import csv, record
 from robusteval.report.render import FORMATS, html, latex, markdown, print_table, write_table
 from robusteval.report.sheets import report
 from robusteval.report.table import Table, build_table
@@ -22,6 +22,7 @@ from robusteval.results.frames import rows_frame
 from robusteval.results.journal import read_rows
 from robusteval.results.metrics import METRICS, metric
 from robusteval.results.rows import Note, Row, line_row, row_line
+from robusteval.storage.files import as_json
 from support.table_rows import row
 
 ACCURACY = METRICS["accuracy"]
@@ -298,3 +299,14 @@ def test_nothing_finished_is_an_empty_table(tmp_path: Path) -> None:
     assert table.lines == () and csv(table) == ""
     write_table(table, tmp_path)
     assert "no result for vanilla seed 0" in (tmp_path / "table.md").read_text()
+
+
+def test_counts_of_rows_are_printed_on_request_and_always_written() -> None:
+    table = table_of([row("m", 0, "clean", "accuracy", 0.8), row("m", 0, "scenario", "rows", 7.0)], ["m"])
+    shown = {}
+    for every in (False, True):
+        stream = io.StringIO()
+        print_table(table, Console(file=stream, width=80), every=every)
+        shown[every] = stream.getvalue()
+    assert "scenario" not in shown[False] and "scenario  rows" in shown[True]
+    assert "| scenario | rows |" in markdown(report(table))
