@@ -10,6 +10,7 @@ from robusteval.results.metrics import METRICS
 
 _PLACE = ["model", "task", "method"]
 _RUN = [*_PLACE, "scenario", "seed"]
+_TEST = ["suite", "suite_value", "split"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Cost:
 
 def costs(rows: pd.DataFrame) -> tuple[Cost, ...]:
     """Of the runs that were trained; rows: as `robusteval.results.reading.rows_frame` gives them."""
+    rows = rows[[*_RUN, *_TEST, "metric", "value", "seconds"]]
     trained = rows[rows["suite"] == "train"]
     if not len(trained):
         return ()
@@ -42,7 +44,7 @@ def costs(rows: pd.DataFrame) -> tuple[Cost, ...]:
     training = trained.groupby(_RUN, sort=False)["seconds"].max()
     tests = rows[~rows["suite"].isin(["train", "scenario"])]
     # every metric of a measurement tells how long that took
-    each = tests.groupby([*_RUN, "suite", "suite_value", "split"], sort=False)["seconds"].max()
+    each = tests.groupby([*_RUN, *_TEST], sort=False)["seconds"].max()
     testing = each.groupby(_RUN, sort=False).sum().reindex(training.index, fill_value=0.0)
     spent = pd.DataFrame({"training": training, "testing": testing}).groupby(_PLACE, sort=False)
     told = spent.mean().assign(runs=spent.size()).join(measured.reindex(columns=["seconds_per_step", "peak_memory_mb"]))

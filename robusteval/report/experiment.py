@@ -11,9 +11,11 @@ from robusteval.results.experiment import Experiment, declared_by, rows_of
 from robusteval.results.reading import Run
 from robusteval.results.search import search_notes
 from robusteval.runtime.environment import differences
+from robusteval.runtime.memory import uncollected
 from robusteval.settings.spec import ExperimentSpec
 
 
+@uncollected()
 def finished_table(experiment: Experiment) -> Table:
     """The table of an experiment's finished runs; UserError where none is."""
     if not experiment.runs:

@@ -184,7 +184,9 @@ def _signs(n: int) -> Iterator[Floats]:
         if n <= EXACT_SEEDS:
             yield np.asarray(1.0 - 2.0 * ((places[:, None] >> np.arange(n)) & 1))
             continue
-        drawn = np.asarray(generator.choice([-1.0, 1.0], (len(places), n)))
+        # one bit of every 32, which is what `generator.choice` draws of two, in a tenth of its time
+        words = generator.bit_generator.random_raw(len(places) * n // 2).astype("<u8").view("<u4")
+        drawn = np.asarray(2.0 * (words >> 31).reshape(len(places), n) - 1.0)
         drawn[places == 0] = 1.0  # the pattern that was measured is one of them, so that p is never 0
         yield drawn
 

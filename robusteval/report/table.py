@@ -17,7 +17,7 @@ from robusteval.report.cells import Cell, Line, seeds_text
 from robusteval.report.comparisons import Family, declare
 from robusteval.report.costs import Cost, costs
 from robusteval.report.statistics import Interval, paired_intervals
-from robusteval.results.metrics import Metric, metric
+from robusteval.results.metrics import Aspect, Metric, metric
 
 # Whose results stand in one cell: model, task, method, scenario.
 Place = tuple[str, str, str, str]
@@ -98,7 +98,8 @@ def build_table(
     baseline = baseline or methods[0]
     if not len(rows):
         return Table(tuple(methods), baseline, (), (), Family(baseline, ()), (), tuple(notes))
-    rows = rows[rows["method"].isin(list(methods))]
+    shown = rows["method"].isin(list(methods))
+    rows = rows if shown.all() else rows[shown]
     asked = (seed for each in (requested or {}).values() for seed in each)
     seeds = sorted({*rows["seed"].tolist(), *asked})
     lines = _lines(rows, methods, baseline, seeds, requested, declared)
@@ -118,11 +119,12 @@ def _lines(
 ) -> list[Line]:
     grouped = rows.groupby(_LINE, sort=False)
     number = grouped.ngroup().to_numpy()
-    heads = grouped.agg(low=("n", "min"), high=("n", "max"), aspect=("aspect", "first"), summary=("summary", "any"))
+    heads = grouped.agg(low=("n", "min"), high=("n", "max"), summary=("summary", "any"))
     keys: list[tuple[Any, ...]] = list(heads.index)
-    aspects: list[str] = heads["aspect"].tolist()
-    column = pd.Index(methods).get_indexer(pd.Index(rows["method"]))
-    seed = pd.Index(seeds).get_indexer(pd.Index(rows["seed"]))
+    aspects: list[Aspect] = rows["aspect"].iloc[np.unique(number, return_index=True)[1]].tolist()
+    places, names = pd.factorize(rows["method"])
+    column = np.array([methods.index(name) for name in names])[places]
+    seed = np.searchsorted(seeds, rows["seed"])
     values = np.full((len(keys), len(methods), len(seeds)), np.nan)
     there, collapsed = np.zeros(values.shape, bool), np.zeros(values.shape, bool)
     at = (number, column, seed)
@@ -151,11 +153,8 @@ def _lines(
                 bool(domain[place, each]),
             )
         about, counts = metric(name, declared), (int(head["low"]), int(head["high"]))
-        lines.append(
-            Line(
-                model, task, scenario, suite, value, split, about, counts, cells, head["aspect"], bool(head["summary"])
-            )
-        )
+        test = (model, task, scenario, suite, value, split)
+        lines.append(Line(*test, about, counts, cells, aspects[place], bool(head["summary"])))
     return lines
 
 
@@ -209,10 +208,11 @@ def _drops(values: _Numbers, keys: Sequence[tuple[Any, ...]], aspects: Sequence[
 def _spreads(rows: pd.DataFrame, at: tuple[Any, Any, Any]) -> dict[tuple[int, int], tuple[float, ...]]:
     """The values on random sets of each line and method, in the order of seeds."""
     spreads, (number, column, seed) = rows["spread"].tolist(), at
+    cells = [*zip(number.tolist(), column.tolist(), strict=True)]
     there = np.flatnonzero([bool(each) for each in spreads])
     found: dict[tuple[int, int], list[float]] = {}
     for row in there[np.argsort(seed[there], kind="stable")].tolist():
-        found.setdefault((int(number[row]), int(column[row])), []).extend(spreads[row])
+        found.setdefault(cells[row], []).extend(spreads[row])
     return {key: tuple(each for each in values if each == each) for key, values in found.items()}
 
 

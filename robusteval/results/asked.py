@@ -92,13 +92,14 @@ def whole(asked: Sequence[Asked]) -> Whole:
     """asked: oldest first, at least one. A run asked for twice is to have the tests of both times."""
     last = asked[-1]
     found = {run.place: run for run in last.runs}
-    now = {(run.model, run.task, tested(test)): (test, facts) for run in last.runs for test, facts in run.tests.items()}
+    names = {test: tested(test) for test in {test for each in asked for run in each.runs for test in run.tests}}
+    now = {(run.model, run.task, names[test]): (test, facts) for run in last.runs for test, facts in run.tests.items()}
     others: dict[str, Wanted] = {}
     for earlier in reversed(asked[:-1]):
         alike = (earlier.settings, earlier.version) == (last.settings, last.version)
         for run in earlier.runs:
             held = found.get(run.place)
-            tests = [((run.model, run.task, tested(test)), (test, facts)) for test, facts in run.tests.items()]
+            tests = [((run.model, run.task, names[test]), (test, facts)) for test, facts in run.tests.items()]
             same = all(now.get(test, as_then) == as_then for test, as_then in tests)
             if held is not None and held.name == run.name:
                 found[run.place] = replace(held, tests={**run.tests, **held.tests})

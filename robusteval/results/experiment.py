@@ -20,6 +20,7 @@ from robusteval.results.metrics import Metric
 from robusteval.results.reading import WHOSE, Run
 from robusteval.results.rows import Row
 from robusteval.results.store import RunFolder
+from robusteval.runtime.memory import uncollected
 from robusteval.settings.spec import ExperimentSpec
 from robusteval.storage.reading import read_yaml
 
@@ -42,6 +43,7 @@ class Experiment:
     unfinished: tuple[str, ...] = ()
 
     @classmethod
+    @uncollected()
     def open(cls, path: Path, *, files: bool = True, model: bool = False) -> Experiment:
         """The experiment in `path`.
 
@@ -49,10 +51,10 @@ class Experiment:
         checkpoints, too, which takes long.
         UserError where there is none, or where two finished runs of an earlier version are of one place.
         """
-        found = asked_of(path)
+        found, folder = asked_of(path), path / "runs"
         sound, damaged, unfinished = [], dict[str, str](), list[str]()
         for wanted in found.runs:
-            run = Run(path / "runs" / wanted.name, tuple(wanted.tests) if wanted.cell else None)
+            run = Run(folder / wanted.name, tuple(wanted.tests) if wanted.cell else None)
             try:
                 if files or model:
                     run.folder.check(model=model)

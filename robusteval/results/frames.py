@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import json
@@ -22,6 +21,8 @@ _NUMBERS = {"scenario_value": pa.float64(), "seed": pa.int64(), "value": pa.floa
             "selected_on_dev": pa.bool_(), "spread": pa.list_(pa.float64()),
             "notes": pa.list_(pa.struct([("text", pa.string()), ("kind", pa.string())]))}  # fmt: skip
 _NESTED = ("notes", "spread")
+# a second thread costs more than it saves
+_READING = json.ReadOptions(use_threads=False, block_size=2**22)
 _SCHEMA = pa.schema([(name, _NUMBERS.get(name, pa.string())) for name in Row.__dataclass_fields__])
 
 
@@ -29,8 +30,8 @@ def rows_frame(rows: Sequence[Row], declared: Mapping[str, Metric] = MappingProx
     """One line per row, in order.
 
     Columns: the fields of `Row` (value: the raw number, in the unit of its metric before `scale`; n: its denominator;
-    seconds: what measuring took, in s), with `aspect` always told, notes as a list of texts with note_kinds beside it,
-    and spread as a list; and of the metric shown, unit, scale, direction, role.
+    seconds: what measuring took, in s), with `aspect` always told, notes as a tuple of texts with note_kinds beside it,
+    and spread as a tuple; and of the metric shown, unit, scale, direction, role.
     """
     lines = []
     for row in rows:
@@ -39,9 +40,9 @@ def rows_frame(rows: Sequence[Row], declared: Mapping[str, Metric] = MappingProx
             {
                 **vars(row),
                 "aspect": row.aspect or about.aspect,
-                "notes": [note.text for note in row.notes],
-                "note_kinds": [note.kind for note in row.notes],
-                "spread": list(row.spread),
+                "notes": tuple(note.text for note in row.notes),
+                "note_kinds": tuple(note.kind for note in row.notes),
+                "spread": row.spread,
                 **{name: getattr(about, name) for name in ("shown", "unit", "scale", "direction", "role")},
             }
         )
@@ -58,28 +59,24 @@ def frame_of_lines(lines: Sequence[bytes], declared: Mapping[str, Metric]) -> pd
         return None
     options = json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="error")
     try:
-        table = json.read_json(io.BytesIO(text), parse_options=options).combine_chunks()
+        table = json.read_json(pa.BufferReader(text), _READING, options).combine_chunks()
     except pa.ArrowException:
         return None
     plain = [name for name in _SCHEMA.names if name not in _NESTED]
     frame: pd.DataFrame = table.select(plain).to_pandas()
-    frame["notes"] = _lists(table["notes"], lambda values: values.field("text").to_pylist())
-    kinds = _lists(table["notes"], lambda values: values.field("kind").to_pylist())
-    frame["spread"] = _lists(table["spread"], lambda values: values.to_numpy(zero_copy_only=False).tolist())
-    about = {name: metric(name, declared) for name in frame["metric"].unique()}
-    of_metric = frame["metric"].map({name: each.aspect for name, each in about.items()})
-    frame["aspect"] = frame["aspect"].where(frame["aspect"].notna(), of_metric)
-    frame = frame[_SCHEMA.names].assign(note_kinds=kinds)
-    for field in _ABOUT:
-        frame[field] = frame["metric"].map({name: getattr(each, field) for name, each in about.items()})
-    return frame
+    frame["notes"] = _tuples(table["notes"], lambda values: values.field("text").to_pylist())
+    frame["note_kinds"] = _tuples(table["notes"], lambda values: values.field("kind").to_pylist())
+    frame["spread"] = _tuples(table["spread"], lambda values: values.to_numpy(zero_copy_only=False).tolist())
+    place, names = pd.factorize(frame["metric"])
+    metrics = [metric(name, declared) for name in names]
+    about = pd.DataFrame([{field: getattr(each, field) for field in ("aspect", *_ABOUT)} for each in metrics])
+    about = about.take(place).set_index(frame.index)
+    frame["aspect"] = frame["aspect"].fillna(about["aspect"])
+    return pd.concat([frame[[*_SCHEMA.names, "note_kinds"]], about[list(_ABOUT)]], axis=1)
 
 
-def _lists(column: pa.ChunkedArray, values: Callable[[pa.Array], list[Any]]) -> list[list[Any]]:
-    """A column of lists as lists; most of them are empty."""
+def _tuples(column: pa.ChunkedArray, values: Callable[[pa.Array], list[Any]]) -> list[tuple[Any, ...]]:
+    """A column of lists as tuples."""
     array = column.chunk(0)
-    ends, held = array.offsets.to_numpy(), values(array.values)
-    found: list[list[Any]] = [[] for _ in range(len(array))]
-    for place in np.flatnonzero(np.diff(ends)):
-        found[place] = held[ends[place] : ends[place + 1]]
-    return found
+    ends, held = array.offsets.to_pylist(), tuple(values(array.values))
+    return [held[begin:end] for begin, end in itertools.pairwise(ends)]

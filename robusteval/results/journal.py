@@ -14,8 +14,10 @@ from robusteval.errors import UserError
 from robusteval.results.metrics import Metric
 from robusteval.results.rows import Row, line_row
 from robusteval.settings.codec import content_hash, from_dict
-from robusteval.storage.reading import complete_lines, parse_json
+from robusteval.storage.reading import parse_json, read_bytes
 
+# how a row begins, and the fields of which a marker has one
+_ROW = b'{"run"'
 _MARKS = ("stage", "done", "undo")
 
 
@@ -43,10 +45,12 @@ class Marker:
     @classmethod
     def read(cls, line: Mapping[str, Any], where: str, *, sealed: bool) -> Marker:
         """From its line; one whose seal holds is as it was written, and is not looked at again."""
-        if not sealed or not set(line) <= _FIELDS:
+        if not sealed or not line.keys() <= _FIELDS:
             marker = from_dict(cls, line, f"{where}: ")
+        elif "metrics" in line:
+            marker = cls(**{**line, "metrics": tuple(Metric(**each) for each in line["metrics"])})
         else:
-            marker = cls(**{**line, "metrics": tuple(Metric(**each) for each in line.get("metrics", ()))})
+            marker = cls(**line)
         if not marker.done and not marker.stage and marker.undo is None:
             raise UserError(f"{where} is neither a row nor the end of a test")
         return marker
@@ -57,10 +61,11 @@ _FIELDS = {item.name for item in fields(Marker)}
 
 @dataclass(frozen=True)
 class Stage:
-    """A finished stage. lines: number and text of each of its rows."""
+    """A finished stage. texts: its rows as they are written; numbers: of their lines."""
 
     marker: Marker
-    lines: tuple[tuple[int, bytes], ...]
+    texts: Sequence[bytes]
+    numbers: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,6 @@ class Journal:
     """What a rows.jsonl holds.
 
     stages: those that are finished, by name, in the order in which they were; end: the marker of a finished run.
-    lines: number and text of every row, also of stages that are not finished or count no longer.
     kept: the bytes up to the last marker; rest: what follows them; seal: the last one, "" before the first;
     sealed: whether the last marker bears one; unsealed: the bytes after the last seal, up to the last marker.
     """
@@ -76,7 +80,6 @@ class Journal:
     path: Path
     stages: Mapping[str, Stage] = field(default_factory=dict)
     end: Marker | None = None
-    lines: tuple[tuple[int, bytes], ...] = ()
     kept: bytes = b""
     rest: bytes = b""
     seal: str = ""
@@ -103,11 +106,18 @@ class Journal:
 
     def lines_of(self, stages: Iterable[str]) -> list[bytes]:
         """The text of every row of these stages, in order."""
-        return [text for stage in stages if stage in self.stages for _, text in self.stages[stage].lines]
+        return [text for stage in stages if stage in self.stages for text in self.stages[stage].texts]
 
     def rows_of(self, stage: str) -> tuple[Row, ...]:
         """The rows of a stage, in the order in which they were measured; none where it is not finished."""
-        return self._read(self.stages[stage].lines) if stage in self.stages else ()
+        held = self.stages.get(stage)
+        return () if held is None else self._read(zip(held.numbers, held.texts, strict=True))
+
+    @property
+    def lines(self) -> list[tuple[int, bytes]]:
+        """Number and text of every row, also of stages that are not finished or count no longer."""
+        texts = (self.kept + self.rest).split(b"\n")[:-1]
+        return [(number, text) for number, text in enumerate(texts, 1) if text and not _is_marker(text)]
 
     @property
     def every(self) -> tuple[Row, ...]:
@@ -124,6 +134,11 @@ class Journal:
         return tuple(line_row(parse_json(text, place), place) for text, place in where)
 
 
+def _is_marker(text: bytes) -> bool:
+    """Of a line that was read before, and is an object."""
+    return not text.startswith(_ROW) and any(mark in json.loads(text) for mark in _MARKS)
+
+
 def seal_of(previous: str, lines: bytes, marker: Mapping[str, Any]) -> str:
     """The seal of a marker after `lines`, those since the `previous` seal; it guards against damage, not forgery."""
     digest = hashlib.sha256(f"{previous}\n".encode() + lines)
@@ -137,17 +152,19 @@ def read_journal(path: Path) -> Journal:
     Rows under a seal that holds are what was written, and are read when they are asked for. UserError, with file and
     line, where a line is neither a row nor a marker, or not what was written.
     """
-    texts, torn = complete_lines(path)
-    if (journal := _unbroken(path, texts)) is not None:
+    text = read_bytes(path) or b""
+    whole, torn = text[: text.rfind(b"\n") + 1], text[text.rfind(b"\n") + 1 :]
+    texts = whole.split(b"\n")[:-1]
+    if (journal := _unbroken(path, whole, texts)) is not None:
         return replace(journal, rest=torn) if torn else journal
-    rows: list[tuple[int, bytes]] = []
+    rows: dict[int, bytes] = {}
     stages: dict[str, Stage] = {}
     end: Marker | None = None
-    begun, kept, pending, unsealed, seal, sealed = 0, b"", b"", b"", "", True
+    kept, pending, unsealed, seal, sealed = b"", b"", b"", "", True
     for number, text in enumerate(texts, 1):
         pending += text + b"\n"
-        if text.startswith(b'{"run"'):
-            rows.append((number, text))
+        if text.startswith(_ROW):
+            rows[number] = text
             continue
         where = f"{path}: line {number}"
         line = parse_json(text, where) if text else {}
@@ -156,52 +173,52 @@ def read_journal(path: Path) -> Journal:
         if not text:
             continue
         if not any(mark in line for mark in _MARKS):
-            rows.append((number, text))
+            rows[number] = text
             continue
         seals, before = bool(line.get("seal")), unsealed + pending[: -len(text) - 1]
         holds = seals and line["seal"] == seal_of(seal, before, line)
         marker = Marker.read(line, where, sealed=holds)
         if seals and not holds:
             raise UserError(f"{path}: the lines up to line {number} are not those that were written")
-        own, begun = tuple(rows[begun:]), len(rows)
         if not seals:  # nothing else says that these are as they were written
-            Journal(path)._read(own)
+            Journal(path)._read(rows.items())
         for name in marker.undo or ():
             stages.pop(name, None)
         if marker.stage:
-            stages[marker.stage] = Stage(marker, own)
+            stages[marker.stage] = Stage(marker, [*rows.values()], [*rows])
         end = marker if marker.done else None
         kept, unsealed, pending = kept + pending, b"" if seals else unsealed + pending, b""
-        seal, sealed = marker.seal or seal, seals
-    Journal(path)._read(rows[begun:])
-    return Journal(path, stages, end, tuple(rows), kept, pending + torn, seal, sealed, unsealed)
+        seal, sealed, rows = marker.seal or seal, seals, {}
+    Journal(path)._read(rows.items())
+    return Journal(path, stages, end, kept, pending + torn, seal, sealed, unsealed)
 
 
-def _unbroken(path: Path, texts: Sequence[bytes]) -> Journal | None:
+def _unbroken(path: Path, whole: bytes, texts: Sequence[bytes]) -> Journal | None:
     """The journal of a finished run whose end tells that all before it is as it was written; else None.
 
     One digest over the whole file takes the place of the seals, so that thousands of runs are read in seconds.
+    whole: the file; texts: its lines.
     """
     if not texts or not texts[-1].startswith(b'{"done"'):
         return None
-    before = b"\n".join(texts[:-1]) + b"\n"
     try:
-        markers = [(number, json.loads(text)) for number, text in enumerate(texts) if not text.startswith(b'{"run"')]
-        *_, (_, last), (_, end) = markers
-        if end.get("whole") != hashlib.sha256(before).hexdigest() or end["seal"] != seal_of(last["seal"], b"", end):
+        marked = [(number, text) for number, text in enumerate(texts) if not text.startswith(_ROW)]
+        lines = json.loads(b"[%b]" % b",".join(text for _, text in marked))
+        *_, last, end = lines
+        before = hashlib.sha256(memoryview(whole)[: -len(texts[-1]) - 1]).hexdigest()
+        if end.get("whole") != before or end["seal"] != seal_of(last["seal"], b"", end):
             return None
-        rows, stages, begun = tuple(enumerate(texts, 1)), dict[str, Stage](), 0
-        for place, line in markers:
+        stages, begun = dict[str, Stage](), 0
+        for (place, _), line in zip(marked, lines, strict=True):
             marker = Marker.read(line, str(path), sealed=True)
             for name in marker.undo or ():
                 stages.pop(name, None)
             if marker.stage:
-                stages[marker.stage] = Stage(marker, rows[begun:place])
+                stages[marker.stage] = Stage(marker, texts[begun:place], range(begun + 1, place + 1))
             begun = place + 1
     except (ValueError, TypeError, AttributeError, LookupError, UserError):  # the slow reading says what is wrong
         return None
-    lines = tuple((number, text) for number, text in rows if text.startswith(b'{"run"'))
-    return Journal(path, stages, marker, lines, before + texts[-1] + b"\n", b"", end["seal"])
+    return Journal(path, stages, marker, whole, b"", end["seal"])
 
 
 def read_rows(path: Path) -> list[Row]:

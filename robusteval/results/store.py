@@ -50,8 +50,11 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows_path = path / "rows.jsonl"
-        self.model = path / "model"
         self._claim: Claim | None = None
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
 
     def journal(self) -> Journal:
         """What rows.jsonl holds; UserError where that is not what was written."""

@@ -28,7 +28,8 @@ def read_bytes(path: Path, largest: int | None = None) -> bytes | None:
             raise UserError(f"{path}: is no regular file")
         if largest is not None and state.st_size > largest:
             raise UserError(f"{path}: is {state.st_size / 1e6:.0f} MB long; no such file is larger than 16 MB")
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -158,6 +158,14 @@ def test_many_seeds_are_drawn_from() -> None:
     assert 0 < sign_flip_test(np.ones(40)) <= smallest_p(40) < 0.001
 
 
+@pytest.mark.parametrize("n", [17, 24])
+def test_drawn_patterns_are_those_of_the_generators_choice(n: int) -> None:
+    generator, row = np.random.default_rng(0), draws(1).normal(0.3, 1, size=n)
+    signs = np.concatenate([generator.choice([-1.0, 1.0], (rows, n)) for rows in [2048] * 9 + [1568]])
+    signs[0] = 1
+    assert sign_flip_test(row) == np.mean(np.abs(signs @ row) >= abs(row.sum()) - 1e-12)
+
+
 def test_how_many_pairs_a_family_needs() -> None:
     assert [fewest_pairs(family) for family in (0, 1, 2, 5, 10)] == [6, 6, 7, 8, 9]
     for family in range(1, 40):
