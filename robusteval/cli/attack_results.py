@@ -25,19 +25,14 @@ def transcript(
     as_json: AsJson = False,
 ) -> None:
     """Show attacked texts with the words that were changed."""
-    from robusteval.report.transcripts import (
-        check_page,
-        chosen,
-        html_page,
-        print_transcripts,
-        summary_text,
-        transcripts,
-    )
+    from robusteval.report.transcripts import chosen, print_transcripts, summary_text, transcripts
     from robusteval.results.attack_summary import summarise
     from robusteval.results.reading import attack_lines
     from robusteval.storage.files import write_atomic
 
     if html is not None:
+        from robusteval.page.file import check_page, transcripts_page
+
         check_page(html)
     lines = attack_lines(results)
     title = f"{lines[0]['recipe']}, seed {lines[0]['seed']}: {results.name}"
@@ -50,8 +45,7 @@ def transcript(
         console.print(f"{title}: {summary_text(summarise(lines))}", markup=False, soft_wrap=True)
     if html is None:
         return
-    page = html_page(lines, title, outcome, limit)
-    write_atomic(html, page, field="html")
+    write_atomic(html, transcripts_page(lines, title, outcome, limit), field="html")
     console.print(f"transcripts in {html}", markup=False, soft_wrap=True)
 
 

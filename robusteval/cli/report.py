@@ -22,9 +22,11 @@ def report(
     ] = "md,csv,tex,html,json",
     every: EveryRow = False,
     as_json: AsJson = False,
+    html: Annotated[bool, typer.Option("--html", help="Write the page, too: all of it in one file.")] = False,
 ) -> None:
     """Print the table of the runs that are finished, and write it to report/ in the experiment's folder."""
     from robusteval.experiments.recipes import load_recipe
+    from robusteval.page.file import write_page
     from robusteval.report.experiment import finished_table
     from robusteval.report.papers import paper_record, paper_report, paper_texts
     from robusteval.report.records import record
@@ -53,5 +55,8 @@ def report(
         else:
             place = experiment / "report" / table.replace("/", "-")
             written = write_texts(paper_texts(made, recipe, found.spec), place, endings)
+        page = write_page(found) if html else None
     names = ", ".join(path.name for path in written)
     console.print(f"{names} in {experiment / 'report'}", markup=False, soft_wrap=True)
+    if page is not None:
+        console.print(f"page: {page}", markup=False, soft_wrap=True)

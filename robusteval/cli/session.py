@@ -19,12 +19,14 @@ from robusteval.experiments.jobs import Job
 from robusteval.experiments.outcome import run_experiment
 from robusteval.experiments.plan import Part, Plan
 from robusteval.experiments.recipes import Recipe
+from robusteval.page.file import write_page
 from robusteval.registry import result_name
 from robusteval.report.experiment import experiment_table
 from robusteval.report.papers import paper_record, paper_report, paper_texts
 from robusteval.report.records import record
 from robusteval.report.render import FORMATS, print_report, print_table, write_table, write_texts
 from robusteval.report.table import Table
+from robusteval.results.experiment import Experiment
 from robusteval.results.progress import Projection, project, standing
 from robusteval.results.search import read_choices, search_notes
 from robusteval.runtime.progress import duration
@@ -184,6 +186,9 @@ def run_session(
                     place = work.out / "report" / recipe.name.replace("/", "-")
                     write_texts(paper_texts(table, recipe, plan.spec), place, FORMATS)
             console.print(f"table.md, .csv, .tex, .html, .json in {work.out / 'report'}", markup=False, soft_wrap=True)
+            if work.page:
+                page = write_page(Experiment.open(work.out, files=False))
+                console.print(f"page: {page}", markup=False, soft_wrap=True)
         except UserError as error:
             unwritten = error
     for title, message in outcome.failed:

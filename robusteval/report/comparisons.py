@@ -189,10 +189,11 @@ def verdict(family: Family, lines: Sequence[Line] = ()) -> list[str]:
 
     lines: all lines of the table, of whose runs it is told which collapsed.
     """
-    return [*_on_seeds(family), *_on_methods(family), *_on_groups(family), *_on_collapsed(lines)]
+    return [*on_seeds(family), *_on_methods(family), *on_groups(family), *on_collapsed(lines)]
 
 
-def _on_seeds(family: Family) -> list[str]:
+def on_seeds(family: Family) -> list[str]:
+    """What the family is, how it is tested, and what so many seeds can find; nothing where there is no family."""
     count, pairs = len(family.claims), family.pairs
     if not count:
         return []
@@ -238,13 +239,14 @@ def _told(family: Family, claim: Claim) -> str:
     return f"{claim.side} in {where} ({numbers}, p {p_text(claim.comparison.adjusted)} after Holm)"
 
 
-def _on_groups(family: Family) -> list[str]:
+def on_groups(family: Family) -> list[str]:
+    """How to read the letters; nothing where there are none."""
     if not family.groups:
         return []
     return ["Methods with the same raised letter cannot be told apart (sign-flip tests of all pairs, Holm)"]
 
 
-def _on_collapsed(lines: Sequence[Line]) -> list[str]:
+def on_collapsed(lines: Sequence[Line]) -> list[str]:
     """Which methods collapsed under which scenario, in how many runs."""
     found: dict[str, dict[str, set[tuple[str, str, int]]]] = {}
     for line in lines:

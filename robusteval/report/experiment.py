@@ -27,11 +27,11 @@ def finished_table(experiment: Experiment) -> Table:
         notices.append(f"left out: {len(experiment.others)} runs that were done with other settings or another version")
     spec, names = experiment.spec, {wanted.name: wanted for wanted in experiment.asked}
     several = (len(spec.tasks) > 1, len(spec.models) > 1)
-    finished = {_title(names[run.path.name], *several): run for run in experiment.runs}
+    finished = {title_of(names[run.path.name], *several): run for run in experiment.runs}
     return experiment_table(spec, finished, experiment.asked, notices, [*experiment.damaged.items()])
 
 
-def _title(run: Wanted, task: bool, model: bool) -> str:
+def title_of(run: Wanted, task: bool, model: bool) -> str:
     """A run in words, as a session names it; task, model: whether they are named."""
     where = f" on {run.task}" if task else ""
     what = f" with {run.model}" if model else ""

@@ -54,8 +54,7 @@ def _which(table: Table, *names: str) -> list[str]:
 
 
 def _main(table: Table, *, every: bool) -> Sheet:
-    """A row for every test, but for what stands in table.csv only and what training cost; every: counts of rows too."""
-    left_out = ("cost",) if every else ("cost", "size")
+    """A row for each of `main_lines`."""
     places = _which(table, "model", "task", "scenario")
     family = table.family
     header = (*places, "test", "metric", "n", *(m if m == table.baseline else f"{m} (Δ)" for m in table.methods))
@@ -64,10 +63,16 @@ def _main(table: Table, *, every: bool) -> Sheet:
             *(getattr(line, place) for place in places), line.test, line.metric.name, line.count,
             *(_cell(line, method, family) for method in table.methods),
         )
-        for line in table.lines
-        if line.metric.role != "detail" and line.aspect not in left_out
+        for line in main_lines(table, every=every)
     ]  # fmt: skip
     return Sheet("", header, tuple(rows), len(places) + 2, (table.caption, *verdict(family, table.lines)))
+
+
+def main_lines(table: Table, *, every: bool = True) -> list[Line]:
+    """The tests of the first sheet: all, but for what stands in table.csv only and what training cost; every: counts
+    of rows too."""
+    left_out = ("cost",) if every else ("cost", "size")
+    return [line for line in table.lines if line.metric.role != "detail" and line.aspect not in left_out]
 
 
 def _cell(line: Line, method: str, family: Family) -> str:

@@ -34,6 +34,7 @@ class WorkConfig(Record):
     track: str | None = setting(None, "tensorboard, mlflow or wandb.")
     keep_models: bool = setting(True, "Drop the checkpoints; a test that is asked for later trains them again.")
     checkpoint_seconds: float = setting(120.0, "Time between resumable states.", low=0, high=1e9)
+    page: bool = setting(True, "Write no page (report/index.html) at the end.")
     quiet: bool = setting(False, "No progress bars.")
     threads: int = setting(0, "CPU threads of each process.", low=0, high=1024, offered=False)
     max_errors: int = setting(

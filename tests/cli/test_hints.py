@@ -137,7 +137,7 @@ def test_texts_of_a_users_own_test_that_are_cut_are_counted(invoke: Any, tiny_fo
     train.write_text("text,label\n" + "".join(f"good {row},{row % 2}\n" for row in range(20)))
     long.write_text("text,label\n" + "".join(f"{'good ' * 40}{row},{row % 2}\n" for row in range(6)))
     plan = invoke(
-        "train-and-attack", "--model", str(tiny_folder), "--train-file", str(train), "--dev-share", "0.2",
+        "train-and-attack", "--no-page", "--model", str(tiny_folder), "--train-file", str(train), "--dev-share", "0.2",
         "--text-columns", "text", "--max-length", "32", "--suites", "clean", "--attacks", "", "--dry-run",
         "--out", str(tmp_path / "out"), "--test", f"long={long}",
     )  # fmt: skip

@@ -223,7 +223,7 @@ def test_a_run_fails_with_the_sentence_and_the_others_go_on(
         "train-and-attack", "--model", str(tmp_path / "model"), "--train-file", str(tmp_path / "train.csv"),
         "--dev-file", str(tmp_path / "dev.csv"), "--text-columns", "text", "--max-steps", "1", "--max-length", "32",
         "--learning-rate", "1e-9", "--methods", "vanilla", "--seeds", "1", "--suites", "classes", "--attacks", attacks,
-        "--attack-examples", "2", "--device", "cpu", "--out", str(tmp_path / "out"),
+        "--attack-examples", "2", "--device", "cpu", "--no-page", "--out", str(tmp_path / "out"),
     )  # fmt: skip
     assert done.returncode != 0 and SOME in done.stdout + done.stderr, done
     assert "Traceback" not in done.stdout + done.stderr

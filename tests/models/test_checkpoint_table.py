@@ -310,7 +310,7 @@ def test_a_checkpoint_gives_the_right_number_or_one_sentence(
     if case.train:
         answer = None
     model, data = str(tmp_path / "model"), labelled(case, answer, tmp_path)
-    train = ["train-and-attack", "--model", model, *data, *TRAIN, "--out", str(tmp_path / "out")]
+    train = ["train-and-attack", "--no-page", "--model", model, *data, *TRAIN, "--out", str(tmp_path / "out")]
     dry = invoke(*train, "--dry-run")
     check(dry, case.train, "dry run", case.told)
     assert not (tmp_path / "out").exists()

@@ -60,7 +60,7 @@ def test_code_of_a_checkpoint_runs_only_where_it_is_trusted(
     for name in ("train", "dev"):
         pd.DataFrame({"text": [text for (text,) in rows], "label": labels}).to_csv(tmp_path / f"{name}.csv")
     dev = ["--dev-file", str(tmp_path / "dev.csv"), "--text-columns", "text", "--max-length", "60", "--device", "cpu"]
-    train = ["train-and-attack", "--model", str(folder), "--train-file", str(tmp_path / "train.csv"), *dev,
+    train = ["train-and-attack", "--no-page", "--model", str(folder), "--train-file", str(tmp_path / "train.csv"), *dev,
              "--methods", "vanilla", "--seeds", "1", "--max-steps", "1", "--batch-size", "4", "--suites", "clean",
              "--attack-examples", "2", "--learning-rate", "1e-9", "--out", str(tmp_path / "out"),
              "--quiet"]  # fmt: skip

@@ -35,7 +35,7 @@ Invoke = Callable[..., Done]
 def command(model: Path, out: Path, names: dict[str, str], *more: str) -> list[str]:
     """A small experiment with one of each kind."""
     return [
-        "train-and-attack", "--model", str(model), "--task", names["tasks"],
+        "train-and-attack", "--no-page", "--model", str(model), "--task", names["tasks"],
         "--methods", f"vanilla,{names['methods']}:share=0.3", "--scenario", f"none,{names['scenarios']}:keep=0.5",
         "--suites", f"clean,{names['suites']}:rows=5,{names['perturbations']}", "--rates", "0.4", "--sets", "2",
         "--attacks", names["attacks"], "--attack-examples", "2", "--seeds", "1", "--max-steps", "8",
@@ -242,6 +242,7 @@ def test_a_perturbation_is_tried_before_anything_is_trained(
     (tmp_path / "odd.py").write_text(f"def change(source, rate, generator):\n    {body}\n")
     done = invoke(
         "train-and-attack", "--model", str(tiny_folder), "--max-length", "32", "--methods", "vanilla", "--attacks", "",
+        "--no-page",
         "--suites", f"{tmp_path}/odd.py:change", "--max-steps", "1", "--eval-limit", "4", "--train-limit", "4",
         "--out", str(tmp_path / "out"),
     )  # fmt: skip

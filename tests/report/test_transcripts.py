@@ -5,9 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +14,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from robusteval.errors import UserError
-from robusteval.report.transcripts import html_page, print_transcripts, transcripts, visible, word_differences
+from robusteval.report.transcripts import print_transcripts, transcripts, visible, word_differences
 from robusteval.results.attack_lines import AttackLine
 from support.attack_lines import UNREACHED, line
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-INJECTED = "<script>document.title = 'taken over'</script>"
-HOSTILE = (
-    INJECTED,
-    "</title></style></dd></article>" + INJECTED,
-    "<img src=x onerror=\"document.title='taken over'\"> & <b>bold</b>",
-    "\"' onmouseover='document.title=1' {{ 7 * 7 }} {% raw %} [red]markup[/red] :smile:",
-    "שלום עולם \u202e reversed \u0000 \u001b]0;taken over\u0007 \u009b31m end",
-)
-
+from support.hostile import HOSTILE
 
 LINES = [
     line(),
@@ -43,34 +30,6 @@ def printed(lines: list[AttackLine], **console: Any) -> str:
     out = io.StringIO()
     print_transcripts(transcripts(lines), Console(file=out, emoji=False, **console))
     return out.getvalue()
-
-
-class Page(HTMLParser):
-    """What the standard library reads in a page: elements, attributes, text; and text by element that holds it."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.open: list[str] = []
-        self.data: list[tuple[str, str]] = []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in ("meta", "input"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.data.append((self.open[-1] if self.open else "", data))
-
-    def text(self, *tags: str) -> str:
-        return "".join(data for tag, data in self.data if not tags or tag in tags)
 
 
 def test_differences_by_hand() -> None:
@@ -127,7 +86,6 @@ def test_columns_have_their_names_where_one_of_a_pair_is_protected() -> None:
     pair = line(columns=["hypothesis"], perturbed=["one", "tow"], **sides)
     assert [name for name, _ in transcripts([pair])[0].columns] == ["premise", "hypothesis"]
     assert printed([pair]).splitlines()[1:] == ["  premise: one", "  hypothesis: [-two-]{+tow+}", ""]
-    assert "premisehypothesis" in "".join(Page(html_page([pair], "pair")).text("bdi").split())
 
 
 def test_choosing_what_is_shown() -> None:
@@ -137,76 +95,6 @@ def test_choosing_what_is_shown() -> None:
         transcripts(many, "succeded")
     with pytest.raises(UserError, match="limit: 0 is out of range"):
         transcripts(many, None, 0)
-
-
-def hostile_page() -> str:
-    """A page with hostile text wherever a result file can hold text."""
-    lines = [
-        line(id=text, index=number, gold=text, original=[text], perturbed=[f"{text} more"], text_columns=[text],
-             predicted_before=text, predicted_after=text, message=text)
-        for number, text in enumerate(HOSTILE)
-    ]  # fmt: skip
-    return html_page(lines, "results " + "".join(HOSTILE))
-
-
-def test_no_text_becomes_an_element_of_the_page() -> None:
-    page = hostile_page()
-    assert "<script" not in page.lower()
-    read = Page(page)
-    assert read.open == []
-    tame = Page(html_page([line()] * len(HOSTILE), "results"))
-    known = set(tame.tags) | {"del", "ins"}
-    assert set(read.tags) <= known
-    assert {name for name, _ in read.attributes} == {name for name, _ in tame.attributes}
-    assert not {name for name, _ in read.attributes} & {"src", "href", "onerror", "onmouseover"}
-    for text in HOSTILE:
-        assert visible(text) in read.text("dd", "del", "ins")
-        assert visible(text) in read.text("bdi")
-    assert read.text("title") == visible("results " + "".join(HOSTILE))
-    assert "url(" not in page and "@import" not in page
-
-
-def test_the_page_can_be_narrowed_to_an_outcome_without_a_script() -> None:
-    page = html_page(LINES, "three")
-    for outcome in ("succeeded", "failed", "error"):
-        assert f"#only-{outcome}:checked ~ main article:not(.{outcome}) {{ display: none; }}" in page
-        assert f'<label for="only-{outcome}">{outcome} 1</label>' in page
-    assert "only-skipped" not in page
-    read = Page(page)
-    assert "3 examples; attack success rate 50.0 % of 2 attacked; skipped 0, errors 1" in read.text("p")
-    assert (read.text("del"), read.text("ins")) == ("finefine", "fniefnie")
-
-
-def in_browser(page: str, folder: Path) -> Page:
-    """The document that Chromium has made of a page, scripts run."""
-    assert BROWSER is not None
-    folder.mkdir()
-    file = folder / "page.html"
-    file.write_text(page, encoding="utf-8")
-    done = subprocess.run(
-        [
-            BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={folder / 'profile'}", "--dump-dom", file.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    return Page(done.stdout)
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is installed")
-def test_a_browser_shows_a_script_as_text(tmp_path: Path) -> None:
-    # without the page's own ban on scripts, so that it is the escaping that is tested
-    page, bans = re.subn(r"<meta http-equiv=[^>]*>", "", hostile_page())
-    assert bans == 1
-    shown = in_browser(page, tmp_path / "escaped")
-    assert shown.text("title") == visible("results " + "".join(HOSTILE))
-    assert "script" not in shown.tags and "img" not in shown.tags
-    for text in HOSTILE:
-        assert visible(text) in shown.text("dd", "del", "ins")
-    # the same browser does run what is not escaped
-    naive = in_browser(f"<!DOCTYPE html><title>results</title><p>{INJECTED}</p>", tmp_path / "naive")
-    assert naive.text("title") == "taken over"
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +121,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     code, out, _ = call(str(results), "--outcome", "succeeded", "--limit", "1")
     assert "row-0" in out and "row-1" not in out
     assert call(str(results), "--html", str(page))[0] == 0
-    assert Page(page.read_text()).text("title") == "deepwordbug, seed 3: lines.jsonl"
+    assert "<title>deepwordbug, seed 3: lines.jsonl</title>" in page.read_text()
+    assert call(str(results), "--html", str(page), "--outcome", "skipped")[0] == 0
+    assert "None of them is like this" in page.read_text()
 
     (tmp_path / "other.jsonl").write_text('{"value": 1}\n')
     (tmp_path / "empty.jsonl").write_text("")
@@ -243,6 +133,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         ([str(tmp_path / "other.jsonl")], "line 1 lacks 'id': no file of attack results"),
         ([str(results), "--outcome", "lost"], "outcome: unknown name 'lost'"),
         ([str(results), "--html", str(tmp_path)], "is a folder"),
+        ([str(results), "--html", str(results)], "holds something else, which would be lost"),
     ):
         code, _, said = call(*arguments)
         assert code == 2

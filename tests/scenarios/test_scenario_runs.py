@@ -223,7 +223,7 @@ def test_a_dry_run_tells_rows_and_runs(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path, invoke: Callable[..., Done]
 ) -> None:
     done = invoke(
-        "train-and-attack", "--model", str(tiny_folder), "--train-file",
+        "train-and-attack", "--no-page", "--model", str(tiny_folder), "--train-file",
         str(csv_files[0]), "--dev-file", str(csv_files[1]), "--text-columns", "review", "--label-column", "verdict",
         "--scenario", "none,label-noise:rate=0.1/0.2", "--methods", "vanilla", "--seeds", "2", "--dry-run", "--out",
         str(tmp_path / "out"), "--max-length", "32",

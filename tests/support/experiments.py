@@ -19,7 +19,7 @@ def command(model: Path, csv_files: tuple[Path, Path], out: Path, *more: str) ->
         sys.executable, "-m", "robusteval.cli", "train-and-attack", "--model", str(model),
         "--train-file", str(csv_files[0]), "--dev-file", str(csv_files[1]), "--text-columns", "review",
         "--label-column", "verdict", "--out", str(out), "--max-length", "32", "--learning-rate", "1e-3",
-        "--rates", "0.2", "--sets", "2", "--device", "cpu", *more,
+        "--rates", "0.2", "--sets", "2", "--device", "cpu", "--no-page", *more,
     ]  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def small_plan(model: Path, files: tuple[Path, Path], methods: Sequence[str] = (
 
 
 def options(out: Path, **changes: Any) -> WorkConfig:
-    return dataclasses.replace(WorkConfig(out, device="cpu", quiet=True, checkpoint_seconds=0), **changes)
+    return dataclasses.replace(WorkConfig(out, device="cpu", quiet=True, page=False, checkpoint_seconds=0), **changes)
 
 
 def done(plan: Plan, out: Path, **changes: Any) -> tuple[int, str]:

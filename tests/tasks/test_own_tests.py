@@ -226,7 +226,7 @@ def test_train_and_attack_tests_on_files_and_knows_them_by_their_rows(
     command = [
         "train-and-attack", "--model", str(tiny_folder), "--train-file", str(train), "--dev-share", "0.25", *COLUMNS,
         "--methods", "vanilla", "--seeds", "1", "--max-steps", "2", "--batch-size", "4", *QUICK, "--attacks", "",
-        "--quiet", "--out", str(out),
+        "--quiet", "--no-page", "--out", str(out),
     ]  # fmt: skip
     tests = ["--test", f"hans={nli_files['hans']}:0=entailment,1=neutral|contradiction"]
     done = invoke(*command, *tests)
