@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +63,7 @@ def plot(
             continue
         stamp(figure, state)
         for ending in endings:
-            place = folder / f"{name}.{ending}"
+            place = folder / f"{_stem(name, only)}.{ending}"
             with warnings.catch_warnings(record=True) as met:
                 warnings.simplefilter("always", MissingGlyphs)
                 write_atomic(place, rendered(figure, ending))
@@ -69,3 +71,9 @@ def plot(
             console.print(str(place), markup=False, soft_wrap=True)
     for text in (*sorted(told), *([state] if state else ())):
         console.print(f"note: {text}", markup=False, soft_wrap=True)
+
+
+def _stem(name: str, only: Mapping[str, Sequence[str]]) -> str:
+    """A file's name, which tells what the picture was narrowed to."""
+    parts = [re.sub(r"[^\w.-]+", "_", value) for values in only.values() for value in values]
+    return "-".join([name, *parts])[:120]
