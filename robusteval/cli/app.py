@@ -34,6 +34,7 @@ COMMANDS = {
     "doctor": "robusteval.cli.listing:doctor",
     "attack": "robusteval.cli.attack:attack",
     "transcript": "robusteval.cli.attack_results:transcript",
+    "tokens": "robusteval.cli.tokens:tokens",
     "freeze": "robusteval.cli.attack_results:freeze",
     "transfer": "robusteval.cli.attack_results:transfer",
 }

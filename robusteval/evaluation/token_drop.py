@@ -100,6 +100,7 @@ def token_scores(
 def gradient_scores(model: Any, batch: Batch) -> Tensor:
     """|e . d logit / d e| of every token, for the logit of the predicted class (a score's own) [B, L].
 
+    Gradient times input (Shrikumar et al., 2016, arXiv 1605.01713), summed over the d numbers of an embedding.
     e is the whole embedding layer's output, which TDT's confidence layer reads too. Before its LayerNorm gradient
     and input would be next to orthogonal, since a LayerNorm ignores the scale of what enters it.
     """

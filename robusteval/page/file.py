@@ -30,7 +30,7 @@ from robusteval.results.reading import WHOSE
 from robusteval.storage.files import check_place, write_atomic
 
 # How a page begins.
-_HEAD = """\
+HEAD = """\
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -175,8 +175,8 @@ def check_page(path: Path) -> None:
     check_place(path, folder=False, field="html")
     if path.is_file():
         with open(path, "rb") as handle:
-            head = handle.read(len(_HEAD))
-        if head != _HEAD.encode():
+            head = handle.read(len(HEAD))
+        if head != HEAD.encode():
             raise UserError(f"html: {str(path)!r} holds something else, which would be lost; name another file")
 
 

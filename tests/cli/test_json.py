@@ -61,13 +61,15 @@ def test_every_command_has_it() -> None:
 @pytest.mark.parametrize(
     ("line", "keys"),
     [
-        ("list", "models tasks methods scenarios perturbations suites attacks recipes"),
+        ("list", "models tasks methods scenarios perturbations suites attacks pictures recipes"),
         ("list recipes", "recipes"),
         ("doctor --attack deepwordbug", "checks"),
         ("report {experiment}", TABLE),
         ("status {experiment}", "runs seconds_left unknown disk_left"),
         ("transfer {experiment}", "averages seeds"),
         ("transcript {lines} --limit 1", "title summary lines"),
+        ("tokens {model} good,bad --max-length 32", "checkpoint by examples"),
+        ("tokens {model} --results {lines} --max-length 32", "checkpoint by examples"),
         (
             "evaluate {model} --eval-limit 8 --max-length 16 --suites clean,calibration",
             TABLE,
