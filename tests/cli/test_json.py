@@ -53,7 +53,7 @@ def test_every_command_has_it() -> None:
     from typer.main import get_command
 
     group = get_command(app)
-    for name in COMMANDS:
+    for name in COMMANDS.keys() - {"plot"}:  # which prints no numbers
         command = group.get_command(None, name)  # type: ignore[attr-defined]
         assert "--json" in {option for param in command.params for option in param.opts}, name
 
