@@ -19,8 +19,8 @@ from robusteval.report.table import Table
 from robusteval.results.metrics import METRICS, Metric
 from robusteval.runtime.progress import duration
 
-# Tests that the first screen has room for; the table below has all.
-MOST_TESTS = 5
+# Tests that the first screen has room for, and seeds that a cell tells; tables and rows have all.
+MOST_TESTS, MOST_SEEDS = 5, 20
 _TOO_FEW, _NO_DIFFERENCE, _NOTHING = "too few seeds", "no clear difference", "not measured"
 
 
@@ -273,8 +273,10 @@ def by_seed(cell: Cell, metric: Metric) -> str:
     """A cell seed by seed, a line each; what is missing, and the interval of the difference."""
     told = [
         f"seed {seed}: {metric.text(value)}" + (" (collapsed)" if seed in cell.collapsed else "")
-        for seed, value in sorted(cell.values.items())
+        for seed, value in sorted(cell.values.items())[:MOST_SEEDS]
     ]
+    more = len(cell.values) - MOST_SEEDS
+    told += [f"and {more} more seeds"] if more > 0 else []
     absent = cell.asked - len(cell.values)
     told += [f"no result of {absent} of {cell.asked} seeds"] if absent > 0 else []
     found = cell.delta

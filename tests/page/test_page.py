@@ -196,6 +196,12 @@ def test_a_cell_tells_its_seeds_and_what_is_missing() -> None:
     ]  # fmt: skip
 
 
+def test_a_cell_of_very_many_seeds_tells_the_first_ones() -> None:
+    line_ = table_of(["vanilla"], {"vanilla": [0.5] * 203}).lines[0]
+    told = by_seed(line_.cells["vanilla"], line_.metric).splitlines()
+    assert (len(told), told[19], told[20]) == (21, "seed 19: 50.00", "and 183 more seeds")
+
+
 def read(packed: str) -> Any:
     return json.loads(zlib.decompress(base64.b64decode(packed)))
 
