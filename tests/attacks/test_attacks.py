@@ -330,7 +330,10 @@ def pwws_lines(resources_dir: Path) -> list[AttackLine]:
     known = {word for text in texts for word in text.split()}
 
     def predict(rows: Sequence[tuple[str, ...]]) -> npt.NDArray[np.float32]:
-        """Falls with every word that is replaced, whatever takes its place: of all candidates the first is taken."""
+        """Falls with every word that is replaced, whatever takes its place: of all candidates the first is taken.
+
+        WordNet's words come as a set; that their order does not matter is due to TextAttack, which sorts the texts.
+        """
         return np.array([[0.0, 1.0 + len(known.intersection(row[0].split()))] for row in rows], np.float32)
 
     return attack_examples(predict, examples_of([texts], [1, 1]), LABELS, "pwws", resources_dir=resources_dir).lines

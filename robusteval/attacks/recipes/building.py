@@ -6,7 +6,7 @@ import copy
 import functools
 import importlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -54,7 +54,6 @@ def build_attack(recipe: str, wrapper: PredictWrapper, text_columns: Sequence[st
     protected = set(text_columns) - set(columns)
     if protected:
         attack.pre_transformation_constraints.append(InputColumnModification(list(text_columns), protected))
-    sort_candidates(attack.transformation)
     return attack
 
 
@@ -86,23 +85,3 @@ def remembered_words() -> Iterator[None]:
 
     with patch.object(module, "words_from_text", words_from_text):
         yield
-
-
-def sort_candidates(transformation: Any) -> None:
-    """Give the replacement words of `transformation` an order of their own.
-
-    Some word swaps return `list(set(...))`, whose order changes with PYTHONHASHSEED.
-    """
-    for part in getattr(transformation, "transformations", [transformation]):
-        if UNORDERED.intersection(kind.__name__ for kind in type(part).__mro__):
-            part._get_replacement_words = _sorted(part._get_replacement_words)
-
-
-UNORDERED = frozenset({"WordSwapWordNet", "WordSwapInflections", "ChineseMorphonymCharacterSwap"})
-
-
-def _sorted(replacements: Callable[..., Sequence[str]]) -> Callable[..., list[str]]:
-    def in_order(*arguments: Any, **options: Any) -> list[str]:
-        return sorted(replacements(*arguments, **options))
-
-    return in_order
