@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from robusteval.cli.options import Given
+from robusteval.cli.options import DATA, MODEL, Given, option, without
 from robusteval.errors import UserError, unknown_name
 from robusteval.settings.grammar import listed, pieces
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import ExperimentSpec, changed
+from robusteval.settings.train import TrainConfig
 from robusteval.settings.written import GROUPS
 from robusteval.storage.paths import user_path
 from robusteval.storage.reading import read_yaml
@@ -18,9 +19,13 @@ from robusteval.storage.reading import read_yaml
 if TYPE_CHECKING:
     from robusteval.experiments.recipes import Recipe
 
-METHODS = "Comma separated: match:temperature=2, match:temperature=1/2/4, match+r3f, FILE.py:NAME."
-SEEDS = "How many, or which (0,1,7)."
-SCENARIO = "Done to the training set: none,label-noise:rate=0.05/0.1."
+_METHODS = "Comma separated: match:temperature=2, match:temperature=1/2/4, match+r3f, FILE.py:NAME."
+_SCENARIO = "Done to the training set: none,label-noise:rate=0.05/0.1."
+
+Base = Annotated[RunSpec, without("seed", laddered=TrainConfig)]
+Methods = Annotated[str, option("--methods", help=_METHODS, panel=MODEL)]
+Seeds = Annotated[str, option("--seeds", help="How many, or which (0,1,7).", panel=MODEL)]
+Scenarios = Annotated[str, option("--scenario", help=_SCENARIO, panel=DATA)]
 
 
 def from_options(base: RunSpec, given: Given, methods: str, seeds: str, scenario: str) -> dict[str, Any]:

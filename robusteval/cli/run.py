@@ -6,26 +6,25 @@ from typing import Annotated
 
 import typer
 
-from robusteval.cli.asked import METHODS, SCENARIO, SEEDS, from_name, from_options
-from robusteval.cli.options import DATA, MODEL, Given, option, takes, without
+from robusteval.cli.asked import Base, Methods, Scenarios, Seeds, from_name, from_options
+from robusteval.cli.options import MODEL, Given, option, takes
 from robusteval.cli.output import AsJson, EveryRow, Shown
-from robusteval.settings.runs import RunSpec
-from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
 
-SPEC = typer.Argument(help="A YAML file that describes an experiment, or a recipe (robusteval list recipes).")
-SCALE = option("--scale", help="Of a recipe: full, the paper's, or small.", panel=MODEL)
+_SPEC = typer.Argument(help="A YAML file that describes an experiment, or a recipe (robusteval list recipes).")
+Spec = Annotated[str, _SPEC]
+Scale = Annotated[str, option("--scale", help="Of a recipe: full, the paper's, or small.", panel=MODEL)]
 
 
 @takes("model", "methods", "seeds", "attack_parallel", "no_cache")
 def run(
     *,
-    spec: Annotated[str, SPEC],
-    base: Annotated[RunSpec, without("seed", laddered=TrainConfig)],
-    methods: Annotated[str, option("--methods", help=METHODS, panel=MODEL)] = "",
-    seeds: Annotated[str, option("--seeds", help=SEEDS, panel=MODEL)] = "",
-    scenario: Annotated[str, option("--scenario", help=SCENARIO, panel=DATA)] = "",
-    scale: Annotated[str, SCALE] = "full",
+    spec: Spec,
+    base: Base,
+    methods: Methods = "",
+    seeds: Seeds = "",
+    scenario: Scenarios = "",
+    scale: Scale = "full",
     work: WorkConfig,
     dry_run: Annotated[bool, option("--dry-run", help="Check everything, print the plan, do nothing.")] = False,
     every: EveryRow = False,
@@ -42,12 +41,12 @@ def run(
 @takes("model", "methods", "seeds", "attack_parallel", "no_cache")
 def plan(
     *,
-    spec: Annotated[str, SPEC],
-    base: Annotated[RunSpec, without("seed", laddered=TrainConfig)],
-    methods: Annotated[str, option("--methods", help=METHODS, panel=MODEL)] = "",
-    seeds: Annotated[str, option("--seeds", help=SEEDS, panel=MODEL)] = "",
-    scenario: Annotated[str, option("--scenario", help=SCENARIO, panel=DATA)] = "",
-    scale: Annotated[str, SCALE] = "full",
+    spec: Spec,
+    base: Base,
+    methods: Methods = "",
+    seeds: Seeds = "",
+    scenario: Scenarios = "",
+    scale: Scale = "full",
     work: WorkConfig,
     as_json: AsJson = False,
     given: Given,

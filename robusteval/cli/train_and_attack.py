@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from robusteval.cli.asked import METHODS, SCENARIO, SEEDS, Asked, from_options
-from robusteval.cli.options import DATA, MODEL, Given, option, takes, without
+from robusteval.cli.asked import Asked, Base, Methods, Scenarios, Seeds, from_options
+from robusteval.cli.options import Given, option, takes
 from robusteval.cli.output import AsJson, EveryRow, Shown
-from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import ExperimentSpec
-from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
 
 
 @takes("model", "methods", "seeds", "attack_parallel", "no_cache")
 def train_and_attack(
     *,
-    base: Annotated[RunSpec, without("seed", laddered=TrainConfig)],
-    methods: Annotated[str, option("--methods", help=METHODS, panel=MODEL)] = "vanilla,match,tdt,pats,bidrop",
-    seeds: Annotated[str, option("--seeds", help=SEEDS, panel=MODEL)] = "2",
-    scenario: Annotated[str, option("--scenario", help=SCENARIO, panel=DATA)] = "none",
+    base: Base,
+    methods: Methods = "vanilla,match,tdt,pats,bidrop",
+    seeds: Seeds = "2",
+    scenario: Scenarios = "none",
     work: WorkConfig,
     dry_run: Annotated[bool, option("--dry-run", help="Check everything, print the plan, do nothing.")] = False,
     every: EveryRow = False,

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from robusteval.errors import UserError, unknown_name
 from robusteval.settings.checks import check_choice
 from robusteval.settings.codec import from_dict
+from robusteval.settings.spec import merged
 from robusteval.storage.reading import parse_yaml
 
 Statistic = Literal["mean", "std", "min", "max", "drop"]
@@ -168,9 +169,9 @@ class Recipe:
         return f"{self.paper}/{self.result}"
 
     def scaled(self, scale: str = "full") -> dict[str, Any]:
-        """The spec at a scale: for "small" with `small` merged, mappings into mappings, all else in place of it."""
+        """The spec at a scale: for "small" with what `small` changes (`spec.merged`)."""
         check_choice("scale", scale, get_args(Scale))
-        return _merged(self.spec, self.small) if scale == "small" else copy.deepcopy(self.spec)
+        return copy.deepcopy(merged(self.spec, self.small if scale == "small" else {}))
 
     def tables_for(self, models: Sequence[str]) -> tuple[RecipeTable, ...]:
         """The tables of an experiment with these models: without what is of other models.
@@ -225,14 +226,6 @@ def _order(name: str) -> tuple[str, bool, int]:
     paper, _, result = name.partition("/")
     kind, _, number = result.partition("-")
     return paper, kind != "table", int(number)
-
-
-def _merged(spec: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = copy.deepcopy(dict(spec))
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if both else copy.deepcopy(value)
-    return result
 
 
 def _of_models(table: RecipeTable, stands: Mapping[str, str]) -> RecipeTable | None:

@@ -1,4 +1,4 @@
-"""Records as plain values, YAML and a hash, and back, every field checked against its annotated type."""
+"""Records as plain values and a hash, and back, every field checked against its annotated type."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
-
 from robusteval.errors import UserError, unknown_name
 from robusteval.registry import placeless
 from robusteval.settings.checks import check_choice
 from robusteval.settings.fields import hints, left_out, unnamed
-from robusteval.storage.reading import parse_yaml
 
 T = TypeVar("T")
 
@@ -52,15 +49,6 @@ def _plain(value: Any, identity: bool) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(each, identity) for key, each in value.items()}
     return [_plain(each, identity) for each in value] if isinstance(value, list | tuple) else value
-
-
-def to_yaml(record: Any) -> str:
-    return yaml.safe_dump(to_dict(record), sort_keys=False, allow_unicode=True)
-
-
-def from_yaml(kind: type[T], text: str) -> T:
-    """The record that `to_yaml` wrote; fields that are not there have their defaults. UserError as `from_dict`."""
-    return from_dict(kind, parse_yaml(text.encode(), kind.__name__))
 
 
 def from_dict(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:

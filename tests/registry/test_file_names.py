@@ -12,10 +12,11 @@ from robusteval.errors import UserError
 from robusteval.methods import METHODS
 from robusteval.registry import pinned, placeless, result_name
 from robusteval.settings.attack import AttackConfig
-from robusteval.settings.codec import from_yaml, to_dict, to_yaml
+from robusteval.settings.codec import to_dict
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.grammar import ladder, listed, name, parse_parts, pieces, written
 from robusteval.settings.runs import MethodConfig, RunSpec, ScenarioConfig
+from support.specs import through_yaml
 
 PATHS = ["my.py", "a b/my file.py", "dir.d/./my.v2.py", "../x=y|z>w/my.py", "C:/dir/my.py", "C:\\dir\\my.py", "~/my.py"]
 QUOTED = ["a,b/my.py", "a:b/my.py", "a+b/my.py", 'the "best"/my.py', "a, b: c + d/my.py"]
@@ -69,7 +70,7 @@ def test_a_record_names_place_and_content_and_results_the_content_alone(
         evaluation=EvalConfig(("clean", "my file.py:Suite:rows=3")),
     )  # fmt: skip
     assert spec.evaluation.suites == ("clean", f'"{file}:Suite@{digest}":rows=3') and spec.attack.recipes == (kept,)
-    assert from_yaml(RunSpec, to_yaml(spec)) == spec
+    assert through_yaml(spec) == spec
     assert spec.name().startswith(f"my_file.TASK.{digest}.my_file-Mine-{digest}-strength=2+match.my_file-Mine-{digest}")
     told = to_dict(spec, identity=True)
     assert told["task"] == f"my file.py:TASK@{digest}" and told["method"]["parts"][0][0] == f"my file.py:Mine@{digest}"

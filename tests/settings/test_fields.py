@@ -9,7 +9,7 @@ import pytest
 
 from robusteval.errors import UserError
 from robusteval.settings.attack import AttackConfig
-from robusteval.settings.codec import from_yaml, to_dict, to_yaml
+from robusteval.settings.codec import to_dict
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.fields import Record, described, setting
@@ -18,6 +18,7 @@ from robusteval.settings.runs import RunSpec
 from robusteval.settings.train import TrainConfig
 from robusteval.settings.work import WorkConfig
 from support.places import DOCS
+from support.specs import through_yaml
 
 RECORDS = (RunSpec, DataConfig, TrainConfig, EvalConfig, AttackConfig, WorkConfig)
 
@@ -57,7 +58,7 @@ def test_a_value_is_checked_by_what_its_field_says(values: dict, message: str) -
 def test_what_is_left_out_of_a_record_and_of_a_name() -> None:
     assert list(to_dict(Kettle())) == ["litres", "most", "mode", "beep", "cups"]
     assert to_dict(Kettle(times=(1.0,)))["times"] == [1.0]
-    assert from_yaml(Kettle, to_yaml(Kettle(times=(1.0, 2.0)))) == Kettle(times=(1.0, 2.0))
+    assert through_yaml(Kettle(times=(1.0, 2.0))) == Kettle(times=(1.0, 2.0))
     assert list(to_dict(Kettle(), identity=True)) == ["litres", "most", "mode", "cups"]
 
 

@@ -18,12 +18,13 @@ LINE = '    smoothing: float = setting(0.0, "Share of a label for all classes.",
 NEXT = "    bucket: bool = setting("
 SPOKEN = """
 from dataclasses import replace
-from robusteval.settings.codec import to_yaml
+import yaml
+from robusteval.settings.codec import to_dict
 from robusteval.settings.runs import MethodConfig, RunSpec
 from robusteval.settings.train import TrainConfig
 smooth = RunSpec(train=TrainConfig(smoothing=0.1))
 print(RunSpec().name(), smooth.name(), MethodConfig.parse("match:smoothing=0.1").train["smoothing"])
-print(to_yaml(smooth))
+print(yaml.safe_dump(to_dict(smooth)))
 """
 
 

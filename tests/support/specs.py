@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from robusteval.settings.codec import to_dict
+import yaml
+
+from robusteval.settings.codec import from_dict, to_dict
 from robusteval.settings.runs import RunSpec
 from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.written import GROUPS
+
+T = TypeVar("T")
+
+
+def through_yaml(record: T) -> T:
+    """A record as it is read again after it was written as YAML."""
+    return from_dict(type(record), yaml.safe_load(yaml.safe_dump(to_dict(record))))
 
 
 def spec_of(
