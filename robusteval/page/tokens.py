@@ -42,7 +42,7 @@ _PAGE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_
 }
 body { background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif;
   max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0; }
+h1 { font-size: 1.4rem; margin: 0; overflow-wrap: anywhere; }
 p, h3, .facts { color: var(--faint); margin: .3rem 0; font-weight: inherit; font-size: .9rem; }
 article { border-top: 1px solid var(--line); padding: .8rem 0; }
 h2 { font-size: 1rem; margin: 0; display: inline; }
@@ -59,6 +59,7 @@ ul { margin: .2rem 0; padding: 0; list-style: none; columns: 12rem; font-size: .
 .s{{ level }} { background: rgb(var(--heat) / {{ "%.2f" % (0.7 * level / 9) }}); }
 {% endfor %}
 .scale { margin-bottom: 1rem; }
+.scale span:last-of-type { margin-right: .5em; }
 .scale span { color: var(--ink); display: inline-block; width: 1.6em; text-align: center; print-color-adjust: exact; }
 </style>
 </head>
