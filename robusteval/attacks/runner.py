@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from robusteval.attacks.example import Attackers
 from robusteval.attacks.plan import AttackPlan, Target, make_plan
 from robusteval.attacks.queries.batched import BatchedPredict, Predict
@@ -21,6 +23,8 @@ from robusteval.attacks.results.similarity import Similarity
 from robusteval.errors import UserError
 from robusteval.results.attack_lines import AttackLine, append, claimed, finished
 from robusteval.results.attack_summary import AttackSummary, summarise
+from robusteval.results.metrics import metric
+from robusteval.results.showing import as_html
 from robusteval.runtime.generators import preserved
 from robusteval.runtime.memory import release_freed
 from robusteval.tasks.base import Examples
@@ -46,6 +50,15 @@ class AttackResult:
     @property
     def summary(self) -> AttackSummary:
         return summarise(self.lines)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line per attacked example: the fields of `AttackLine`."""
+        return pd.DataFrame(self.lines)
+
+    def _repr_html_(self) -> str:
+        shown = [(metric(name), value, n) for name, value, n in self.summary.metrics()]
+        lines = [(about.shown, f"{about.text(value)} {about.unit}".strip(), n) for about, value, n in shown]
+        return as_html(pd.DataFrame(lines, columns=["metric", "value", "n"]), self.recipe)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
 from robusteval.evaluation.suites import build_suites, check_suites, with_own
@@ -17,9 +19,11 @@ from robusteval.models.hashes import tokenizer_sha256
 from robusteval.models.saving import kept_modules
 from robusteval.pipeline.notices import Notify, tell
 from robusteval.pipeline.opening import Classifier
+from robusteval.results.frames import rows_frame
 from robusteval.results.metrics import Metric
 from robusteval.results.predictions import Predictions, Record, predictions_file
 from robusteval.results.rows import Note, Row
+from robusteval.results.showing import as_html, overview
 from robusteval.results.store import EVALUATION, RunFolder
 from robusteval.runtime.environment import measured_with
 from robusteval.settings.codec import to_dict
@@ -47,6 +51,14 @@ class Evaluation:
     @property
     def scores(self) -> dict[tuple[str, str, str], float]:
         return {(m.suite, m.value, name): value for m in self.measurements for name, value in m.metrics.items()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line per measured number, with the columns of `Experiment.rows`; method is the checkpoint's name."""
+        rows = checkpoint_rows(self.measurements, self.task.name, self.name, self.model)
+        return rows_frame(rows, self.declared)
+
+    def _repr_html_(self) -> str:
+        return as_html(overview(self.to_frame(), self.declared), "; ".join(self.notices))
 
 
 def evaluate_classifier(

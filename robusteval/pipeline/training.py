@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from robusteval.errors import UserError
 from robusteval.evaluation.predict import Predictor
 from robusteval.methods import METHODS
@@ -23,6 +25,7 @@ from robusteval.pipeline import followers
 from robusteval.pipeline.common import Common, tokens
 from robusteval.pipeline.opening import TUNED
 from robusteval.results.metrics import score
+from robusteval.results.showing import as_html
 from robusteval.runtime.devices import pick_device
 from robusteval.scenarios.base import Prepared
 from robusteval.settings.codec import from_dict
@@ -53,6 +56,20 @@ class Trained:
     modules: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     tuning: Tuning | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line: task, method, seed, steps, seconds, seconds_per_step, peak_mib (memory), device, precision."""
+        cost, tuning = self.training, self.tuning
+        line = {
+            "task": self.task.name, "method": tuning.method.label if tuning else "",
+            "seed": tuning.seed if tuning else 0, "steps": cost.steps, "seconds": cost.seconds,
+            "seconds_per_step": cost.seconds_per_step, "peak_mib": cost.peak_bytes / 2**20, "device": cost.device,
+            "precision": cost.precision,
+        }  # fmt: skip
+        return pd.DataFrame([line])
+
+    def _repr_html_(self) -> str:
+        return as_html(self.to_frame().round(3), "; ".join(self.training.notices))
 
     def save(self, folder: str | Path) -> Path:
         """Write a plain transformers checkpoint, and beside it what the method trained for analysis only."""

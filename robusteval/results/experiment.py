@@ -19,6 +19,7 @@ from robusteval.results.frames import frame_of_lines, rows_frame
 from robusteval.results.metrics import Metric
 from robusteval.results.reading import WHOSE, Run
 from robusteval.results.rows import Row
+from robusteval.results.showing import as_html, overview
 from robusteval.results.store import RunFolder
 from robusteval.runtime.memory import uncollected
 from robusteval.settings.spec import ExperimentSpec
@@ -81,6 +82,15 @@ class Experiment:
     def rows(self) -> pd.DataFrame:
         """One line per measured number, see `rows_frame`."""
         return rows_of(self.runs)
+
+    def to_frame(self) -> pd.DataFrame:
+        """As `rows`."""
+        return self.rows()
+
+    def _repr_html_(self) -> str:
+        missing = len(self.unfinished) + len(self.damaged)
+        told = f"{len(self.runs)} runs" + (f", {missing} not finished or damaged" if missing else "")
+        return as_html(overview(self.rows(), self.declared), f"{self.path.name}: {told}")
 
     def predictions(self, suite: str) -> pd.DataFrame:
         """As `Run.predictions`, with the columns `WHOSE` before; of the runs that have some."""
