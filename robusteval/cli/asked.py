@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from robusteval.cli.options import DATA, MODEL, Given, option, without
-from robusteval.errors import UserError, unknown_name
+from robusteval.errors import UserError, some, unknown_name
 from robusteval.settings.grammar import listed, pieces
 from robusteval.settings.runs import RunSpec
-from robusteval.settings.spec import ExperimentSpec, changed
+from robusteval.settings.spec import ExperimentSpec, changed, matching
 from robusteval.settings.train import TrainConfig
 from robusteval.settings.written import GROUPS
 from robusteval.storage.paths import user_path
@@ -52,11 +52,15 @@ def _names(text: str, field: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Asked:
-    """A spec that a command was given. name: of its folder; recipe: whose it is, None for a file of the user's."""
+    """A spec that a command was given. name: of its folder; recipe: whose it is, None for a file of the user's.
+
+    notices: what the options took away, a sentence each.
+    """
 
     spec: ExperimentSpec
     name: str = ""
     recipe: Recipe | None = None
+    notices: tuple[str, ...] = ()
 
 
 def from_name(text: str, scale: str, changes: Mapping[str, Any]) -> Asked:
@@ -75,7 +79,8 @@ def from_name(text: str, scale: str, changes: Mapping[str, Any]) -> Asked:
         if held is None:
             raise UserError(f"spec: there is no file {text!r}")
         try:
-            return Asked(changed(held, changes), place.stem)
+            spec = changed(held, changes)
+            return Asked(spec, place.stem, None, left_out(held, spec))
         except UserError as error:
             raise UserError(f"{text}: {error}") from error
     from robusteval.experiments.recipes import load_recipe, recipe_names
@@ -84,4 +89,19 @@ def from_name(text: str, scale: str, changes: Mapping[str, Any]) -> Asked:
         raise unknown_name("spec: neither a file nor a recipe", text, recipe_names())
     recipe = load_recipe(text)
     small = "" if scale == "full" else f"-{scale}"
-    return Asked(changed(recipe.scaled(scale), changes), f"{text.replace('/', '-')}{small}", recipe)
+    held = recipe.scaled(scale)
+    spec = changed(held, changes)
+    return Asked(spec, f"{text.replace('/', '-')}{small}", recipe, left_out(held, spec))
+
+
+def left_out(held: Mapping[str, Any], spec: ExperimentSpec) -> tuple[str, ...]:
+    """A sentence on the settings that a written spec gives for models which `spec`, made of it, has no longer."""
+    parts = ExperimentSpec.read(held).settings
+    gone = [part for part in parts if part.model and not any(matching(name, spec.models) for name in part.model)]
+    if not gone:
+        return ()
+    models = dict.fromkeys(name for part in gone for name in part.model)
+    names = dict.fromkeys(name for part in gone for group in (*GROUPS, "method_settings") for name in getattr(part, group))
+    return (
+        f"settings for {some(list(models))} ({', '.join(names)}) are left out, because --model replaces these models",
+    )

@@ -50,6 +50,8 @@ def carry_out(asked: Asked, work: WorkConfig, given: Given, shown: Shown, *, dry
     check_primary(plan)
     for told in (recipe.caption, *(f"recipe: {note}" for note in recipe.notes)) if recipe else ():
         console.print(told, markup=False, soft_wrap=True)
+    for notice in asked.notices:
+        console.print(notice, markup=False, soft_wrap=True)
     if spec.search is not None:
         from robusteval.cli.search import run_search
 

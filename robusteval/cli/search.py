@@ -22,15 +22,15 @@ def run_search(plan: Plan, work: WorkConfig, console: Console, *, dry_run: bool)
     at_most = "at most " if plan.spec.search is not None and plan.spec.search.trials else ""
     before: set[str] = set()
 
-    def do(trial: Plan, place: WorkConfig) -> bool:
+    def do(trial: Plan, place: WorkConfig) -> dict[str, str] | None:
         before.update(trial.finished)
         if dry_run or len(trial.finished) == len(trial.jobs):
-            return len(trial.finished) == len(trial.jobs)
+            return {} if len(trial.finished) == len(trial.jobs) else None
         start(trial, place)
         failed = run_jobs(trial.jobs, place, reporter(trial, console), trial.data)
         for job, message in failed:
             console.print(f"[red]failed:[/] {escape(f'search: {job.title}: {message}')}", soft_wrap=True)
-        return not failed
+        return {job.name: message for job, message in failed}
 
     if not dry_run:
         console.print(f"search: {at_most}{most} runs come first", markup=False, soft_wrap=True)

@@ -36,8 +36,8 @@ from robusteval.tasks.load import TaskData, held_out
 
 Values = tuple[Any, ...]
 """One of each axis."""
-Do = Callable[[Plan, WorkConfig], bool]
-"""Does the runs of a plan; False where some are not done, which ends the search without a choice."""
+Do = Callable[[Plan, WorkConfig], Mapping[str, str] | None]
+"""Does the runs of a plan: those that failed by name, with why; None where some are not done, which ends the search."""
 
 # of a value from a range: more would only make names long
 DIGITS = 3
@@ -77,7 +77,8 @@ def with_values(method: MethodConfig, axes: Sequence[Axis], values: Values) -> M
 def find(plan: Plan, work: WorkConfig, do: Do) -> tuple[Plan, list[Choice]] | None:
     """The plan with the values that its search chooses, and these; None where `do` left runs undone.
 
-    plan: of a spec with a search, checked. UserError where the search cannot work, before anything is done.
+    plan: of a spec with a search, checked. UserError where the search cannot work, before anything is done, and where
+    no candidate of a method has a score, because all failed.
     """
     spec, search = plan.spec, plan.spec.search
     assert search is not None
@@ -87,10 +88,11 @@ def find(plan: Plan, work: WorkConfig, do: Do) -> tuple[Plan, list[Choice]] | No
     beside = dataclasses.replace(work, out=work.out / SEARCH, keep_models=False)
     while asked := [each for each in searched if each.ask()]:
         trial = make_plan(_trial_spec(spec, search, asked), beside, loaded)
-        if not do(trial, beside):
+        failed = do(trial, beside)
+        if failed is None:
             return None
         for each in asked:
-            each.tell(trial, beside)
+            each.tell(trial, beside, failed)
     choices = [each.choice(search) for each in searched]
     best = {each.place: each.best for each in searched}
     return make_plan(spec, work, rows, best), choices
@@ -237,16 +239,17 @@ class _Searched(ABC):
         self.values |= {each.label: values for each, values in zip(self.asked, proposed, strict=True)}
         return bool(self.asked)
 
-    def tell(self, plan: Plan, work: WorkConfig) -> None:
-        """Read the scores of the candidates that were asked for."""
+    def tell(self, plan: Plan, work: WorkConfig, failed: Mapping[str, str]) -> None:
+        """Read the scores of the candidates that were asked for; one of which a run failed has none."""
         for candidate in self.asked:
             jobs = [job for job in plan.jobs if _place(job) == (*self.place[:3], candidate.label)]
-            runs = [Run(job.folder(work.out).path, tuple(job.tests)) for job in jobs]
-            scores = tuple(self._score(run) for run in runs)
+            why = next((failed[job.name] for job in jobs if job.name in failed), "")
+            runs = [Run(job.folder(work.out).path, tuple(job.tests)) for job in jobs if job.name not in failed]
+            scores = () if why else tuple(self._score(run) for run in runs)
             seconds = math.fsum(stage.marker.seconds for run in runs for stage in run.journal.stages.values())
             values = dict(zip(self._names, self.values[candidate.label], strict=True))
             names = tuple(job.name for job in jobs)
-            self.tried.append(Candidate(candidate.label, values, scores, names, round(seconds, 3)))
+            self.tried.append(Candidate(candidate.label, values, scores, names, round(seconds, 3), why))
             self.learn(self.tried[-1].score)
 
     def _score(self, run: Run) -> float:
@@ -259,9 +262,14 @@ class _Searched(ABC):
 
     @property
     def _winner(self) -> Candidate:
-        """The best, and of equals the first; what is not a number is worse than all others."""
-        scores = [each.score if self.lower else -each.score for each in self.tried]
-        return self.tried[min(range(len(scores)), key=lambda at: math.inf if math.isnan(scores[at]) else scores[at])]
+        """The best, and of equals the first; what is not a number is worse than all others, and what failed is none."""
+        sound = [each for each in self.tried if not each.failed]
+        if not sound:
+            model, task, scenario, method = self.place
+            where = f"{method} on {task} with {model}" + ("" if scenario == "none" else f" under {scenario}")
+            raise UserError(f"search: all {len(self.tried)} candidates for {where} failed: {self.tried[0].failed}")
+        scores = [each.score if self.lower else -each.score for each in sound]
+        return sound[min(range(len(scores)), key=lambda at: math.inf if math.isnan(scores[at]) else scores[at])]
 
     @property
     def best(self) -> MethodConfig:

@@ -22,18 +22,22 @@ CHOSEN = "chosen.json"
 
 @dataclass(frozen=True)
 class Candidate:
-    """Values that were tried. label: as a method's text; scores: of each seed; runs: folder names; seconds: of all."""
+    """Values that were tried. label: as a method's text; scores: of each seed; runs: folder names; seconds: of all.
+
+    failed: why one of its runs failed, so that it has no score.
+    """
 
     label: str
     values: dict[str, Any]
     scores: tuple[float, ...]
     runs: tuple[str, ...]
     seconds: float
+    failed: str = ""
 
     @property
     def score(self) -> float:
-        """The mean over seeds; NaN where one of them is not a number."""
-        return math.fsum(self.scores) / len(self.scores)
+        """The mean over seeds; NaN where one of them is not a number, and where there is none."""
+        return math.fsum(self.scores) / len(self.scores) if self.scores else math.nan
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class Choice:
         where += "" if self.scenario == "none" else f" under {self.scenario}"
         values = ", ".join(f"{name} {value}" for name, value in self.values.items())
         tied = f"; as good, and later in order: {some(self.tied)}" if self.tied else ""
+        failed = list(dict.fromkeys(each.label for each in self.candidates if each.failed))
+        tied += f"; failed, and so not compared: {some(failed)}" if failed else ""
         return (
             f"{self.method}{where}: chosen {values} (of {self.tried}, {self.runs} runs, {duration(self.seconds)}) by "
             f"{self.metric} on {self.rows}{tied}"

@@ -142,13 +142,13 @@ def searched(asked: ExperimentSpec, out: Path, most: int = 1000) -> tuple[list[s
     """A search alone, which is stopped after so many runs: the runs that it did, and what it chose."""
     did: list[str] = []
 
-    def do(plan: Plan, work: WorkConfig) -> bool:
+    def do(plan: Plan, work: WorkConfig) -> dict[str, str] | None:
         jobs = [job for job in plan.jobs if job.name not in plan.finished]
         now = jobs[: most - len(did)]
         start(plan, work)
         assert not run_jobs(now, work, lambda job, message: None, plan.data)
         did.extend(job.name for job in now)
-        return len(now) == len(jobs)
+        return {} if len(now) == len(jobs) else None
 
     found = find(make_plan(asked, options(out)), options(out), do)
     return did, found and [timeless(each) for each in found[1]]
@@ -173,6 +173,41 @@ def test_an_interrupted_grid_goes_on_and_chooses_the_same(
     assert none is None and did == names[1:2]
     did, chosen = searched(spec(files), tmp_path)
     assert did == names[2:3] and chosen == [timeless(each) for each in read_choices(grid[0])]
+
+
+def test_a_candidate_that_fails_is_not_chosen_and_named(
+    files: dict[str, Any], grid: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(grid[0] / "search", tmp_path / "search")
+    best = {each.method: each for each in read_choices(grid[0])}["vanilla"]
+    (fails,) = (each for each in best.candidates if each.label == best.best)
+    (other,) = (each for each in best.candidates if each.label != best.best)
+
+    def broken(*labels: str) -> str:
+        """What is said where the runs of these candidates fail."""
+        for folder in (name for each in best.candidates if each.label in labels for name in each.runs):
+            shutil.rmtree(tmp_path / "search" / "runs" / folder, ignore_errors=True)
+        monkeypatch.setattr(
+            "robusteval.cli.search.run_jobs",
+            lambda jobs, *_: [(job, "the loss is nan") for job in jobs if job.spec.method.label in labels],
+        )
+        return sitting_of_the_search(files, tmp_path)
+
+    said = broken(fails.label)
+    found = {each.method: each for each in read_choices(tmp_path)}["vanilla"]
+    assert found.best == other.label and found.values == other.values and found.tied == ()
+    assert [(each.failed, each.scores) for each in found.candidates if each.label == fails.label] == [
+        ("the loss is nan", ())
+    ]
+    assert "failed: search: " in said and f"; failed, and so not compared: {fails.label}" in said
+    with pytest.raises(UserError, match="search: all 2 candidates for vanilla on my-data .* failed: the loss is nan"):
+        broken(fails.label, other.label)
+
+
+def sitting_of_the_search(files: dict[str, Any], out: Path) -> str:
+    said = io.StringIO()
+    run_search(make_plan(spec(files), options(out)), options(out), Console(file=said, width=10_000), dry_run=False)
+    return said.getvalue()
 
 
 def test_optuna_chooses_the_same_when_interrupted(files: dict[str, Any], tmp_path: Path) -> None:
@@ -217,7 +252,7 @@ def test_settings_of_a_part_of_the_grid_hold_for_its_candidates(files: dict[str,
     parts = [{"method": "match", "train": {"weight_decay": 0.5}}]
     asked = spec(files, settings=parts, methods="vanilla,match:learning_rate=1e-4")
     plans: list[Plan] = []
-    find(make_plan(asked, options(tmp_path)), options(tmp_path), lambda plan, work: bool(plans.append(plan)))
+    find(make_plan(asked, options(tmp_path)), options(tmp_path), lambda plan, work: plans.append(plan))
     (plan,) = plans
     held = {job.spec.method.label: job.spec.train for job in plan.jobs}
     assert len(held) == 4  # the rate that a column's own text gives is not searched
@@ -285,7 +320,7 @@ def test_optuna_that_is_missing_is_told(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     plan = dataclasses.replace(checked, spec=spec(files, {"over": {"learning_rate": "1e-5..1e-4"}, "trials": 2}))
     with pytest.raises(UserError, match=r"pip install 'robusteval\[search\]'"):
-        find(plan, options(tmp_path), lambda plan, work: True)
+        find(plan, options(tmp_path), lambda plan, work: {})
 
 
 def test_scores_are_held_out_without_classes(tmp_path: Path) -> None:
