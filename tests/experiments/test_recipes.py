@@ -125,6 +125,15 @@ def test_tables_of_other_models_are_left_out_and_the_first_stands_for_a_smaller_
     assert list(small.columns) == ["CoLA", "RTE", "Avg"] and small.cell("MATCH", "RTE").model == "minilm"
 
 
+def test_settings_of_models_that_another_replaces_are_said_to_be_left_out() -> None:
+    assert from_name("pats/table-1", "full", {"models": ["minilm"]}).notices == (
+        "settings for bert-base-uncased, roberta-large (learning_rate) are left out, because --model replaces these "
+        "models",
+    )
+    for models in ({}, {"models": ["roberta-large", "bert-base-uncased"]}):
+        assert from_name("pats/table-1", "full", models).notices == ()
+
+
 # models x tasks x methods x scenarios x seeds; and at small scale, with one model and without factors of 1
 RUNS = {
     "match-tuning/table-1": (1 * 4 * 10 * 1 * 10, 4 * 4 * 2),
