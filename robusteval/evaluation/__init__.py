@@ -30,6 +30,7 @@ for _name, _target, _summary in (
     ("calibration", "calibration:Calibration", "confidence against accuracy: ECE, Brier score, likelihood"),
     ("generalisation", "generalisation:Generalisation", "frozen encoder, new linear classifier for other tasks"),
     ("sensitivity", "sensitivity:Sensitivity", "spread of |theta dL/dtheta| over the parameters (PATS)"),
+    ("representations", "representations:Representations", "what enters the last layer, and TDT's confidence (TDT)"),
     ("flatness", "flatness:Flatness", "loss around the weights, top Hessian eigenvalue"),
     ("ood", "ood:OutOfDomain", "the task's out-of-domain split and the other tasks' rows it transfers to"),
     ("test", "user_tests:Own", "files of the user's own (--test NAME=FILE)"),

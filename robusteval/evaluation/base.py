@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -60,6 +60,7 @@ class Subject:
     """What a suite sees: the model behind a predictor, the task's rows, and the evaluation settings.
 
     folder: the checkpoint's folder, where it has one; analysis files of the training lie there.
+    start: opens the model as it was before training, where that is known.
     record: called with suite, value, number of the set and its predictions, as soon as they are there.
     """
 
@@ -68,6 +69,7 @@ class Subject:
     config: EvalConfig
     folder: Path | None = None
     record: Record | None = None
+    start: Callable[[], Any] | None = None
     _dev: Encoded | None = None
     _clean: npt.NDArray[np.float32] | None = None
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
@@ -22,9 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite
-from robusteval.evaluation.predict import Predictor, groups
-from robusteval.models.architectures import submodules
-from robusteval.models.encoding import Collator, Encoded
+from robusteval.evaluation.last_layer import FloatArray, features
 from robusteval.results.metrics import score
 from robusteval.results.rows import Note
 from robusteval.settings.checks import check_choice, check_distinct, check_range
@@ -32,36 +29,6 @@ from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Examples, Task
 from robusteval.tasks.load import TaskData, load_other, resolve
-from robusteval.training.order import BatchOrder
-
-FloatArray = npt.NDArray[np.float64]
-
-
-def features(predictor: Predictor, encoded: Encoded) -> FloatArray:
-    """The vector that enters the last linear layer, for every row, in evaluation mode [n, d].
-
-    Raises UserError for an architecture whose last layer is not known.
-    """
-    model, caught = predictor.model, list[torch.Tensor]()
-    classifier = submodules(model).classifier
-    result = np.zeros((len(encoded), classifier.in_features))
-    collate = Collator(predictor.tokenizer)
-    size = max(1, predictor.batch_tokens // int(encoded.lengths.max()))
-    batches = BatchOrder(encoded.lengths, size, seed=0).epoch(0)
-    if predictor.group is not None:
-        batches = groups(len(encoded), predictor.group)
-    training = model.training
-    model.eval()
-    handle = classifier.register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0]))
-    try:
-        with torch.inference_mode():
-            for rows in batches:
-                model(**collate(encoded, rows).to(predictor.device).inputs)
-                result[rows] = caught.pop().float().cpu().numpy()
-    finally:
-        handle.remove()
-        model.train(training)
-    return result
 
 
 def fit_linear(x: FloatArray, y: npt.NDArray[np.generic], C: float, max_iter: int) -> Pipeline:

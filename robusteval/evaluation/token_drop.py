@@ -5,7 +5,7 @@ If it does, a model loses more when the highest scored tokens go first than when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,14 +13,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from robusteval.components.embeddings import edit_embeddings
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject, Suite, random_sets
+from robusteval.evaluation.confidence import CONFIDENCE_FILE, ConfidenceLayer, load_confidence_layer, token_scores
 from robusteval.methods.tdt import confidence_scores
-from robusteval.models.encoding import Batch, Collator, Encoded, IntArray, encode
+from robusteval.models.encoding import Batch, Encoded, IntArray, encode
 from robusteval.models.hashes import weights_sha256
 from robusteval.models.opening import open_classifier
 from robusteval.models.tokenizers import check_max_length
@@ -35,10 +35,7 @@ from robusteval.tasks.load import TaskData
 
 Scores = npt.NDArray[np.floating[Any]]
 
-CONFIDENCE_FILE = "confidence.safetensors"
 ORDERS = ("confidence", "gradient", "random")
-# Rows scored at once; they are sorted by length, so that little of a batch is padding.
-_ROWS = 64
 
 
 def drop_places(source: Source, scores: Scores, *, descending: bool = True) -> IntArray:
@@ -81,22 +78,6 @@ def drop(source: Source, scores: Scores, rate: float, *, descending: bool = True
     return remove(source, hit, drop_places(source, scores, descending=descending))
 
 
-def token_scores(
-    encoded: Encoded, tokenizer: Any, device: torch.device, score: Callable[[Batch], Tensor]
-) -> npt.NDArray[np.float32]:
-    """One score per token [T], from a function of a padded batch to scores [B, L]."""
-    collate, lengths = Collator(tokenizer), encoded.lengths
-    order = np.argsort(-lengths, kind="stable")
-    result = np.zeros(len(encoded.ids), np.float32)
-    for start in range(0, len(order), _ROWS):
-        rows = order[start : start + _ROWS]
-        batch = collate(encoded, rows).to(device)
-        found = score(batch)[batch.inputs["attention_mask"].bool()]
-        tokens = np.concatenate([np.arange(encoded.offsets[row], encoded.offsets[row + 1]) for row in rows])
-        result[tokens] = found.float().cpu().numpy()
-    return result
-
-
 def gradient_scores(model: Any, batch: Batch) -> Tensor:
     """|e . d logit / d e| of every token, for the logit of the predicted class (a score's own) [B, L].
 
@@ -118,53 +99,6 @@ def gradient_scores(model: Any, batch: Batch) -> Tensor:
     return (gradient * inputs[0].detach()).sum(-1).abs()
 
 
-class ConfidenceLayer(nn.Linear):
-    """TDT's confidence layer (Eq. 2) as its training saved it; one output, or two of TDT-hard.
-
-    pre_position: it was trained on the token table's output.
-    """
-
-    pre_position = False
-
-    def forward(self, e: Tensor) -> Tensor:
-        if e.shape[-1] != self.in_features:
-            raise UserError(
-                f"ordered-drop:scores: the confidence layer reads {self.in_features} numbers per token, "
-                f"but the model's embeddings have {e.shape[-1]}"
-            )
-        return super().forward(e.float())
-
-
-def load_confidence_layer(folder: Path) -> ConfidenceLayer:
-    """The confidence layer that lies beside a checkpoint.
-
-    The file holds `weight` [1 or 2, d] and `bias`, maybe under "confidence."; its metadata may say
-    pre_position "true". Raises UserError where it is missing, damaged or of another shape.
-    """
-    path = folder / CONFIDENCE_FILE
-    if not path.is_file():
-        raise UserError(
-            f"ordered-drop:scores: {str(folder)!r} has no {CONFIDENCE_FILE}; give the checkpoint folder of a "
-            "model that was trained with tdt or tdt-hard"
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {name.removeprefix("confidence."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"ordered-drop:scores: {str(path)!r} is damaged: {error}") from error
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    outputs, width = (*shapes.get("weight", ()), 0, 0)[:2]
-    if outputs not in (1, 2) or shapes != {"weight": (outputs, width), "bias": (outputs,)}:
-        raise UserError(
-            f"ordered-drop:scores: {str(path)!r} holds {shapes}, not weight (1 or 2, width) and bias (1 or 2)"
-        )
-    layer = ConfidenceLayer(width, outputs)
-    layer.load_state_dict(state)
-    layer.pre_position = metadata.get("pre_position") == "true"
-    return layer.requires_grad_(False)
-
-
 @dataclass(frozen=True)
 class Scorer:
     """A model, its tokenizer, and the confidence layer that was trained with it."""
@@ -177,7 +111,7 @@ class Scorer:
     def load(cls, folder: str, labels: tuple[str, ...], tokenizer: Any) -> Scorer:
         """From a TDT checkpoint of the same task; UserError where its tokens are not those of `tokenizer`."""
         path = Path(folder).expanduser()
-        layer = load_confidence_layer(path)
+        layer = load_confidence_layer(path, "ordered-drop:scores")
         loaded = open_classifier(path, labels=labels, keep_head=True)
         if loaded.tokenizer.get_vocab() != tokenizer.get_vocab():
             raise _other_tokens(folder)
@@ -324,7 +258,7 @@ class OrderedDrop(Suite[OrderedDropSettings]):
             return scorer.scores(encoded, predictor.device)
         folder = subject.folder
         if folder is not None and (folder / CONFIDENCE_FILE).is_file():
-            scorer = Scorer(predictor.model, predictor.tokenizer, load_confidence_layer(folder))
+            scorer = Scorer(predictor.model, predictor.tokenizer, load_confidence_layer(folder, "ordered-drop:scores"))
             return scorer.scores(subject.dev, predictor.device)
         if self.settings.orders == OrderedDropSettings.orders:
             return None

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ from robusteval.experiments.rows import attack_rows, remedies, run_row, training
 from robusteval.models.encoding import Encoded
 from robusteval.models.hashes import checkpoint_sha256
 from robusteval.models.loading import LoadedModel
+from robusteval.models.opening import open_classifier
 from robusteval.pipeline.attack import Campaign
 from robusteval.pipeline.common import Common
 from robusteval.pipeline.evaluation import measurement_rows, run_suite
@@ -183,7 +185,7 @@ class _Run:
     def evaluate(self, classifier: Classifier) -> None:
         """Every suite that is asked for and not finished."""
         folder, stages, tests = self.folder, self.folder.stages(), self.job.tests
-        subject = Subject(classifier.predictor, self.data, self.spec.evaluation, folder.model)
+        subject = Subject(classifier.predictor, self.data, self.spec.evaluation, folder.model, start=self._untrained)
         for text, suite in build_suites(self.spec.evaluation.suites).items():
             stage = placeless(text)
             if stage in tests and stage not in stages:
@@ -193,6 +195,16 @@ class _Run:
                     stage, rows, folder.suite_files(suite.name), suite.metrics, facts=tests[stage],
                     seconds=time.perf_counter() - began,
                 )  # fmt: skip
+
+    def _untrained(self) -> Any:
+        """The model as it was opened for training."""
+        spec, opening = self.spec, self.spec.opening
+        loaded = open_classifier(
+            spec.model, labels=self.data.task.labels, seed=spec.seed, keep_head=False, revision=opening.model_revision,
+            trust_remote_code=opening.trust_remote_code,
+        )  # fmt: skip
+        _check_unchanged("model", "the files of the model", loaded.sha256, self.job.facts)
+        return loaded.model
 
     def attack(self, classifier: Classifier) -> None:
         """Every attack that is asked for and not finished; UserError where too many examples ended in an error."""

@@ -200,14 +200,21 @@ class TDT(Method[TDTSettings]):
         with torch.no_grad():
             layer.weight.normal_(0, 0.02, generator=self.generator)
             layer.bias.zero_()
-        self.modules["confidence"] = layer
-        self._longest = int(data.encoded.lengths.max())
+        for name in ("weight", "bias"):
+            # no parameters: what confidence was before training is told from them
+            layer.register_buffer(f"start_{name}", getattr(layer, name).detach().clone())
+        self.equip(layer, data.tokenizer, int(data.encoded.lengths.max()))
         parts_of_batch = data.config.accumulation
         if parts_of_batch > 1 and self.settings.hinge == "batch" and self._compared():
             self.notices.append(
                 f"{self.name}: the hinge is on the mean of a micro-batch, {parts_of_batch} of which make a batch"
             )
-        self._mask_id = data.tokenizer.mask_token_id
+
+    def equip(self, layer: nn.Module, tokenizer: Any, longest: int) -> None:
+        """All that `branches` needs; longest: tokens of the longest row that it will see."""
+        self.modules["confidence"] = layer
+        self._longest = longest
+        self._mask_id = tokenizer.mask_token_id
         if self._mask_id is None and self.needs_mask_token():
             raise UserError(f"{self.name}:mu0: the tokenizer has no mask token; valid: mean, zero, gauss, vocab_mean")
 
@@ -228,7 +235,7 @@ class TDT(Method[TDTSettings]):
         compared = self._compared()
         if settings.alpha == 0 and not compared:
             return super().loss(model, batch)
-        logits, c = self._branches(model, batch, 3 if compared else 2)
+        logits, c = self.branches(model, batch, 3 if compared else 2)
         mask = self._eligible(batch)
         total = task_loss(logits[0], batch.labels)
         self.logged = {"confidence": (c.detach() * mask).sum() / mask.sum().clamp(min=1)}
@@ -249,7 +256,7 @@ class TDT(Method[TDTSettings]):
             self.logged["loss_r"] = loss_r.detach()
         return total
 
-    def _branches(self, model: Any, batch: Batch, branches: int) -> tuple[tuple[Tensor, ...], Tensor]:
+    def branches(self, model: Any, batch: Batch, branches: int) -> tuple[tuple[Tensor, ...], Tensor]:
         """Logits of original, positive and perhaps negative variant, each [B, K], and the scores [B, L]."""
         settings, real = self.settings, batch.inputs["attention_mask"].bool()
         inputs = repeated(batch.inputs, branches)

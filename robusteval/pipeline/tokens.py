@@ -10,14 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from robusteval.errors import UserError
+from robusteval.evaluation.confidence import CONFIDENCE_FILE, ConfidenceLayer, load_confidence_layer, token_scores
 from robusteval.evaluation.predict import Predictor
-from robusteval.evaluation.token_drop import (
-    CONFIDENCE_FILE,
-    ConfidenceLayer,
-    gradient_scores,
-    load_confidence_layer,
-    token_scores,
-)
+from robusteval.evaluation.token_drop import gradient_scores
 from robusteval.methods.tdt import confidence_scores
 from robusteval.models.encoding import Batch, Encoded, encode
 from robusteval.models.loading import checkpoint_labels

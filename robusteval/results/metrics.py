@@ -185,6 +185,8 @@ METRICS: dict[str, Metric] = {
         Metric("mean", "mean sensitivity"),
         Metric("std", "deviation of the sensitivity"),
         Metric("gini", "Gini coefficient of the sensitivity"),
+        # of representations
+        Metric("silhouette", "silhouette of the classes", direction="higher"),
         # of training
         Metric("steps", "steps", "", 1, aspect="cost"),
         Metric("seconds", "training time", "s", direction="lower", aspect="cost", role="beside"),

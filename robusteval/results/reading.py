@@ -132,6 +132,8 @@ class Run:
 
         calibration: bin, low, high, count, confidence, accuracy. flatness: direction, alpha (in norms of each filter),
         loss (nats). ood, test: set, rows, fingerprint, origin. sensitivity: counts per layer and bin.
+        representations: a line per row and version (original, positive, negative), with gold, predicted, confidence,
+        vector, and of an original token_confidence_before and token_confidence, a number per token of its text.
         """
         return self._table("analysis", suite)
 

@@ -69,7 +69,7 @@ def test_the_case_from_the_field(
 
 
 @pytest.mark.parametrize("suite", ["clean", "calibration", "classes", "ordered-drop:orders=gradient", "flatness",
-                                   "sensitivity", "mask"])  # fmt: skip
+                                   "sensitivity", "representations", "mask"])  # fmt: skip
 @pytest.mark.parametrize(
     ("model", "said"),
     [(broken(WORD), SOME), (broken(), ALL), (broken(value=torch.inf), ALL), (broken(WORD, value=3e38), SOME)],

@@ -16,14 +16,13 @@ from torch import nn
 
 from robusteval.errors import UserError
 from robusteval.evaluation.base import Measurement, Subject
+from robusteval.evaluation.confidence import load_confidence_layer, token_scores
 from robusteval.evaluation.predict import Predictor
 from robusteval.evaluation.token_drop import (
     OrderedDrop,
     drop,
     drop_order,
     gradient_scores,
-    load_confidence_layer,
-    token_scores,
 )
 from robusteval.methods.compose import build_method
 from robusteval.methods.tdt import confidence_scores

@@ -105,7 +105,7 @@ def test_tdt_branches_are_forwards_with_replaced_embeddings(kind: str, words: bo
         negative = torch.where(special, e, (1 - c) * e)
         by_hand = [logits_of(loaded.model, batch)]
         by_hand += [with_embeddings(loaded.model, batch, module, each, axis) for each in (positive, negative)]
-        ours, scores = method._branches(loaded.model, batch, 3)
+        ours, scores = method.branches(loaded.model, batch, 3)
         for one, other in zip(ours, by_hand, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
         for first, second in ((0, 1), (0, 2), (1, 2)):
@@ -119,7 +119,7 @@ def test_tdt_hard_puts_the_mask_token_in_place_of_dropped_ones(kind: str) -> Non
     """The positive variant is the text with [MASK] at dropped tokens, positions included."""
     method, loaded, batch = ready(kind, "tdt-hard")
     with torch.no_grad():
-        ours, c = method._branches(loaded.model, batch, 2)
+        ours, c = method.branches(loaded.model, batch, 2)
         real = batch.inputs["attention_mask"].bool()
         assert set(c[real].tolist()) == {0.0, 1.0}
         masked = dict(batch.inputs)

@@ -107,16 +107,22 @@ def test_the_confidence_layer_lies_beside_the_checkpoint(
     tiny_folder: Path, csv_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     options = WorkConfig(tmp_path / "out", device="cpu", quiet=True)
-    asked = spec(tiny_folder, csv_files, ("none",), methods=("tdt", "match+tdt"), suites=("ordered-drop",))
+    asked = spec(
+        tiny_folder, csv_files, ("none",), methods=("tdt", "match+tdt"), suites=("ordered-drop", "representations")
+    )
     plan = make_plan(asked, options)
     for run in plan.jobs:
         folder = execute(run, options, plan.parts[0].data)
         with safe_open(folder.model / "confidence.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
-            assert sorted(file.keys()) == ["bias", "weight"]
+            assert sorted(file.keys()) == ["bias", "start_bias", "start_weight", "weight"]
             assert file.metadata()["pre_position"] == "false"
         values = {row.suite_value for row in folder.rows() if row.suite == "ordered-drop"}
         assert values == {f"{order} {way} 0.3" for order in ("confidence", "gradient") for way in (
             "descending", "ascending")} | {"random 0.3"}  # fmt: skip
+        kept = pd.read_parquet(folder.path / "analysis" / "representations.parquet").set_index("version")
+        assert list(kept.index.unique()) == ["original", "positive", "negative"]
+        moved = zip(*(kept.loc["original", f"token_confidence{when}"] for when in ("_before", "")), strict=True)
+        assert all(len(before) == len(after) and (before != after).any() for before, after in moved)
 
 
 @pytest.mark.parametrize(
