@@ -38,6 +38,8 @@ HEAD = """\
 <meta name="generator" content="robusteval">
 """
 NAME = "index.html"
+# Bytes of a page, and of them those for all but pictures, transcripts and rows.
+WHOLE, REST = 2_000_000, 250_000
 # Runs that are listed of each state.
 MOST_RUNS = 200
 
@@ -89,11 +91,12 @@ def page(content: Content) -> str:
         "pictures": ("Pictures", content.pictures), "attacks": ("Attack transcripts", content.attacks),
         "runs": ("Runs", content.runs), "again": ("Run it again", content.runs), "data": ("Raw rows", content.runs),
     }  # fmt: skip
+    packed = len(content.rows) + (len(content.attacks.text) if content.attacks else 0)
     script = _part("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     pictures = [
         Picture(each.name, each.title, Markup(each.svg), each.why)  # made by `part_of_page`
-        for each in fitting(content.pictures)
+        for each in fitting(content.pictures, WHOLE - REST - packed)
     ]
     return _template().render(
         {**vars(content), "pictures": pictures},

@@ -14,8 +14,8 @@ from robusteval.report.transcripts import Piece, Transcript, transcripts
 from robusteval.results.reading import WHOSE
 from robusteval.storage.files import as_json
 
-# So many bytes of a page of 2 MB may be transcripts, and rows.
-TRANSCRIPTS, ROWS = 1_100_000, 300_000
+# So many bytes of a page may be transcripts, and rows.
+TRANSCRIPTS, ROWS = 900_000, 250_000
 # What the transcripts can be narrowed to, in this order; the script names its choices so.
 FIELDS = ("model", "task", "scenario", "method", "seed", "recipe")
 

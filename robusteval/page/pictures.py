@@ -13,8 +13,8 @@ from robusteval.plots import PLOTS
 from robusteval.registry import Entry
 from robusteval.results.experiment import Experiment
 
-# So many bytes of a page of 2 MB may be one picture, and all of them.
-ONE, ALL = 250_000, 600_000
+# So many bytes may be one picture.
+ONE = 250_000
 # What a drawing is made of; anything else, as a script or a style of the whole page, is left out.
 _ELEMENTS = {
     "svg", "g", "defs", "symbol", "use", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text",
@@ -121,9 +121,12 @@ def _attribute(key: str, value: str, prefix: str) -> str:
     return re.sub(r"url\(#", f"url(#{prefix}-", value)
 
 
-def fitting(pictures: Sequence[Picture], one: int = ONE, whole: int = ALL) -> list[Picture]:
-    """The pictures; instead of one that is larger than `one`, or for which `whole` leaves no room, the reason."""
-    found, left = [], whole
+def fitting(pictures: Sequence[Picture], left: int, one: int = ONE) -> list[Picture]:
+    """The pictures; instead of one that is larger than `one`, or than what those before it left of `left`, the reason.
+
+    All of these are bytes.
+    """
+    found = []
     for picture in pictures:
         size = len(picture.svg.encode())
         if size > min(one, left):

@@ -36,7 +36,8 @@ class Bar:
 @dataclass(frozen=True)
 class Mark:
     """A method on a test. text: mean ± deviation; delta, interval: to the baseline; verdict: what the test over seeds
-    says, "" where none was declared; side: "better" or "worse" where that is clear; seeds: seed by seed."""
+    says, "" where none was declared; side: "better" or "worse" where that is clear; seeds: seed by seed; lacking: how
+    many seeds there are, where not all, and how many collapsed."""
 
     text: str
     delta: str = ""
@@ -45,6 +46,7 @@ class Mark:
     side: str = ""
     bar: Bar | None = None
     seeds: str = ""
+    lacking: str = ""
 
 
 @dataclass(frozen=True)
@@ -246,14 +248,21 @@ def _mark(line: Line, method: str, table: Table, scale: float) -> Mark:
     claim = table.family.claim(line, method)
     verdict, side = _verdict(claim, table.family)
     found = cell.delta
+    told = {"verdict": verdict, "side": side, "seeds": by_seed(cell, metric), "lacking": _lacking(cell)}
     if found is None or math.isnan(found.mean):
-        return Mark(text, verdict=verdict, seeds=by_seed(cell, metric))
+        return Mark(text, **told)
     bar = None
     if scale:
         low, mean, high = (0.5 + 0.48 * each / scale for each in (found.low, found.mean, found.high))
         bar = Bar(mean if math.isnan(low) else low, mean, mean if math.isnan(high) else high)
     interval = "" if math.isnan(found.low) else interval_text(found, metric)
-    return Mark(text, signed(found.mean, metric), interval, verdict, side, bar, by_seed(cell, metric))
+    return Mark(text, signed(found.mean, metric), interval, bar=bar, **told)
+
+
+def _lacking(cell: Cell) -> str:
+    there, lost = cell.summary.n, cell.summary.n - cell.sound.n
+    told = [] if cell.whole or not there else [f"{there} of {cell.asked} seeds"]
+    return ", ".join([*told, *([f"{lost} collapsed"] if lost else [])])
 
 
 def _verdict(claim: Claim | None, family: Family) -> tuple[str, str]:

@@ -94,7 +94,8 @@ for (const kind of ["mouseover", "focusin"]) {
   document.addEventListener(kind, (event) => show(event.target.closest?.("[data-seeds]")));
 }
 document.addEventListener("focusout", () => show(null));
-document.addEventListener("scroll", () => show(null), true);
+// a focus may scroll: what it is on stays shown
+document.addEventListener("scroll", () => show(document.activeElement?.closest("[data-seeds]")), true);
 document.addEventListener("keydown", (event) => event.key === "Escape" && show(null));
 
 // transcripts: a page of them at a time

@@ -189,7 +189,9 @@ def test_a_cell_tells_its_seeds_and_what_is_missing() -> None:
     asked = {("", "sst2", method, "none"): (0, 1, 2, 3) for method in ("vanilla", "tdt")}
     values = [row("vanilla", 0, "clean", "accuracy", 0.8), row("vanilla", 1, "clean", "accuracy", 0.9)]
     values += [row("tdt", 0, "clean", "accuracy", 0.7, collapsed="good"), row("tdt", 1, "clean", "accuracy", 0.9)]
-    cell = build_table(rows_frame(values), ["vanilla", "tdt"], requested=asked).lines[0].cells["tdt"]
+    table = build_table(rows_frame(values), ["vanilla", "tdt"], requested=asked)
+    assert [each.marks[0].lacking for each in screen(table).standings] == ["2 of 4 seeds", "2 of 4 seeds, 1 collapsed"]
+    cell = table.lines[0].cells["tdt"]
     assert by_seed(cell, build_table(rows_frame(values), ["vanilla"]).lines[0].metric).splitlines() == [
         "seed 0: 70.00 (collapsed)", "seed 1: 90.00", "no result of 2 of 4 seeds",
         "Δ −5.00, 95 % interval −68.53 to +58.53, 2 pairs",
@@ -288,7 +290,8 @@ def test_pictures_of_one_page_share_no_id_and_bring_nothing_along() -> None:
 
 
 def test_a_picture_that_is_too_large_is_named_instead() -> None:
-    found = fitting([Picture("a", "", "x" * 50), Picture("b", "", "y" * 200), Picture("c", "", "z" * 60)], 100, 100)
+    given = [Picture("a", "", "x" * 50), Picture("b", "", "y" * 200), Picture("c", "", "z" * 60)]
+    found = fitting(given, left=100, one=100)
     assert [bool(each.svg) for each in found] == [True, False, False]
     assert "are too much for a page" in found[1].why
 

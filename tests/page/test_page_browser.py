@@ -175,6 +175,11 @@ def test_seeds_are_shown_under_the_pointer_and_by_the_arrow_keys(opened: Open, p
     assert found.tab.evaluate("document.activeElement.getAttribute('aria-describedby')") == "tip"
     box, port = tip.bounding_box(), found.tab.viewport_size
     assert box["x"] >= 0 and box["x"] + box["width"] <= port["width"] and box["y"] + box["height"] <= port["height"]
+    # a page that scrolls under the focus goes on showing it, in its new place
+    before = tip.bounding_box()["y"]
+    found.tab.mouse.wheel(0, 40)
+    found.tab.wait_for_function("(y) => document.querySelector('#tip').getBoundingClientRect().y !== y", arg=before)
+    assert tip.is_visible()
     found.tab.keyboard.press("Escape")
     assert not tip.is_visible()
     found.quiet()
