@@ -101,7 +101,8 @@ def left_out(held: Mapping[str, Any], spec: ExperimentSpec) -> tuple[str, ...]:
     if not gone:
         return ()
     models = dict.fromkeys(name for part in gone for name in part.model)
-    names = dict.fromkeys(name for part in gone for group in (*GROUPS, "method_settings") for name in getattr(part, group))
+    groups = (*GROUPS, "method_settings")
+    names = dict.fromkeys(name for part in gone for group in groups for name in getattr(part, group))
     return (
         f"settings for {some(list(models))} ({', '.join(names)}) are left out, because --model replaces these models",
     )

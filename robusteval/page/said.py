@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from robusteval.report.averages import AVERAGE
 from robusteval.report.cells import Cell, Line, interval_text, seeds_text, signed, spread_text
@@ -248,15 +248,15 @@ def _mark(line: Line, method: str, table: Table, scale: float) -> Mark:
     claim = table.family.claim(line, method)
     verdict, side = _verdict(claim, table.family)
     found = cell.delta
-    told = {"verdict": verdict, "side": side, "seeds": by_seed(cell, metric), "lacking": _lacking(cell)}
+    plain = Mark(text, verdict=verdict, side=side, seeds=by_seed(cell, metric), lacking=_lacking(cell))
     if found is None or math.isnan(found.mean):
-        return Mark(text, **told)
+        return plain
     bar = None
     if scale:
         low, mean, high = (0.5 + 0.48 * each / scale for each in (found.low, found.mean, found.high))
         bar = Bar(mean if math.isnan(low) else low, mean, mean if math.isnan(high) else high)
     interval = "" if math.isnan(found.low) else interval_text(found, metric)
-    return Mark(text, signed(found.mean, metric), interval, bar=bar, **told)
+    return replace(plain, delta=signed(found.mean, metric), interval=interval, bar=bar)
 
 
 def _lacking(cell: Cell) -> str:
