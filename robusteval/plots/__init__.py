@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 PLOTS: Registry[Plot] = Registry("picture")
 for _name, _target, _summary in (
     ("violin", "perturbed_sets", "the metric over random perturbed sets, per rate and method (TDT, Figure 5)"),
+    ("violin-seeds", "seed_spread", "the score over seeds, per method (Bi-Drop, Figure 4)"),
+    ("suites", "dots", "all tests at a glance: means, and differences to the baseline, with intervals"),
+    ("groups", "critical_groups", "which methods the declared tests tell apart"),
+    ("cost", "robustness_cost", "robustness against the time of a training step"),
+    ("training-loss", "losses", "the loss of methods over the training steps (MATCH-TUNING, Figure 4)"),
+    ("drop-curve", "ordered_drop", "accuracy against dropped tokens, highest or lowest scores first (TDT, Figure 6)"),
+    ("ladder", "rungs", "scores along the values a/b/c of a setting, as the dropout rate (Bi-Drop, Figure 5)"),
+    ("train-size", "training_size", "score and spread of the sensitivity by number of training rows (PATS, Figure 3)"),
+    ("task-transfer", "other_tasks", "the frozen encoder under a new classifier of other tasks (Bi-Drop, Figure 3)"),
+    ("transfer-matrix", "attack_transfer", "which model the adversarial texts made against another fool"),
 ):
     PLOTS.add(_name, f"robusteval.plots.{_target}:PLOT", _summary)
 

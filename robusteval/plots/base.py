@@ -37,9 +37,11 @@ class Plot:
 def frame_of(plot: Plot, experiment: Experiment, only: Mapping[str, Sequence[str]] | None = None) -> pd.DataFrame:
     """What `plot` draws of an experiment, narrowed by `only` (see `chosen`).
 
-    Its attrs name the methods of the whole experiment, so that each has its colour and its place in every picture.
+    Its attrs name the methods of the whole experiment, so that each has its colour and its place in every picture, and
+    the baseline.
     """
     frame = chosen(plot.data(experiment), only or {})
+    frame.attrs["baseline"] = experiment.spec.first
     frame.attrs["methods"] = tuple(method.label for method in experiment.spec.methods)
     return frame
 

@@ -15,6 +15,8 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 # Okabe and Ito, "Color Universal Design", 2008
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = PALETTE = (
@@ -37,6 +39,8 @@ _CJK = (
 
 # most that a name may take: characters in a line, lines
 _WIDTH, _LINES_OF_A_NAME = 24, 3
+# characters in a line of a panel's title
+_PANEL = 44
 
 
 class Picture(Figure):
@@ -133,6 +137,14 @@ def names(values: Iterable[object]) -> dict[str, str]:
     return found
 
 
+def heading(text: object) -> str:
+    """A panel's title: in lines that fit it, cut in the middle beyond three of them."""
+    shown, most = plain(text), 3 * _PANEL
+    if len(shown) > most:
+        shown = f"{shown[: most // 2 - 1]}…{shown[len(shown) - most // 2 + 1 :]}"
+    return "\n".join(textwrap.wrap(shown, _PANEL, break_on_hyphens=False))
+
+
 def grid(count: int, *, width: float = 3.6, height: float = 2.9, most: int = 3) -> tuple[Picture, list[Axes]]:
     """A picture with `count` axes of this size in inches, at most `most` in a row; made inside `look`."""
     columns = min(count, most)
@@ -145,14 +157,26 @@ def grid(count: int, *, width: float = 3.6, height: float = 2.9, most: int = 3) 
 
 
 def legend(figure: Figure, handles: Sequence[Any], methods: Sequence[str]) -> None:
-    """One legend below all axes of a picture, with as many methods in a row as its width allows."""
+    """One legend below all axes of a picture, which becomes as much higher; as many methods in a row as its width
+    allows."""
     texts = list(names(methods).values())
-    widest = max(len(line) for text in texts for line in text.split("\n"))
-    columns = max(1, int(figure.get_figwidth() / (0.075 * widest + 0.5)))
-    figure.legend(handles, texts, loc="outside lower center", ncols=min(columns, len(texts)))
+    size = FontProperties(size=8)
+    widest = max(TextPath((0, 0), line, prop=size).get_extents().width for text in texts for line in text.split("\n"))
+    columns = min(len(texts), max(1, int(figure.get_figwidth() / (widest / 72 + 0.62))))
+    rows = -(-len(texts) // columns)
+    lines = [text.count("\n") + 1 for text in texts]
+    # matplotlib fills column by column
+    highest = max(sum(lines[start : start + rows]) for start in range(0, len(lines), rows))
+    figure.set_figheight(figure.get_figheight() + 0.15 * highest + 0.06 * rows)
+    figure.legend(handles, texts, loc="outside lower center", ncols=columns)
 
 
 def stamp(figure: Figure, text: str) -> None:
-    """A line in small print above a picture, for what a reader must know of all of it."""
+    """Small print above a picture, which becomes as much higher, below what stands there already: what a reader must
+    know of all of it."""
     if text:
-        figure.suptitle(plain(text), fontsize=7, color=GREY, x=0.01, ha="left")
+        width = int(17 * figure.get_figwidth())
+        lines = textwrap.wrap(plain(text), width)
+        told = [figure.get_suptitle(), *lines]
+        figure.set_figheight(figure.get_figheight() + 0.12 * len(lines))
+        figure.suptitle("\n".join(filter(None, told)), fontsize=7, color=GREY, x=0.01, ha="left")

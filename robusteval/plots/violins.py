@@ -9,10 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from robusteval.plots.style import Picture, grid, legend, look, looks, methods_of, plain
+from robusteval.plots.means import handle
+from robusteval.plots.style import Picture, grid, heading, legend, look, looks, methods_of, plain
 
 # a violin of fewer values says nothing that its points do not say
 FEWEST = 4
+
+# of a point in points^2, where few are to be seen and where many would cover each other
+SIZES = (16, 7)
 
 Part = tuple[str, pd.DataFrame, str, str]
 
@@ -28,8 +32,11 @@ def violins(parts: Sequence[Part], frame: pd.DataFrame) -> Picture:
         figure, axes = grid(len(parts), width=max(3.6, 0.5 * len(methods) + 2.4))
         for axis, (title, values, x, y) in zip(axes, parts, strict=True):
             _panel(axis, values.assign(method=values["method"].astype(str)), methods, frame)
-            axis.set(title=plain(title), xlabel=plain(x), ylabel=plain(y))
-        handles = [Patch(facecolor=style[each].colour, hatch=style[each].hatch, alpha=0.75) for each in methods]
+            axis.set(title=heading(title), xlabel=plain(x), ylabel=plain(y))
+        handles = [
+            (Patch(facecolor=style[each].colour, hatch=style[each].hatch, alpha=0.6), handle(style[each]))
+            for each in methods
+        ]
         legend(figure, handles, methods)
     return figure
 
@@ -56,8 +63,8 @@ def _panel(axis: Axes, values: pd.DataFrame, methods: Sequence[str], frame: pd.D
             own = finite[(finite["x"] == x) & (finite["method"] == method)]["y"].to_numpy(float)
             centre = place + width * (number - (len(methods) - 1) / 2)
             spots = axis.scatter(
-                np.full(len(own), centre), own, s=9, color=style[method].colour, marker=style[method].marker,
-                linewidths=0.3, edgecolors="white", zorder=3,
+                np.full(len(own), centre), own, s=SIZES[len(own) > 20], color=style[method].colour,
+                marker=style[method].marker, linewidths=0.3, edgecolors=style[method].colour, zorder=3,
             )  # fmt: skip
             spots.set_gid(f"values {place} {number}")
             if len(own):
