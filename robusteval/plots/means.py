@@ -35,7 +35,7 @@ def over_seeds(lines: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     lines: `value` and `scale` of each seed; NaN is no value. n: how many values; constant: whether a run predicts one
     class throughout. The columns of `by` come first.
     """
-    found = []
+    found, lines = [], lines.reset_index(drop=True)
     shown = lines["value"].astype(float) * lines["scale"]
     constant = lines["constant"] if "constant" in lines else pd.Series(False, lines.index)
     for key, group in lines.groupby(list(by), sort=False, dropna=False):

@@ -62,7 +62,9 @@ def data(experiment: Experiment) -> pd.DataFrame:
     As `Experiment.rows`.
     """
     rows = compared(experiment.rows(), ("quality", "robustness"))
-    methods, scenarios = ({each.label for each in rungs(rows[name])} for name in ("method", "scenario"))
+    methods, scenarios = (
+        {each.label for each in rungs(rows[name] if len(rows) else ())} for name in ("method", "scenario")
+    )
     if not methods | scenarios:
         raise NotMeasured(_BRINGS)
     return rows[rows["method"].isin([*methods, experiment.spec.first]) | rows["scenario"].isin(list(scenarios))]
