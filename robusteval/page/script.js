@@ -90,12 +90,12 @@ for (const table of all("table")) {
     next.focus();
   });
 }
-for (const kind of ["mouseover", "focusin"]) {
-  document.addEventListener(kind, (event) => show(event.target.closest?.("[data-seeds]")));
-}
+// what has the focus stays shown, though the page scrolls or the pointer is elsewhere
+const focused = () => document.activeElement?.closest("[data-seeds]");
+document.addEventListener("mouseover", (event) => show(event.target.closest("[data-seeds]") ?? focused()));
+document.addEventListener("focusin", () => show(focused()));
 document.addEventListener("focusout", () => show(null));
-// a focus may scroll: what it is on stays shown
-document.addEventListener("scroll", () => show(document.activeElement?.closest("[data-seeds]")), true);
+document.addEventListener("scroll", () => show(focused()), true);
 document.addEventListener("keydown", (event) => event.key === "Escape" && show(null));
 
 // transcripts: a page of them at a time
