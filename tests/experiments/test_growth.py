@@ -16,34 +16,20 @@ from robusteval.methods import METHODS
 from robusteval.registry import CustomEntry
 from robusteval.results.asked import keep_asked, read_asked
 from robusteval.results.experiment import Experiment
-from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.work import WorkConfig
-from support.small_experiment import CLOCKS, done, options
+from support import tiny
+from support.small_experiment import CLOCKS, done, options, own_rows, written_spec
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A model and rows, as a spec names them."""
-    import pandas as pd
-
-    from support import tiny
-
     place = tmp_path_factory.mktemp("growth")
-    for name, count, seed in (("train", 48, 0), ("dev", 12, 5)):
-        texts, labels = tiny.sentences(count, seed=seed)
-        verdicts = ["good" if label else "bad" for label in labels]
-        pd.DataFrame({"review": texts, "verdict": verdicts}).to_csv(place / f"{name}.csv", index=False)
-    data = {"train_file": str(place / "train.csv"), "dev_file": str(place / "dev.csv"), "text_columns": "review"}
-    return {"models": str(tiny.save(place / "model")), "data": {**data, "label_column": "verdict"}}
+    return {"models": str(tiny.save(place / "model")), "data": own_rows(place, 48, 12)}
 
 
 def asked(files: dict[str, Any], out: Path, **changes: Any) -> Plan:
-    held: dict[str, Any] = {
-        **files, "methods": "vanilla,match", "seeds": 2,
-        "train": {"max_steps": 2, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3},
-        "evaluation": {"suites": "clean"}, "attack": {"recipes": []},
-    }  # fmt: skip
-    return make_plan(ExperimentSpec.read({**held, **changes}), options(out))
+    return make_plan(written_spec(files, **{"methods": "vanilla,match", "seeds": 2, **changes}), options(out))
 
 
 def rows(out: Path) -> list[dict[str, Any]]:

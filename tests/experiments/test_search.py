@@ -31,7 +31,7 @@ from robusteval.settings.work import WorkConfig
 from robusteval.storage.reading import read_yaml
 from robusteval.tasks.base import Examples
 from robusteval.tasks.load import load_task
-from support.small_experiment import options
+from support.small_experiment import options, written_spec
 
 GRID = {"over": {"learning_rate": "1e-5/1e-2", "match": {"temperature": "1/2"}}, "share": 0.25}
 
@@ -52,12 +52,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def spec(files: dict[str, Any], search: Any = GRID, **changes: Any) -> ExperimentSpec:
-    held: dict[str, Any] = {
-        **files, "methods": "vanilla,match", "seeds": 1,
-        "train": {"max_steps": 3, "batch_size": 8, "max_length": 32},
-        "evaluation": {"suites": "clean"}, "attack": {"recipes": []}, "search": search,
-    }  # fmt: skip
-    return ExperimentSpec.read({**held, **changes})
+    asked = {"methods": "vanilla,match", "seeds": 1, "train": {"max_steps": 3, "batch_size": 8, "max_length": 32}}
+    return written_spec(files, **{**asked, "search": search, **changes})
 
 
 def sitting(asked: ExperimentSpec, out: Path, *, dry_run: bool = False) -> tuple[Plan | None, str]:

@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForMaskedLM
@@ -24,13 +23,12 @@ from robusteval.models.loading import load_model
 from robusteval.pipeline.common import Common
 from robusteval.settings.codec import from_dict
 from robusteval.settings.runs import MethodConfig
-from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.train import TrainConfig
 from robusteval.storage.claims import claimed
 from robusteval.training.trainer import train
 from support import tiny
 from support.fitting import differing
-from support.small_experiment import options
+from support.small_experiment import options, own_rows, written_spec
 
 SMALL = {"max_steps": 2, "batch_size": 8, "learning_rate": 1e-3}
 COMBINED = "post-training:steps=2:rate=1e-3"
@@ -40,24 +38,15 @@ COMBINED = "post-training:steps=2:rate=1e-3"
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A masked-language model, which has no pooler of its own, and rows."""
     place = tmp_path_factory.mktemp("shared")
-    for name, count, seed in (("train", 24, 0), ("dev", 8, 5)):
-        texts, labels = tiny.sentences(count, seed=seed)
-        verdicts = ["good" if label else "bad" for label in labels]
-        pd.DataFrame({"review": texts, "verdict": verdicts}).to_csv(place / f"{name}.csv", index=False)
     torch.manual_seed(0)
     AutoModelForMaskedLM.from_config(tiny.CONFIGS["bert"]()).save_pretrained(place / "mlm")
     tiny.tokenizer("bert").save_pretrained(place / "mlm")
-    data = {"train_file": str(place / "train.csv"), "dev_file": str(place / "dev.csv"), "text_columns": "review"}
-    return {"models": str(place / "mlm"), "data": {**data, "label_column": "verdict"}}
+    return {"models": str(place / "mlm"), "data": own_rows(place, 24, 8)}
 
 
 def planned(files: dict[str, Any], methods: str, seeds: int = 1, **more: Any) -> Plan:
-    held: dict[str, Any] = {
-        **files, "methods": methods, "seeds": seeds,
-        "train": {"max_steps": 2, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3},
-        "evaluation": {"suites": "clean"}, "attack": {"recipes": []},
-    }  # fmt: skip
-    return make_plan(ExperimentSpec.read({**held, **more}), options(Path("never-made")))
+    asked = written_spec(files, **{"methods": methods, "seeds": seeds, **more})
+    return make_plan(asked, options(Path("never-made")))
 
 
 def trained(

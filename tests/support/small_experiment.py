@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from robusteval.cli.session import run_session
@@ -17,7 +18,9 @@ from robusteval.settings.attack import AttackConfig
 from robusteval.settings.data import DataConfig
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.settings.runs import RunSpec
+from robusteval.settings.spec import ExperimentSpec
 from robusteval.settings.work import WorkConfig
+from support import tiny
 from support.specs import spec_of
 
 CLOCKS = ("seconds", "seconds_per_step", "peak_memory_mb")
@@ -35,6 +38,30 @@ def small_plan(model: Path, files: tuple[Path, Path], methods: Sequence[str] = (
     )
     settings = {"max_steps": 4, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3}
     return make_plan(spec_of(base, methods, (0,), settings, ("none",)), options(Path("never-made")))
+
+
+def own_rows(place: Path, train: int, dev: int) -> dict[str, str]:
+    """Files with so many rows of one's own in `place`, as the `data` of a spec names them."""
+    for name, count, seed in (("train", train, 0), ("dev", dev, 5)):
+        texts, labels = tiny.sentences(count, seed=seed)
+        verdicts = ["good" if label else "bad" for label in labels]
+        pd.DataFrame({"review": texts, "verdict": verdicts}).to_csv(place / f"{name}.csv", index=False)
+    return {
+        "train_file": str(place / "train.csv"), "dev_file": str(place / "dev.csv"), "text_columns": "review",
+        "label_column": "verdict",
+    }  # fmt: skip
+
+
+def written_spec(files: Mapping[str, Any], **changes: Any) -> ExperimentSpec:
+    """Two steps on these files, tested on clean rows alone, with what is to be otherwise.
+
+    files: the `models` and `data` of a spec.
+    """
+    held: dict[str, Any] = {
+        **files, "train": {"max_steps": 2, "batch_size": 8, "max_length": 32, "learning_rate": 1e-3},
+        "evaluation": {"suites": "clean"}, "attack": {"recipes": []},
+    }  # fmt: skip
+    return ExperimentSpec.read({**held, **changes})
 
 
 def options(out: Path, **changes: Any) -> WorkConfig:
