@@ -65,7 +65,7 @@ def interrupted(arguments: list[str], ready: Moment, *, group: bool) -> tuple[fl
     (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
     code = process.wait()
     seconds = time.monotonic() - asked
-    # the process that workers are forked from sees that it is alone, and ends, once it has imported all that they need
+    # the process that workers are forked from ends when it sees that it is alone, and Python's own end takes its time
     while any(map(alive, members)) and time.monotonic() - asked < seconds + GRACE:
         time.sleep(0.1)
     return seconds, code, sum(map(alive, members))
