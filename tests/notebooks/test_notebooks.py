@@ -25,6 +25,8 @@ from support.specs import spec_of
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+# a kernel imports everything anew, which takes long on a busy machine
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def experiment(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         model=str(tiny_folder),
         task="sst2",
         data=DataConfig(data_dir=str(root / "data")),
-        evaluation=EvalConfig(suites=("clean", "mask", "sensitivity"), rates=(0.1, 0.3), sets=3),
+        evaluation=EvalConfig(suites=("clean", "mask", "sensitivity", "representations"), rates=(0.1, 0.3), sets=3),
         attack=AttackConfig(recipes=()),
     )
     train = {"max_steps": 4, "batch_size": 8, "max_length": 32}
@@ -85,6 +87,7 @@ SHOWN = {
     "02-perturbation-violins": ("tdt", "image/png", "mask 0.3"),
     "03-sensitivity": ("tdt", "image/png", "insensitive", "gini"),
     "04-your-own-table-and-picture": ("tdt", "image/png", "clean"),
+    "06-representations-and-confidence": ("tdt", "image/png", "negative"),
     "05-a-papers-table": ("FineTuning", "SST-2", "published", "model"),
 }
 
