@@ -28,6 +28,7 @@ def plot(
     model: Annotated[str, typer.Option("--model", help=_Only)] = "",
     method: Annotated[str, typer.Option("--method", help=_Only)] = "",
     scenario: Annotated[str, typer.Option("--scenario", help=_Only)] = "",
+    seed: Annotated[str, typer.Option("--seed", help=_Only)] = "",
     suite: Annotated[str, typer.Option("--suite", help=_Only)] = "",
     metric: Annotated[str, typer.Option("--metric", help=_Only)] = "",
     formats: Annotated[str, typer.Option("--format", help="Files to write: png, svg, pdf.")] = "png",
@@ -44,7 +45,8 @@ def plot(
     for ending in endings:
         if ending not in FORMATS:
             raise unknown_name("format", ending, FORMATS)
-    given = {"task": task, "model": model, "method": method, "scenario": scenario, "suite": suite, "metric": metric}
+    given = {"task": task, "model": model, "method": method, "scenario": scenario, "seed": seed, "suite": suite,
+             "metric": metric}  # fmt: skip
     only = {name: listed(value) for name, value in given.items() if value}
     asked = {name: PLOTS[name] for name in listed(kind) or PLOTS.names()}
     found = Experiment.open(experiment, files=False)

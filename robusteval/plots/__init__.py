@@ -29,6 +29,12 @@ for _name, _target, _summary in (
     ("train-size", "training_size", "score and spread of the sensitivity by number of training rows (PATS, Figure 3)"),
     ("task-transfer", "other_tasks", "the frozen encoder under a new classifier of other tasks (Bi-Drop, Figure 3)"),
     ("transfer-matrix", "attack_transfer", "which model the adversarial texts made against another fool"),
+    ("tsne", "neighbours", "representations by class, and TDT's variants of them, by t-SNE (TDT, Figure 3)"),
+    ("confidence", "token_confidence", "the confidence of tokens before and after training with tdt (TDT, Figure 4)"),
+    ("sensitivity", "sensitivity_spread", "the sensitivity of parameters, per method (PATS, Figure 2)"),
+    ("matching", "matching_mass", "mass of the matching matrix: self, same, other labels (MATCH-TUNING, Figure 3)"),
+    ("reliability", "confidence_accuracy", "accuracy against confidence, with the number of rows"),
+    ("directions", "loss_directions", "the loss along random directions around the weights"),
 ):
     PLOTS.add(_name, f"robusteval.plots.{_target}:PLOT", _summary)
 

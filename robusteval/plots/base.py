@@ -86,3 +86,17 @@ def panels(frame: pd.DataFrame, by: Sequence[str]) -> list[tuple[str, pd.DataFra
         values: tuple[Any, ...] = key if isinstance(key, tuple) else (key,)
         found.append((", ".join(str(value) for value in values), lines))
     return found
+
+
+def panels_of_methods(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """As `panels` by model, task and scenario, with one for each method, which is always in the title."""
+    from robusteval.plots.style import methods_of
+
+    by = [column for column in ("model", "task", "scenario") if column in frame]
+    order, found = methods_of(frame), list[tuple[str, pd.DataFrame]]()
+    for title, lines in panels(frame, by):
+        texts = lines["method"].astype(str)
+        found += [
+            (f"{title}, {each}".removeprefix(", "), lines[texts == each]) for each in order if (texts == each).any()
+        ]
+    return found

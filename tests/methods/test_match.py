@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from robusteval.errors import UserError
+from robusteval.methods.base import Context
 from robusteval.methods.compose import build_method
 from robusteval.methods.match import composite, mass_warning, matching_matrix, neighbour_mask
 from robusteval.settings.runs import MethodConfig
@@ -36,6 +39,21 @@ def test_a_row_without_neighbours_keeps_itself() -> None:
     assert matrix[0, 2] == 0
     with pytest.raises(UserError, match="cannot go with literal=true"):
         build_method(MethodConfig.parse("match:literal=true:renormalize=true"))
+
+
+def test_the_masses_that_are_logged_by_hand() -> None:
+    """Labels 1, 0, 1 and dot products of 1 between the first two alone: rows of (e, e, 1) and (1, 1, e)."""
+    method = build_method(MethodConfig.parse("match"))
+    method.bind(Context(torch.device("cpu"), 1, False, 0, lambda loss: None))
+    method.context.labels = torch.tensor([1, 0, 1])
+    h = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    method.representation(h, h)
+    near, far = 2 * math.e + 1, math.e + 2
+    assert {name: float(value) for name, value in method.log().items()} == {
+        "mass_self": pytest.approx((2 * math.e / near + math.e / far) / 3),
+        "mass_same": pytest.approx((1 / near + 1 / far) / 3),
+        "mass_other": pytest.approx((math.e / near + (math.e + 1) / near + 1 / far) / 3),
+    }
 
 
 def test_a_matrix_that_cannot_work_is_foretold() -> None:
