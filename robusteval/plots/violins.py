@@ -53,9 +53,10 @@ def _panel(axis: Axes, values: pd.DataFrame, methods: Sequence[str], frame: pd.D
     wide = finite[np.asarray(dense, bool)]
     palette = {method: style[method].colour for method in methods}
     if len(wide):
+        # dodge: without it a panel with one violin has it across the places of all methods
         sns.violinplot(
             wide, x="x", y="y", hue="method", order=places, hue_order=methods, palette=palette, saturation=1, cut=0,
-            inner=None, linewidth=0.8, density_norm="width", legend=False, alpha=0.45, ax=axis,
+            inner=None, linewidth=0.8, density_norm="width", legend=False, alpha=0.45, dodge=True, ax=axis,
         )  # fmt: skip
     width = 0.8 / len(methods)
     for place, x in enumerate(places):

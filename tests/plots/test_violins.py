@@ -73,6 +73,16 @@ def test_each_violin_is_its_methods_own() -> None:
     assert len(met) == len(bodies)
 
 
+def test_one_violin_alone_is_at_its_place_and_no_wider() -> None:
+    """What seaborn makes of it unless told: a violin in the middle of the panel, over the points of other methods."""
+    frame = sets_frame(METHODS[:4], ("0.1",))
+    frame.loc[frame["method"] != "pats", "spread"] = frame["spread"].map(lambda spread: [0.5] * len(spread))
+    (axis,) = plots.violin(frame).axes
+    (body,) = [each for each in axis.collections if isinstance(each, FillBetweenPolyCollection)]
+    across = body.get_paths()[0].vertices[:, 0]
+    assert (across.min() + across.max()) / 2 == pytest.approx(0.2 * 1.5) and np.ptp(across) <= 0.2
+
+
 def test_odd_input_is_drawn_right() -> None:
     odd = ("<b>x</b>", "a|b", "_hidden", "$x$ and $y", "m" * 200, "m" * 199 + "n", "中文方法")
     frame = sets_frame((*odd, "vanilla"), sets=5)
