@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from pyarrow import json
+from pyarrow import compute, json
 
 from robusteval.results.metrics import Metric, metric
 from robusteval.results.rows import Row
@@ -54,13 +54,15 @@ def frame_of_lines(lines: Sequence[bytes], declared: Mapping[str, Metric]) -> pd
 
     None where they are of an earlier version, whose rows must be read one by one.
     """
-    text = b"\n".join(lines)
-    if not lines or text.count(b'"selected_on_dev":') != len(lines) or b'"model": ""' in text:
+    if not lines:
         return None
     options = json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="error")
     try:
-        table = json.read_json(pa.BufferReader(text), _READING, options).combine_chunks()
+        table = json.read_json(pa.BufferReader(b"\n".join(lines)), _READING, options).combine_chunks()
     except pa.ArrowException:
+        return None
+    # what earlier versions did not write, or left empty
+    if table["selected_on_dev"].null_count or compute.any(compute.equal(table["model"], "")).as_py():
         return None
     plain = [name for name in _SCHEMA.names if name not in _NESTED]
     frame: pd.DataFrame = table.select(plain).to_pandas()
