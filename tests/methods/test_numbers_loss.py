@@ -310,7 +310,9 @@ def test_confidence_scores() -> None:
         assert loaded.model.training
         assert ((scores > 0) & (scores < 1) == real).all()
         assert torch.equal(scores, method.confidence(loaded.model, batch))
-        assert set(method.modules.state_dict()) == {"confidence.weight", "confidence.bias"}
+        kept = {f"confidence.{when}{name}" for when in ("", "start_") for name in ("weight", "bias")}
+        assert set(method.modules.state_dict()) == kept
+        assert len(list(method.modules.parameters())) == 2
         assert not any("confidence" in name for name in loaded.model.state_dict())
 
 
