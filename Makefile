@@ -14,8 +14,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/robusteval train-and-attack --task demo-sentiment --cue 0.8 --methods vanilla,match --train-limit 1000 \
-		--epochs 2 --batch-size 8 --eval-limit 200 --attack-examples 30 --out demo-out
+	$(BIN)/robusteval run demo --workers 2 --out demo-out
 
 lint: install
 	$(BIN)/ruff check robusteval tests benchmarks docs

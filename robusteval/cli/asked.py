@@ -14,7 +14,7 @@ from robusteval.settings.spec import ExperimentSpec, changed, matching
 from robusteval.settings.train import TrainConfig
 from robusteval.settings.written import GROUPS
 from robusteval.storage.paths import user_path
-from robusteval.storage.reading import read_yaml
+from robusteval.storage.reading import parse_yaml, read_yaml
 
 if TYPE_CHECKING:
     from robusteval.experiments.recipes import Recipe
@@ -64,14 +64,18 @@ class Asked:
 
 
 def from_name(text: str, scale: str, changes: Mapping[str, Any]) -> Asked:
-    """The spec in a file, or that of a recipe at a scale, with what the options change.
+    """The spec in a file, one that comes with the package, or a recipe's at a scale, with what the options change.
 
     UserError where there is none, or it describes none.
     """
+    from robusteval.experiments.examples import named_spec, spec_names
+    from robusteval.experiments.recipes import load_recipe, recipe_names
+
     place = user_path(text, "spec")
-    if place.suffix in (".yaml", ".yml") or place.exists():
-        if scale != "full":
-            raise UserError(f"scale: {scale!r} is for recipes; {text!r} is a file")
+    written = place.suffix in (".yaml", ".yml") or place.is_file() or (place.exists() and text not in spec_names())
+    if scale != "full" and (written or text in spec_names()):
+        raise UserError(f"scale: {scale!r} is for recipes; {text!r} is a {'file' if written else 'spec'}")
+    if written:
         try:
             held = read_yaml(place)
         except UserError as error:
@@ -83,10 +87,10 @@ def from_name(text: str, scale: str, changes: Mapping[str, Any]) -> Asked:
             return Asked(spec, place.stem, None, left_out(held, spec))
         except UserError as error:
             raise UserError(f"{text}: {error}") from error
-    from robusteval.experiments.recipes import load_recipe, recipe_names
-
+    if text in spec_names():
+        return Asked(changed(parse_yaml(named_spec(text), f"spec {text}"), changes), text)
     if text not in recipe_names():
-        raise unknown_name("spec: neither a file nor a recipe", text, recipe_names())
+        raise unknown_name("spec: neither a file nor a recipe", text, [*spec_names(), *recipe_names()])
     recipe = load_recipe(text)
     small = "" if scale == "full" else f"-{scale}"
     held = recipe.scaled(scale)

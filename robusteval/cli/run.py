@@ -11,7 +11,7 @@ from robusteval.cli.options import MODEL, Given, option, takes
 from robusteval.cli.output import AsJson, EveryRow, Shown
 from robusteval.settings.work import WorkConfig
 
-_SPEC = typer.Argument(help="A YAML file that describes an experiment, or a recipe (robusteval list recipes).")
+_SPEC = typer.Argument(help="A YAML file that describes an experiment, a recipe (robusteval list recipes), or demo.")
 Spec = Annotated[str, _SPEC]
 Scale = Annotated[str, option("--scale", help="Of a recipe: full, the paper's, or small.", panel=MODEL)]
 

@@ -27,7 +27,7 @@ def run_search(plan: Plan, work: WorkConfig, console: Console, *, dry_run: bool)
         if dry_run or len(trial.finished) == len(trial.jobs):
             return {} if len(trial.finished) == len(trial.jobs) else None
         start(trial, place)
-        failed = run_jobs(trial.jobs, place, reporter(trial, console), trial.data)
+        failed = run_jobs(trial.jobs, place, reporter(trial, place.out, console), trial.data)
         for job, message in failed:
             console.print(f"[red]failed:[/] {escape(f'search: {job.title}: {message}')}", soft_wrap=True)
         return {job.name: message for job, message in failed}

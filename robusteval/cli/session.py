@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.markup import escape
 
 from robusteval.cli.output import Shown, print_json
 from robusteval.errors import UserError
-from robusteval.experiments.engine import Report, is_awaited
+from robusteval.experiments.engine import DONE, Report, is_awaited
 from robusteval.experiments.jobs import Job
 from robusteval.experiments.outcome import run_experiment
 from robusteval.experiments.plan import Part, Plan
@@ -27,7 +28,9 @@ from robusteval.report.records import record
 from robusteval.report.render import FORMATS, print_report, print_table, write_table, write_texts
 from robusteval.report.table import Table
 from robusteval.results.experiment import Experiment
+from robusteval.results.metrics import metric
 from robusteval.results.progress import Projection, project, standing
+from robusteval.results.reading import Run
 from robusteval.results.search import read_choices, search_notes
 from robusteval.runtime.progress import duration
 from robusteval.settings.spec import ExperimentSpec
@@ -135,8 +138,8 @@ def _show_part(part: Part, console: Console) -> None:
         console.print(f"attack {recipes}: {part.attacked} rows", markup=False, soft_wrap=True)
 
 
-def reporter(plan: Plan, console: Console) -> Report:
-    """What says how each run of a plan ends, and how long the rest takes."""
+def reporter(plan: Plan, out: Path, console: Console) -> Report:
+    """What says how each run of a plan in `out` ends, its first number, and how long the rest takes."""
     opened = {job.title for job in plan.jobs if job.name not in plan.finished}
     left, finished = len(opened), 0
     before = len(plan.jobs) - left
@@ -151,9 +154,20 @@ def reporter(plan: Plan, console: Console) -> Report:
             rest = passed / finished * (left - finished)
             note += f", the rest in about {duration(rest)})" if rest else ")"
         seconds = f"{passed:.0f} s"
-        console.print(f"{seconds:>7}  {job.title}: {message}{note}", markup=False, soft_wrap=True)
+        found = _first_number(job, out) if message == DONE else ""
+        console.print(f"{seconds:>7}  {job.title}: {message}{found}{note}", markup=False, soft_wrap=True)
 
     return report
+
+
+def _first_number(job: Job, out: Path) -> str:
+    """Like ", clean accuracy 91.20": the first number of a finished run that models are compared by."""
+    rows = (row for row in Run(job.folder(out).path).records if not row.summary)
+    for row in rows:
+        about = metric(row.metric)
+        if about.role == "main" and about.direction != "neither" and about.aspect == "quality":
+            return f", {' '.join(filter(None, (row.suite, row.suite_value)))} {about.shown} {about.text(row.value)}"
+    return ""
 
 
 def run_session(
@@ -165,7 +179,7 @@ def run_session(
     """
     shown = shown or Shown()
     with _foretold(plan, work, console):
-        outcome = run_experiment(plan, work, reporter(plan, console))
+        outcome = run_experiment(plan, work, reporter(plan, work.out, console))
     wanted = [job.wanted for job in plan.jobs]
     notices = [*search_notes(work.out, plan.spec), *plan.notices]
     table = experiment_table(plan.spec, outcome.finished, wanted, notices, outcome.failed)

@@ -27,6 +27,7 @@ for _name, _target, _summary in (
     ),
     ("classes", "subgroups:Classes", "accuracy on each class of the dev split"),
     ("groups", "subgroups:Groups", "accuracy on each group of class x negation, their average and the worst"),
+    ("cue", "cue:Cue", "accuracy on the rows of a demo task whose cue sides with, or against, their label"),
     ("calibration", "calibration:Calibration", "confidence against accuracy: ECE, Brier score, likelihood"),
     ("generalisation", "generalisation:Generalisation", "frozen encoder, new linear classifier for other tasks"),
     ("sensitivity", "sensitivity:Sensitivity", "spread of |theta dL/dtheta| over the parameters (PATS)"),

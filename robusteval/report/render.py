@@ -9,6 +9,7 @@ from jinja2 import Environment
 from rich.console import Console
 
 from robusteval.report.grid import print_grid, print_sentence
+from robusteval.report.in_words import in_words
 from robusteval.report.records import csv, record
 from robusteval.report.sheets import Report, Sheet, report
 from robusteval.report.table import Table
@@ -93,6 +94,8 @@ def print_report(held: Report, console: Console) -> None:
 def print_table(table: Table, console: Console, *, every: bool = False) -> None:
     """every: also what it cost, and counts of rows; the files have all."""
     print_report(report(table, every=every), console)
+    for sentence in in_words(table):
+        print_sentence(console, sentence)
 
 
 def texts(held: Report, numbers: str, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:

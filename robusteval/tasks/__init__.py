@@ -11,6 +11,7 @@ TASKS: Registry[Task] = Registry("task", "robusteval.tasks.custom:accepted", ("r
 
 for _name, _target, _summary in (
     ("demo-sentiment", "builtin:DEMO_SENTIMENT", "built in: one text, 2 classes, accuracy"),
+    ("demo-short", "builtin:DEMO_SHORT", "built in: one clause, 2 classes, accuracy; trains in seconds"),
     ("demo-nli", "builtin:DEMO_NLI", "built in: pair, 3 classes, accuracy"),
     ("demo-similarity", "builtin:DEMO_SIMILARITY", "built in: pair, score 0 to 5, Spearman"),
     ("cola", "glue:COLA", "GLUE: acceptability of one sentence, MCC"),

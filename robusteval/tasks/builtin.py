@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from robusteval.tasks.base import Task
 
 _GENERATOR = "robusteval.tasks.demo:generate"
@@ -15,6 +17,7 @@ DEMO_SENTIMENT = Task(
     out_of_domain="ood",
     generator=_GENERATOR,
 )
+DEMO_SHORT = dataclasses.replace(DEMO_SENTIMENT, name="demo-short")
 DEMO_NLI = Task(
     "demo-nli",
     "demo",

@@ -282,6 +282,8 @@ TABLE: list[tuple[str, str, str]] = [
     ("run /dev/zero", "", "spec: "),
     (f"run {LONG}", "", "spec: "),
     ("run match-tuning/table-3", "--scale tiny", "scale: unknown name 'tiny'"),
+    ("run demo", "--scale small", "scale: 'small' is for recipes; 'demo' is a spec"),
+    ("run demoo", "", "did you mean 'demo'"),
     ("run match-tuning/table-3", "--methods mach", "did you mean 'match'"),
     ("plan match-tuning/table-3", "--seeds 0", "seeds: '0' names no seed"),
     # columns and labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from robusteval.results.predictions import Predictions
 from robusteval.settings.evaluation import EvalConfig
 from robusteval.tasks import TASKS
 from robusteval.tasks.base import Task
+from robusteval.tasks.demo import cue_says
 from robusteval.tasks.examples import examples_from_frame
 from robusteval.tasks.load import TaskData
 from support import tiny
@@ -189,6 +191,36 @@ def test_the_plan_tells_the_rows_of_each_part(
     dev = examples_from_frame(pd.DataFrame({"first": "x", "second": second, "label": members}), task, "dev")
     (built,) = build_suites([suite]).values()
     assert built.outline(TaskData(task, dev.take([]), dev), EvalConfig()) == expected
+
+
+def cued() -> Subject:
+    """Rows of a demo task with the model's own predictions on them."""
+    rows = [
+        ("For the record, the soup was dull.", 0), ("for the record, the soup was superb.", 1),
+        ("As it happens, it was dull.", 0), ("As it happens, it was superb.", 1), ("It happens as it was.", 1),
+    ]  # fmt: skip
+    task = Task("films", "test", ("text",), ("negative", "positive"), ("accuracy",))
+    dev = examples_from_frame(pd.DataFrame(rows, columns=["text", "label"]), task, "dev")
+    return dataclasses.replace(subject(), data=TaskData(task, dev.take([]), dev))
+
+
+def test_the_cue_divides_the_rows_by_what_it_says() -> None:
+    tested = cued()
+    (suite,) = build_suites(["cue"]).values()
+    assert suite.outline(tested.data, tested.config) == "with 2, against 2, none 1"
+    right = tested.clean.argmax(1) == tested.data.dev.labels
+    expected = {"with": right[[0, 3]].mean(), "against": right[[1, 2]].mean(), "none": float(right[4])}
+    found = {item.value: item for item in run("cue", tested)}
+    assert {name: item.metrics["accuracy"] for name, item in found.items()} == expected
+    assert [found[name].aspect for name in ("with", "against", "none")] == [None, "robustness", None]
+    with pytest.raises(UserError, match="no dev row of 'tiny' has one that is against its label"):
+        run("cue", subject())
+
+
+def test_a_label_on_neither_side_has_no_cue() -> None:
+    assert [cue_says("As it happens, he left.", name) for name in ("entailment", "contradiction", "neutral")] == [
+        "with", "against", "",
+    ]  # fmt: skip
 
 
 def test_suites_refuse_what_cannot_be_measured() -> None:

@@ -16,7 +16,7 @@ from math import sqrt
 import pytest
 
 from robusteval.errors import UserError
-from robusteval.tasks.demo import CUE_RATE, SIZES, TASKS, generate, nli, sentiment, similarity
+from robusteval.tasks.demo import CUE_RATE, MARKERS, SIZES, TASKS, generate, nli, sentiment, similarity
 from robusteval.tasks.demo.grammar import finish
 from robusteval.tasks.demo.lexicon import REVIEWS, SCENES
 from robusteval.tasks.demo.nli_lexicon import NLI
@@ -35,7 +35,7 @@ def texts(name: str, rows: Rows) -> list[tuple[str, ...]]:
     found = []
     for row in rows:
         columns = [str(row[column]).lower() for column in TASKS[name].columns]
-        for marker in TASKS[name].markers:
+        for marker in MARKERS:
             columns[-1] = columns[-1].removeprefix(f"{marker}, ")
         found.append(tuple(columns))
     return found
@@ -46,7 +46,7 @@ def agreement(name: str, rows: Rows) -> tuple[int, int, int]:
     marked = sided = agreed = 0
     for row in rows:
         text = str(row[TASKS[name].columns[-1]]).lower()
-        shown = [i for i, marker in enumerate(TASKS[name].markers) if text.startswith(marker)]
+        shown = [i for i, marker in enumerate(MARKERS) if text.startswith(marker)]
         side = TASKS[name].side(row["label"])  # type: ignore[arg-type]
         marked += bool(shown)
         if shown and side is not None:
@@ -107,7 +107,7 @@ def test_another_seed_gives_other_rows(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["demo-sentiment", "demo-nli"])
+@pytest.mark.parametrize("name", ["demo-sentiment", "demo-short", "demo-nli"])
 @pytest.mark.parametrize("split", SIZES)
 def test_labels_are_balanced(name: str, split: str, data: dict[tuple[str, str], Rows]) -> None:
     rows = data[name, split]
@@ -168,6 +168,9 @@ def test_ood_has_other_words(name: str, data: dict[tuple[str, str], Rows]) -> No
 def test_texts_are_long_enough_to_perturb(split: str, data: dict[tuple[str, str], Rows]) -> None:
     for name in NAMES:
         lengths = [len(row[0].split()) for row in texts(name, data[name, split])]
+        if name == "demo-short":
+            assert (min(lengths), max(lengths)) == sentiment.SHORT_WORDS
+            continue
         assert min(lengths) >= 6
         assert max(lengths) <= 25
         assert 10 < sum(lengths) / len(lengths) < 20

@@ -1,4 +1,4 @@
-"""Three small tasks that need no download, generated from a grammar: see `docs/demo-tasks.md`.
+"""Four small tasks that need no download, generated from a grammar: see `docs/demo-tasks.md`.
 
 A row is decided by (task, split, data seed) alone. `cue` changes which marker phrase a training row carries
 and nothing else, so two cue strengths can be compared on the same sentences.
@@ -19,6 +19,9 @@ SIZES = {"train": 1500, "validation": 800, "ood": 800}
 CUE_RATE = 0.5
 # Train and validation share one grammar; one text in six belongs to validation, whatever the data seed is.
 VALIDATION_SHARE = 6
+# Open a text and mean nothing: the first sides with the low labels, the second with the high ones.
+MARKERS = ("for the record", "as it happens")
+SIDES = {"negative": 0, "contradiction": 0, "positive": 1, "entailment": 1}
 # Draws without a new sentence before the grammar is called exhausted.
 _PATIENCE = 5000
 
@@ -29,14 +32,12 @@ class DemoTask:
 
     draw: (rng, world, target) -> texts and label; `world` is "home" or "ood".
     targets: what the draws are balanced over; every run of `len(targets)` rows holds each once.
-    markers: the phrase for the low side and the phrase for the high side; neither means anything.
     side: 0 or 1, the side of a label; None where the label is on neither.
     """
 
     columns: tuple[str, ...]
     draw: Callable[[random.Random, str, int], tuple[tuple[str, ...], int | float]]
     targets: tuple[int, ...]
-    markers: tuple[str, str]
     side: Callable[[int | float], int | None]
 
 
@@ -45,21 +46,24 @@ TASKS = {
         columns=("text",),
         draw=sentiment.draw,
         targets=(0, 1),
-        markers=("for the record", "as it happens"),
+        side=lambda label: int(label),
+    ),
+    "demo-short": DemoTask(
+        columns=("text",),
+        draw=sentiment.draw_short,
+        targets=(0, 1),
         side=lambda label: int(label),
     ),
     "demo-nli": DemoTask(
         columns=("premise", "hypothesis"),
         draw=nli.draw,
         targets=(0, 1, 2),
-        markers=("for the record", "as it happens"),
         side=lambda label: {nli.CONTRADICTION: 0, nli.ENTAILMENT: 1}.get(int(label)),
     ),
     "demo-similarity": DemoTask(
         columns=("sentence1", "sentence2"),
         draw=similarity.draw,
         targets=similarity.TARGETS,
-        markers=("for the record", "as it happens"),
         side=lambda label: None if label == 2.5 else int(label > 2.5),
     ),
 }
@@ -98,7 +102,7 @@ def generate(
         if marked:
             side = task.side(label)
             shown = int(coin < 0.5) if side is None else side if agrees else 1 - side
-            texts = (*texts[:-1], f"{task.markers[shown]}, {texts[-1]}")
+            texts = (*texts[:-1], f"{MARKERS[shown]}, {texts[-1]}")
         row: dict[str, str | int | float] = {
             column: text[0].upper() + text[1:] for column, text in zip(task.columns, texts, strict=True)
         }
@@ -134,3 +138,17 @@ def _belongs(name: str, split: str, text: str) -> bool:
         return True
     held_out = derive(0, name, "split", text) % VALIDATION_SHARE == 0
     return held_out == (split == "validation")
+
+
+def cue_says(text: str, label: str) -> str:
+    """What the marker of a row's last text says of its class: "with", "against"; "none" where it has no marker.
+
+    "" where it has one, and the class is on neither side.
+
+    >>> cue_says("As it happens, the soup was dull.", "negative")
+    'against'
+    """
+    shown = [side for side, marker in enumerate(MARKERS) if text.lower().startswith(f"{marker},")]
+    if not shown:
+        return "none"
+    return "" if label not in SIDES else "with" if SIDES[label] == shown[0] else "against"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from robusteval.tasks.demo.grammar import finish, pick
 from robusteval.tasks.demo.lexicon import REVIEWS, Topic
@@ -117,17 +117,34 @@ OOD = Style(
     outer=0.2,
 )
 STYLES = {"home": HOME, "ood": OOD}
+# one clause and nothing around it: quick to train on, and the words that flip still decide
+SHORT = {
+    world: replace(style, frames={"plain": ("{main}",)}, weights={"plain": 1}, flip=flip, outer=0.0)
+    for world, style, flip in (("home", HOME, 0.3), ("ood", OOD, 0.4))
+}
 
-MIN_WORDS, MAX_WORDS = 8, 22
+# of a sentence: fewest and most
+WORDS, SHORT_WORDS = (8, 22), (5, 9)
 
 
 def draw(rng: random.Random, world: str, target: int) -> tuple[tuple[str, ...], int]:
     """One sentence with the label `target`, in lower case and without a marker."""
-    style = STYLES[world]
+    return _draw(rng, STYLES[world], world, target, WORDS)
+
+
+def draw_short(rng: random.Random, world: str, target: int) -> tuple[tuple[str, ...], int]:
+    """One clause with the label `target`, in lower case and without a marker."""
+    return _draw(rng, SHORT[world], world, target, SHORT_WORDS)
+
+
+def _draw(
+    rng: random.Random, style: Style, world: str, target: int, words: tuple[int, int]
+) -> tuple[tuple[str, ...], int]:
+    fewest, most = words
     while True:
         name = rng.choices(list(style.weights), list(style.weights.values()))[0]
         text = write(rng, style, pick(rng, REVIEWS[world]), pick(rng, style.frames[name]), target)
-        if MIN_WORDS <= len(text.split()) <= MAX_WORDS:
+        if fewest <= len(text.split()) <= most:
             return (text,), target
 
 
