@@ -8,12 +8,18 @@ from typing import Annotated
 import typer
 
 from robusteval.cli.output import AsJson, EveryRow, Shown, print_json
-from robusteval.errors import unknown_name
+from robusteval.errors import UserError, unknown_name
 from robusteval.settings.grammar import listed
+
+EXAMPLE = Path("robusteval-example")
 
 
 def report(
-    experiment: Annotated[Path, typer.Argument(help="Folder of an experiment.")],
+    experiment: Annotated[Path | None, typer.Argument(help="Folder of an experiment.")] = None,
+    packaged: Annotated[
+        bool, typer.Option("--example", help="Of the small experiment that comes with the package, copied to --out.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", help="With --example: where its copy lies.")] = EXAMPLE,
     table: Annotated[
         str, typer.Option("--table", help="Lay it out like a paper's table, by its recipe: match-tuning/table-3.")
     ] = "",
@@ -25,6 +31,7 @@ def report(
     html: Annotated[bool, typer.Option("--html", help="Write the page, too: all of it in one file.")] = False,
 ) -> None:
     """Print the table of the runs that are finished, and write it to report/ in the experiment's folder."""
+    from robusteval.experiments.examples import example
     from robusteval.experiments.recipes import load_recipe
     from robusteval.page.file import write_page
     from robusteval.report.experiment import finished_table
@@ -35,11 +42,14 @@ def report(
     from robusteval.storage.files import check_place
     from robusteval.storage.locks import locked
 
+    if packaged == (experiment is not None):
+        raise UserError("experiment: name the folder of one, or say --example for the one that comes with the package")
     endings = listed(formats)
     for ending in endings:
         if ending not in FORMATS:
             raise unknown_name("format", ending, FORMATS)
     recipe = load_recipe(table) if table else None
+    experiment = experiment or example(out)
     found = Experiment.open(experiment, files=False)
     check_place(experiment / "report", folder=True, field="experiment")
     console, made = Shown(as_json).screen(), finished_table(found)

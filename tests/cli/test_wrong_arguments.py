@@ -284,6 +284,9 @@ TABLE: list[tuple[str, str, str]] = [
     ("run match-tuning/table-3", "--scale tiny", "scale: unknown name 'tiny'"),
     ("run demo", "--scale small", "scale: 'small' is for recipes; 'demo' is a spec"),
     ("run demoo", "", "did you mean 'demo'"),
+    ("report", "", "experiment: name the folder of one, or say --example"),
+    ("report {folder}", "--example", "experiment: name the folder of one, or say --example"),
+    ("report", "--example --out {file}", "out: "),
     ("run match-tuning/table-3", "--methods mach", "did you mean 'match'"),
     ("plan match-tuning/table-3", "--seeds 0", "seeds: '0' names no seed"),
     # columns and labels
