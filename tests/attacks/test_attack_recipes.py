@@ -571,11 +571,6 @@ def test_a_recipe_of_ones_own_that_cannot_work_is_refused_before_the_first_query
         attack_examples(lambda texts: 1 / 0, examples, LABELS, f"{mine}:{name}")  # type: ignore[arg-type]
 
 
-def test_the_words_of_ones_own_kind_of_word_swap_are_sorted(mine: Path, resources: Path) -> None:
-    attack = in_world(resources, f"{mine}:of_unsorted")
-    assert attack.transformation._get_replacement_words("film") == ["apple", "film", "zebra"]
-
-
 def test_a_file_that_cannot_be_imported_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     for content, message in (

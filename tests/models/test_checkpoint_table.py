@@ -329,4 +329,4 @@ def test_a_checkpoint_gives_the_right_number_or_one_sentence(
         check(attacked, case.tested, "attack", case.told if case.test is None and answer is not None else "")
         if case.tested == RIGHT and answer is not None:
             assert re.search(r"accuracy before .* 100.00 %", attacked.stdout)
-            assert re.search(r"errors +│ 0 ", attacked.stdout)
+            assert re.search(r"errors +0 ", attacked.stdout)
