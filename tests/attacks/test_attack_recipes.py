@@ -498,17 +498,6 @@ def failing(model_wrapper):
 def leaving(model_wrapper):
     raise SystemExit(3)
 
-class Unsorted(WordSwapWordNet):
-    def __init__(self):  # its own one opens WordNet
-        super(WordSwapWordNet, self).__init__()
-
-    def _get_replacement_words(self, word):
-        return ["zebra", "apple", word]
-
-def of_unsorted(model_wrapper):
-    made = DeepWordBugGao2018.build(model_wrapper)
-    return Attack(made.goal_function, [], Unsorted(), made.search_method)
-
 def translation(model_wrapper):
     return MorpheusTan2020.build(model_wrapper)
 
