@@ -473,7 +473,6 @@ def test_a_textattack_that_does_not_import_is_refused_before_anything_is_done(
 RECIPE = """
 from textattack import Attack
 from textattack.attack_recipes import AttackRecipe, DeepWordBugGao2018, MorpheusTan2020
-from textattack.transformations import WordSwapWordNet
 
 class Mine(AttackRecipe):
     @staticmethod
