@@ -35,8 +35,9 @@ def test_a_whole_experiment_and_the_same_again(tiny_folder: Path, csv_files: tup
     first = run(command(tiny_folder, csv_files, out, *SHORT))
     assert first.returncode == 0, first.stderr
     assert "attack deepwordbug" in first.stdout
-    assert re.search(r"vanilla seed 0: done \(1 of 2, the rest in about \d+ s\)\n", first.stdout)
-    assert "match seed 0: done (2 of 2)\n" in first.stdout
+    number = r"clean accuracy \d+\.\d\d"
+    assert re.search(rf"vanilla seed 0: done, {number} \(1 of 2, the rest in about \d+ s\)\n", first.stdout)
+    assert re.search(rf"match seed 0: done, {number} \(2 of 2\)\n", first.stdout)
     folders = sorted((out / "runs").iterdir())
     assert [folder.name.rsplit(".", 1)[0] for folder in folders] == [
         "my-data.match.none.s0", "my-data.vanilla.none.s0",
