@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -94,22 +94,40 @@ def _left(plan: Plan, work: WorkConfig) -> Projection:
 
 @contextmanager
 def _foretold(plan: Plan, work: WorkConfig, console: Console) -> Iterator[None]:
-    """Meanwhile, as soon as a run has taken its first steps, say once how long the whole takes."""
-    ended = threading.Event()
+    """Meanwhile say once, as soon as it is known, how long the whole takes, and the first number of all."""
+    ended, began = threading.Event(), time.perf_counter()
 
-    def watch() -> None:
-        while not ended.wait(1.0):
-            # what ends meanwhile, or cannot be read for a moment, is looked at again
-            with suppress(UserError, OSError):
-                left = _left(plan, work)
-                if left.seconds is not None and not ended.is_set():
-                    console.print(left.told(work.workers), markup=False, soft_wrap=True)
-                    return
+    # each: None, not known yet; "", not worth saying any more
+    def rest() -> str | None:
+        left = _left(plan, work)
+        return None if left.seconds is None else left.told(work.workers)
 
-    if work.quiet or _left(plan, work).seconds is not None:
+    def number() -> str | None:
+        for job in plan.jobs:
+            if job.name in plan.finished or not job.folder(work.out).path.is_dir():
+                continue
+            if not (found := _first_number(job, work.out)):
+                continue
+            # the report of its end says it
+            ended_too = job.done(work.out)
+            return "" if ended_too else f"{_passed(began)}  {job.title}: {found}, its other tests follow"
+        return None
+
+    def watch(*awaited: Callable[[], str | None]) -> None:
+        while awaited and not ended.wait(1.0):
+            for what in awaited:
+                # what ends meanwhile, or cannot be read for a moment, is looked at again
+                with suppress(UserError, OSError):
+                    if (said := what()) is not None:
+                        awaited = tuple(each for each in awaited if each is not what)
+                        if said and not ended.is_set():
+                            console.print(said, markup=False, soft_wrap=True)
+
+    if work.quiet:
         yield
         return
-    thread = threading.Thread(target=watch, daemon=True)
+    awaited = (number,) if _left(plan, work).seconds is not None else (rest, number)
+    thread = threading.Thread(target=watch, args=awaited, daemon=True)
     thread.start()
     try:
         yield
@@ -153,20 +171,25 @@ def reporter(plan: Plan, out: Path, console: Console) -> Report:
             note = f" ({before + finished} of {len(plan.jobs)}"
             rest = passed / finished * (left - finished)
             note += f", the rest in about {duration(rest)})" if rest else ")"
-        seconds = f"{passed:.0f} s"
         found = _first_number(job, out) if message == DONE else ""
-        console.print(f"{seconds:>7}  {job.title}: {message}{found}{note}", markup=False, soft_wrap=True)
+        said = ", ".join(filter(None, (message, found)))
+        console.print(f"{_passed(began)}  {job.title}: {said}{note}", markup=False, soft_wrap=True)
 
     return report
 
 
+def _passed(began: float) -> str:
+    seconds = f"{time.perf_counter() - began:.0f} s"
+    return f"{seconds:>7}"
+
+
 def _first_number(job: Job, out: Path) -> str:
-    """Like ", clean accuracy 91.20": the first number of a finished run that models are compared by."""
+    """Like "clean accuracy 91.20": the first number of a run that models are compared by; nothing where there is none."""
     rows = (row for row in Run(job.folder(out).path).records if not row.summary)
     for row in rows:
         about = metric(row.metric)
         if about.role == "main" and about.direction != "neither" and about.aspect == "quality":
-            return f", {' '.join(filter(None, (row.suite, row.suite_value)))} {about.shown} {about.text(row.value)}"
+            return f"{' '.join(filter(None, (row.suite, row.suite_value)))} {about.shown} {about.text(row.value)}"
     return ""
 
 
