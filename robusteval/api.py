@@ -18,6 +18,7 @@ from robusteval.pipeline.notices import Notify, tell
 from robusteval.pipeline.opening import open_tested
 from robusteval.pipeline.rows import evaluation_rows, training_rows
 from robusteval.pipeline.training import Trained, common_settings, train_classifier, with_paper
+from robusteval.registry import pinned
 from robusteval.results.predictions import Record
 from robusteval.results.store import RunFolder, check_evaluation
 from robusteval.runtime.launch import place
@@ -89,7 +90,7 @@ def train(
         if folder is not None and main:
             # finished: the next training in this folder is another one
             (folder / "state.safetensors").unlink(missing_ok=True)
-    return trained
+    return dataclasses.replace(trained, named=pinned(task, "task") if isinstance(task, str) else "")
 
 
 def evaluate(
@@ -193,7 +194,7 @@ def _unpacked(
     if isinstance(model, Trained):
         if max_length is None and model.tuning is not None:
             max_length = model.tuning.train.max_length
-        own = model.task if dataset is not None else model.task.name
+        own = model.task if dataset is not None else model.named or model.task
         model, tokenizer, task = model.model, tokenizer or model.tokenizer, task or own
     return model, tokenizer, task or DEFAULT_TASK, DEFAULT_LENGTH if max_length is None else max_length
 

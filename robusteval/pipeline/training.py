@@ -46,7 +46,8 @@ Begin = Callable[[LoadedModel, Encoded], None]
 class Trained:
     """A fine-tuned model in evaluation mode, its tokenizer, the task, how it was trained, and what that cost.
 
-    modules, facts: what the method trained for analysis only, and its settings.
+    modules, facts: what the method trained for analysis only, and its settings. named: how the task was asked for, so
+    that its rows can be found again; empty for a Task of one's own.
     """
 
     model: Any
@@ -56,6 +57,7 @@ class Trained:
     modules: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     tuning: Tuning | None = None
+    named: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """One line: task, method, seed, steps, seconds, seconds_per_step, peak_mib (memory), device, precision."""
