@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from robusteval import api
 from robusteval.errors import UserError
 from robusteval.registry import result_name
+from robusteval.tasks.base import Task
 from support import others, tiny
 
 SMALL = {"max_steps": 4, "max_length": 32, "learning_rate": 1e-3, "batch_size": 8}
@@ -36,6 +38,26 @@ def test_train_evaluate_and_attack_take_names_in_files(
     assert sorted(path.stem for path in (tmp_path / "out" / "predictions").iterdir()) == sorted(suites)
     attacked = api.attack(folder, "mine.py:OPINION", "mine.py:typos", examples=2, max_length=32)
     assert {line["recipe"] for line in attacked.lines} == {result_name(f"{file}:typos")}
+    # what was trained knows its task, from any folder
+    monkeypatch.chdir(tmp_path.parent)
+    kept = api.evaluate(trained, suites=["clean"])
+    assert kept.measurements[0].metrics == result.measurements[0].metrics
+    assert [line["id"] for line in api.attack(trained, examples=2).lines] == [line["id"] for line in attacked.lines]
+    file.write_text(file.read_text() + "# another content\n")
+    with pytest.raises(UserError, match="mine.py"):
+        api.evaluate(trained, suites=["clean"])
+
+
+def test_a_task_of_ones_own_is_not_taken_for_the_registered_one_of_that_name() -> None:
+    own = Task("demo-sentiment", "test", ("text",), ("bad", "good"), ("accuracy",))
+    texts, labels = tiny.sentences(16, seed=0)
+    trained = api.train(
+        tiny.model(), own, tokenizer=tiny.tokenizer(), train_dataset=pd.DataFrame({"text": texts, "label": labels}),
+        quiet=True, **SMALL,
+    )  # fmt: skip
+    for use in (api.evaluate, api.attack):
+        with pytest.raises(UserError, match="^dataset: not given; a Task of your own needs its rows"):
+            use(trained)
 
 
 def test_a_suite_that_yields_something_else_is_told_by_name(tmp_path: Path) -> None:
