@@ -175,7 +175,7 @@ METRICS: dict[str, Metric] = {
         Metric("mean_queries", "queries per attack", "", 1, direction="higher", aspect="robustness", role="beside"),
         Metric("mean_words_changed_percent", "words changed", "%", 1, direction="higher", aspect="robustness",
                role="beside"),
-        Metric("mean_similarity", "similarity", aspect="robustness", role="beside"),
+        Metric("mean_similarity", "similarity", digits=3, aspect="robustness", role="beside"),
         Metric("errors", "errors", "", 0, direction="lower", aspect="robustness", role="detail"),
         # of weights and gradients
         Metric("loss", "loss", "nats", direction="lower"),

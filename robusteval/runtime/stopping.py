@@ -33,6 +33,7 @@ class _State:
 
     asked = False
     depth = 0
+    worker = False
     message = "interrupted"
     # the watching thread lives until the process ends, and so must what it listens to
     signals: socket.socket | None = None
@@ -164,6 +165,7 @@ def begin_worker() -> None:
     Inside `boundaries` that waits for the next one. A worker that outlived its parent, however that ended, would stand
     in the way of the next one at the same files.
     """
+    _State.worker = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     parent = multiprocessing.parent_process()
@@ -174,6 +176,11 @@ def begin_worker() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def is_worker() -> bool:
+    """Whether another process of this package began this one, and says what is to be said once."""
+    return _State.worker
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

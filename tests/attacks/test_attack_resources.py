@@ -256,9 +256,7 @@ assert not os.path.exists(os.path.join(os.environ["HOME"], ".cache", "textattack
 
 
 def test_importing_without_stop_words_works_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    # a process of its own: those that another began leave the word to it
-    alone = "import multiprocessing.process\nmultiprocessing.process._parent_process = None\n"
-    done = python(alone + IMPORT_ALONE + ATTACK, tmp_path, TA_CACHE_DIR=str(tmp_path / "own"))
+    done = python(IMPORT_ALONE + ATTACK, tmp_path, TA_CACHE_DIR=str(tmp_path / "own"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "succeeded built-in"
     assert done.stderr.count("using the short built-in list") == 1

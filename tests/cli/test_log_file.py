@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import multiprocessing
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from robusteval.attacks.resources import offline
-from robusteval.runtime import progress
+from robusteval.runtime import progress, stopping
 from robusteval.runtime.terminal import Screen, loading
 
 
@@ -97,7 +96,7 @@ def test_workers_say_nothing_of_missing_stop_words(
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("WORLD_SIZE", "2")
     else:
-        monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
+        monkeypatch.setattr(stopping, "is_worker", lambda: True)
     with offline.offline(tmp_path):
         pass
     assert noted() == []

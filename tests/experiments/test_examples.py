@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,12 @@ def test_every_run_of_the_example_is_whole(opened: Experiment) -> None:
     assert {(run.whose["method"], run.whose["seed"]) for run in opened.runs} == {
         (method, seed) for method in METHODS for seed in opened.spec.seeds
     }
-    assert all(run.journal.sealed for run in opened.runs)
+    assert all(run.journal.sealed for run in opened.runs) and len(opened.spec.seeds) >= 3
+    # by one state of this project's own history
+    commits = {json.loads((run.folder.path / "environment.json").read_text())["git_commit"] for run in opened.runs}
+    assert len(commits) == 1
+    known = subprocess.run(["git", "cat-file", "-e", commits.pop()], cwd=ROOT, capture_output=True)
+    assert known.returncode == 0 or not (ROOT / ".git").exists(), known.stderr
 
 
 def test_the_example_has_what_pictures_need(opened: Experiment) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import multiprocessing
 import sys
 import types
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from robusteval.attacks.resources.local_copies import local_copies
 from robusteval.attacks.resources.locations import nltk_folders, textattack_cache
 from robusteval.attacks.resources.memory import memory_of
 from robusteval.errors import UserError, describe_error
+from robusteval.runtime import stopping
 from robusteval.runtime.launch import place
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def _refuse_http(url: str, *_: Any, **__: Any) -> None:
 
 @functools.cache
 def _tell_stopwords(_: tuple[str, ...]) -> None:
-    if multiprocessing.parent_process() is not None or place() > 0:
+    if stopping.is_worker() or place() > 0:
         return  # the process that began this one, or the first of those begun together, says it
     logger.warning(
         "NLTK's stopwords corpus is not here: using the short built-in list of %d English words "
