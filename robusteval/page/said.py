@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -96,7 +97,8 @@ COST = ("a run takes", "against the baseline", "peak memory")
 def screen(table: Table) -> Screen:
     """The first screen of a table."""
     lines = chosen(table)
-    shown = lines[:MOST_TESTS]
+    first = by_weight(lines, table)[:MOST_TESTS]
+    shown = [line for line in lines if any(line is each for each in first)]
     marks = [_marks(line, table) for line in shown]
     standings = tuple(
         Standing(method, method == table.baseline, tuple(of[method] for of in marks), _cost(table, method))
@@ -133,6 +135,18 @@ def chosen(table: Table) -> list[Line]:
     # of a test with several metrics the first
     first = {(line.model, line.task, line.scenario, line.test): line for line in reversed(others)}
     return [*family, *reversed(first.values())]
+
+
+def by_weight(lines: Sequence[Line], table: Table) -> list[Line]:
+    """The lines of the family, then tests of robustness, then others; of these, one of each suite before the second
+    of any, and a suite's last first, which is the strongest where it has a strength."""
+    seen: Counter[str] = Counter()
+    rank: dict[int, tuple[int, int, int]] = {}
+    for place, line in reversed(list(enumerate(lines))):
+        kind = 0 if declared(line, table) else 1 if line.aspect == "robustness" else 2
+        rank[place] = (kind, seen[line.suite] if kind else 0, place)
+        seen[line.suite] += kind > 0
+    return [lines[place] for place in sorted(rank, key=lambda each: rank[each])]
 
 
 def declared(line: Line, table: Table) -> bool:
