@@ -118,22 +118,31 @@ class TrainingRecord:
     def restore(self, model: Any, optimizer: Any, accelerator: Accelerator, method: Method[Any]) -> int:
         """Load the saved state, if any, and cut the log back to it; returns the next step.
 
-        A damaged state is set aside, and training starts anew; UserError for a damaged log.
+        A damaged state is set aside, and training starts anew; UserError for a damaged log, and for a whole state that
+        does not fit, as one of a version whose method kept other things.
         """
         state = self._group.from_main(self._read)
         if state is None:
             return 0
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if accelerator.scaler is not None:
-            accelerator.scaler.load_state_dict(state["scaler"])
-        method.load_whole_state(state["method"])
-        method.notices[:] = state["notices"]
-        best = state["best"]
-        self.best_step, self.best_score, self._best = best["step"], best["score"], best["weights"]
-        self.seconds = state["seconds"]
-        restore_generators([state["generators"], *state["others"]][self._group.rank])
-        return int(state["step"])
+        try:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            if accelerator.scaler is not None:
+                accelerator.scaler.load_state_dict(state["scaler"])
+            method.load_whole_state(state["method"])
+            method.notices[:] = state["notices"]
+            best = state["best"]
+            self.best_step, self.best_score, self._best = best["step"], best["score"], best["weights"]
+            self.seconds = state["seconds"]
+            restore_generators([state["generators"], *state["others"]][self._group.rank])
+            return int(state["step"])
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # part of it may be loaded by now, so that nothing can begin from here
+            assert self.folder is not None
+            raise UserError(
+                f"out: {str(self.folder / 'state.safetensors')!r} was written by another version and does not fit this "
+                f"one ({' '.join(str(error).split())}); delete the file to start that training anew"
+            ) from error
 
     def _read(self) -> dict[str, Any] | None:
         """The saved state of this training, with the log cut back to it; None where there is none to go on from."""

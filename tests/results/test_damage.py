@@ -17,6 +17,7 @@ from robusteval.settings.spec import ExperimentSpec, to_text
 from robusteval.settings.train import TrainConfig
 from robusteval.storage.files import append_lines
 from robusteval.storage.reading import read_lines
+from robusteval.training.state import load_state, save_state
 from robusteval.training.trainer import train
 from support import tiny
 
@@ -57,6 +58,25 @@ def test_the_state_of_another_training_is_refused(other: dict[str, Any], tmp_pat
         fit(tmp_path, stop_at=3)
     with pytest.raises(UserError, match="belongs to a training with another model, data, settings, method or seed"):
         fit(tmp_path, **other)
+
+
+def test_a_state_that_lacks_what_this_version_keeps_is_told(tmp_path: Path) -> None:
+    whole = fit(tmp_path / "whole", method="tdt")
+    cut = tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt):
+        fit(cut, method="tdt", stop_at=3)
+    state = load_state(cut / "state.safetensors")
+    lost = [name for name in state["method"]["modules"] if "start_" in name]
+    assert lost
+    for name in lost:
+        del state["method"]["modules"][name]
+    save_state(cut / "state.safetensors", state)
+    with pytest.raises(UserError, match=r"another version and does not fit this one \(.*\); delete the file to start"):
+        fit(cut, method="tdt")
+    # what the sentence says helps
+    (cut / "state.safetensors").unlink()
+    again = fit(cut, method="tdt")
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
 def test_a_bad_line_is_named(tmp_path: Path) -> None:
