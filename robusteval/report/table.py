@@ -136,16 +136,20 @@ def _lines(
     drops = _drops(values, keys, aspects)
     spreads = _spreads(rows, at)
     plain, known, lost = values.tolist(), there.tolist(), collapsed.tolist()
+    lacking = _lacking(there, keys).tolist()
     lines = []
     for place, (key, head) in enumerate(zip(keys, heads.to_dict("records"), strict=True)):
         model, task, scenario, suite, value, split, name = key
         cells = {}
         for each, method in enumerate(methods):
             found = [where for where, yes in enumerate(known[place][each]) if yes]
-            asked = len(found) if requested is None else len(requested.get((model, task, method, scenario), ()))
+            asked = [seeds[where] for where in found]
+            if requested is not None:
+                without = {seeds[where] for where, yes in enumerate(lacking[place][each]) if yes}
+                asked = [seed for seed in requested.get((model, task, method, scenario), ()) if seed not in without]
             cells[method] = Cell(
                 {seeds[where]: plain[place][each][where] for where in found},
-                asked,
+                len(asked),
                 frozenset(seeds[where] for where in found if lost[place][each][where]),
                 deltas[place][each],
                 drops[place][each],
@@ -156,6 +160,18 @@ def _lines(
         test = (model, task, scenario, suite, value, split)
         lines.append(Line(*test, about, counts, cells, aspects[place], bool(head["summary"])))
     return lines
+
+
+def _lacking(there: npt.NDArray[np.bool_], keys: Sequence[tuple[Any, ...]]) -> npt.NDArray[np.bool_]:
+    """Where a run has been through a test that gives it no such number, as one without confidence gives none by it."""
+    tests: dict[tuple[Any, ...], list[int]] = {}
+    for number, (model, task, scenario, suite, value, *_) in enumerate(keys):
+        # a test is finished as a whole, and each attack is one
+        tests.setdefault((model, task, scenario, suite, value if suite == "attack" else ""), []).append(number)
+    found = np.zeros_like(there)
+    for own in tests.values():
+        found[own] = there[own].any(axis=0) & ~there[own]
+    return found
 
 
 def _spread_out(collapsed: npt.NDArray[np.bool_], places: Sequence[tuple[Any, ...]]) -> None:

@@ -105,6 +105,30 @@ def test_a_cell_with_missing_seeds_says_so(table: Table) -> None:
     assert cell_text(lone.lines[0].cells["tdt"], ACCURACY) == "0/2"
 
 
+def test_what_a_finished_test_does_not_measure_of_a_method_is_not_missing() -> None:
+    def drop(method: str, seed: int, value: str) -> Row:
+        return dataclasses.replace(
+            ROWS[0], method=method, seed=seed, suite="ordered-drop", suite_value=value, run=f"{method}.{seed}"
+        )
+
+    asked = {("", "sst2", method, "none"): (0, 1) for method in ("vanilla", "tdt")}
+    # no confidence without tdt, whose second run has not come to the test
+    rows = [
+        drop("vanilla", 0, "random"),
+        drop("vanilla", 1, "random"),
+        drop("tdt", 0, "random"),
+        drop("tdt", 0, "confidence"),
+    ]
+    lines = table_of(rows, ["vanilla", "tdt"], requested=asked).lines
+    shown = {(line.value, method): cell_text(cell, ACCURACY) for line in lines for method, cell in line.cells.items()}
+    assert shown["confidence", "vanilla"] == "–"
+    assert shown["confidence", "tdt"].endswith("[1/2]") and shown["random", "tdt"].endswith("[1/2]")
+    # each attack is a test of its own
+    attacks = [dataclasses.replace(each, suite="attack") for each in rows]
+    lines = table_of(attacks, ["vanilla", "tdt"], requested=asked).lines
+    assert cell_text(next(line for line in lines if line.value == "confidence").cells["vanilla"], ACCURACY) == "0/2"
+
+
 def test_the_average_of_tasks_is_formed_seed_by_seed() -> None:
     values = {"sst2": {"vanilla": (0.8, 0.9), "match": (0.9, 0.9)}, "mrpc": {"vanilla": (0.6, 0.6), "match": (0.7,)}}
     rows = [
