@@ -35,7 +35,7 @@ def plot(
     out: Annotated[Path | None, typer.Option("--out", help="Folder; EXPERIMENT/report/pictures by default.")] = None,
 ) -> None:
     """Draw pictures of the runs that are finished, a file each."""
-    from robusteval.plots.base import NotMeasured, frame_of, state_of
+    from robusteval.plots.base import NotMeasured, chosen, frame_of, state_of
     from robusteval.plots.saving import FORMATS, MissingGlyphs, rendered
     from robusteval.plots.style import stamp
     from robusteval.results.experiment import Experiment
@@ -55,6 +55,9 @@ def plot(
     console, state, told = Screen(), state_of(found), set[str]()
     if not found.runs:
         raise UserError(f"experiment: no run in {str(experiment)!r} is finished; robusteval status shows how far it is")
+    # what no run has is a slip; what one picture lacks may be in another
+    chosen(found.rows(), only)
+    drawn = 0
     for name, each in asked.items():
         try:
             figure = each.draw(frame_of(each, found, only))
@@ -63,6 +66,7 @@ def plot(
                 raise
             console.print(f"no {name}: {str(error).removeprefix(f'{name}: ')}", markup=False, soft_wrap=True)
             continue
+        drawn += 1
         stamp(figure, state)
         for ending in endings:
             place = folder / f"{_stem(name, only)}.{ending}"
@@ -71,6 +75,8 @@ def plot(
                 write_atomic(place, rendered(figure, ending))
             told |= {str(each.message) for each in met if isinstance(each.message, MissingGlyphs)}
             console.print(str(place), markup=False, soft_wrap=True)
+    if not drawn:
+        raise UserError("picture: none can be drawn of this; the lines above say what each one lacks")
     for text in (*sorted(told), *([state] if state else ())):
         console.print(f"note: {text}", markup=False, soft_wrap=True)
 

@@ -15,10 +15,11 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from robusteval.errors import UserError
+from robusteval.page.costs import COST
 from robusteval.page.packing import Attacks, attacks, rows
 from robusteval.page.pictures import Picture, fitting, pictures_of
 from robusteval.page.runs import Runs, runs_of
-from robusteval.page.said import COST, Screen, by_seed, scope, screen
+from robusteval.page.said import Screen, by_seed, scope, screen
 from robusteval.report.comparisons import on_groups
 from robusteval.report.experiment import finished_table
 from robusteval.report.sheets import main_lines, report
@@ -42,6 +43,8 @@ NAME = "index.html"
 WHOLE, REST = 2_000_000, 250_000
 # Runs that are listed of each state.
 MOST_RUNS = 200
+# lines of a spec that stands open
+MOST_OPEN = 60
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def _template() -> Template:
     )  # fmt: skip
     made.globals["pct"] = lambda share: f"{100 * share:.1f}"
     made.globals["kind"] = _kind
-    made.globals["most_runs"] = MOST_RUNS
+    made.globals["most_runs"], made.globals["most_open"] = MOST_RUNS, MOST_OPEN
     return made.from_string(_part("page.html"))
 
 

@@ -46,7 +46,7 @@ def drawn(entry: Entry, experiment: Experiment) -> Picture:
     try:
         return Picture(entry.name, entry.summary, part_of_page(_svg(entry, experiment), entry.name))
     except UserError as error:
-        return Picture(entry.name, entry.summary, why=str(error))
+        return Picture(entry.name, entry.summary, why=str(error).removeprefix(f"{entry.name}: "))
     except Exception as error:
         return Picture(entry.name, entry.summary, why=f"it cannot be drawn: {describe_error(error)}")
 

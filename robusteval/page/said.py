@@ -11,14 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from robusteval.page.costs import cost_of
 from robusteval.report.averages import AVERAGE
 from robusteval.report.cells import Cell, Line, interval_text, seeds_text, signed, spread_text
 from robusteval.report.comparisons import Claim, Family, on_collapsed, on_seeds
-from robusteval.report.costs import Cost, total
-from robusteval.report.statistics import fewest_pairs
+from robusteval.report.statistics import fewest_pairs, paired
 from robusteval.report.table import Table
-from robusteval.results.metrics import METRICS, Metric
-from robusteval.runtime.progress import duration
+from robusteval.results.metrics import Metric
 
 # Tests that the first screen has room for, and seeds that a cell tells; tables and rows have all.
 MOST_TESTS, MOST_SEEDS = 5, 20
@@ -91,9 +90,6 @@ class Screen:
     left_out: int
 
 
-COST = ("a run takes", "against the baseline", "peak memory")
-
-
 def screen(table: Table) -> Screen:
     """The first screen of a table."""
     lines = chosen(table)
@@ -101,7 +97,7 @@ def screen(table: Table) -> Screen:
     shown = [line for line in lines if any(line is each for each in first)]
     marks = [_marks(line, table) for line in shown]
     standings = tuple(
-        Standing(method, method == table.baseline, tuple(of[method] for of in marks), _cost(table, method))
+        Standing(method, method == table.baseline, tuple(of[method] for of in marks), cost_of(table, method))
         for method in table.methods
     )
     sure = on_seeds(table.family) if table.family.pairs > 1 else []
@@ -110,7 +106,7 @@ def screen(table: Table) -> Screen:
             f"Under {fewest_pairs()} texts: the seeds agree, but so small a difference can be the choice of texts"
         )
     return Screen(
-        tuple(headline(table)),
+        (*headline(table), *_of_these_runs(shown, table)),
         (*sure, *on_collapsed(table.lines)),
         tuple(_test(line, table) for line in shown),
         standings,
@@ -175,10 +171,35 @@ def _too_few(table: Table) -> str:
             "runs alone"
         )
     many = f"{count} comparisons" if count > 1 else "one comparison"
-    return (
-        f"With {pairs} seeds no difference can be called clear: for {many} that takes {table.family.needed} seeds. The "
-        "intervals show what is known"
-    )
+    return f"With {pairs} seeds no difference can be called clear: for {many} that takes {table.family.needed} seeds"
+
+
+def _of_these_runs(shown: Sequence[Line], table: Table) -> list[Sentence]:
+    """What holds of every seed that was run, where there are too few to say more; runs that collapsed are left out."""
+    if not 2 <= table.family.pairs < table.family.needed:
+        return []
+    told, neither = list[str](), list[str]()
+    for method in (each for each in table.methods if each != table.baseline):
+        sides: dict[str, list[str]] = {"better": [], "worse": []}
+        for line in shown:
+            if side := _in_every_seed(line.cells[method], line.cells[table.baseline], line.metric):
+                sides[side].append(heading(line, table))
+        parts = [f"{side} than {table.baseline} on {', '.join(on)}" for side, on in sides.items() if on]
+        if parts:
+            told.append(f"{method} is {' and '.join(parts)}")
+        else:
+            neither.append(method)
+    told += [f"neither on any test: {', '.join(neither)}"] if neither else []
+    return [Sentence(f"With every seed that was run, which is no verdict: {'; '.join(told)}")]
+
+
+def _in_every_seed(own: Cell, base: Cell, metric: Metric) -> str:
+    """The side on which a method is with each of at least two seeds, "" for none."""
+    lost = own.collapsed | base.collapsed
+    found = paired(own.kept(lost), base.kept(lost)).values()
+    sign = -1 if metric.direction == "lower" else 1
+    sides = {"better" if sign * each > 0 else "worse" if sign * each < 0 else "" for each in found}
+    return sides.pop() if len(sides) == 1 and len(found) > 1 else ""
 
 
 def _on_line(line: Line, table: Table) -> Sentence:
@@ -239,7 +260,7 @@ def where_of(line: Line, table: Table) -> str:
 
 def _test(line: Line, table: Table) -> Test:
     better = {"higher": "higher is better", "lower": "lower is better"}.get(line.metric.direction, "")
-    about = "; ".join(filter(None, (better, "" if declared(line, table) else "no verdict")))
+    about = "; ".join(filter(None, (f"n {line.count}", better, "" if declared(line, table) else "no verdict")))
     return Test(line.test, line.metric.shown, where_of(line, table), about, heading(line, table))
 
 
@@ -306,30 +327,6 @@ def by_seed(cell: Cell, metric: Metric) -> str:
     if found is not None and not math.isnan(found.low):
         told.append(f"Δ {signed(found.mean, metric)}, 95 % interval {interval_text(found, metric)}, {found.n} pairs")
     return "\n".join(told)
-
-
-def _cost(table: Table, method: str) -> tuple[str, ...]:
-    """What a run took; how many times that of the baseline, unless they are of other models, tasks or numbers of runs;
-    and the largest peak memory."""
-    own = _costs(table, method)
-    if not own:
-        return ("–",) * len(COST)
-    base = _costs(table, table.baseline)
-    runs, seconds = total(own)
-    times = "other runs" if base else "–"
-    if [_place(cost) for cost in own] == [_place(cost) for cost in base] and total(base)[1] > 0:
-        times = "1 ×" if method == table.baseline else f"{seconds / total(base)[1]:.1f} ×"
-    peaks = [cost.peak for cost in own if not math.isnan(cost.peak)]
-    memory = f"{METRICS['peak_memory_mb'].text(max(peaks))} MiB" if peaks else "–"
-    return (duration(seconds / runs), times, memory)
-
-
-def _costs(table: Table, method: str) -> tuple[Cost, ...]:
-    return tuple(cost for cost in table.costs if cost.method == method)
-
-
-def _place(cost: Cost) -> tuple[str, str, int]:
-    return cost.model, cost.task, cost.runs
 
 
 def scope(table: Table, seeds: Sequence[int]) -> str:

@@ -19,7 +19,7 @@ async function unpacked(id) {
 for (const part of all(".scripted")) part.hidden = false;
 
 // light, dark, or as the system is
-const themes = { "": "as the system", light: "light", dark: "dark" };
+const themes = { "": "system", light: "light", dark: "dark" };
 one("#theme").addEventListener("click", ({ currentTarget }) => {
   const names = Object.keys(themes);
   const next = names[(names.indexOf(document.documentElement.dataset.theme ?? "") + 1) % names.length];
@@ -133,7 +133,7 @@ async function transcripts() {
     const options = names.sort(words.compare).map((name) => element("option", name, { value: name }));
     form.append(element("label", kind, {}, element("select", "", { name: kind }, element("option", "all", { value: "" }), ...options)));
   }
-  form.append(element("label", "holds", {}, element("input", "", { name: "holds", type: "search", size: 12 })));
+  form.append(element("label", "contains", {}, element("input", "", { name: "holds", type: "search", size: 12 })));
   let [found, first] = [held.lines, 0];
   const draw = () => {
     one("#transcripts").replaceChildren(...found.slice(first, first + EACH).map((line) => article(held, line)));

@@ -14,6 +14,9 @@ from robusteval.runtime.environment import differences
 from robusteval.runtime.memory import uncollected
 from robusteval.settings.spec import ExperimentSpec
 
+# Parts of a grid whose settings a note tells; the spec has all.
+MOST_SETTINGS = 6
+
 
 @uncollected()
 def finished_table(experiment: Experiment) -> Table:
@@ -57,7 +60,7 @@ def experiment_table(
     last = [label for label, on_dev in selected.items() if not on_dev]
     notes = [f"{', '.join(best)}: checkpoint selected on dev"] if best else []
     notes += [f"{', '.join(last)}: the last checkpoint of each run"] if last else []
-    notes += notices
+    notes += [*_not_alike(spec), *notices]
     notes += differences({title: run.environments() for title, run in finished.items()})
     unsealed = [title for title, run in finished.items() if not run.journal.sealed]
     if unsealed:
@@ -70,6 +73,17 @@ def experiment_table(
         rows_of(runs), [method.label for method in spec.methods], baseline=spec.first, primary=spec.primary,
         requested=requested, notes=notes, declared=declared_by(runs),
     )  # fmt: skip
+
+
+def _not_alike(spec: ExperimentSpec) -> list[str]:
+    """What the spec sets for a part of its runs, which no name in the table tells."""
+    told = []
+    for each in spec.settings:
+        whose = [*each.model, *each.task, *each.method, *each.scenario]
+        given = {**each.opening, **each.data, **each.train, **each.evaluation, **each.attack, **each.method_settings}
+        values = ", ".join(f"{name}={value}" for name, value in given.items())
+        told.append(f"{' '.join(whose) or 'all'} with {values}")
+    return [f"set for a part of the runs: {some(told, MOST_SETTINGS)}"] if told else []
 
 
 def _place(run: Wanted) -> Place:

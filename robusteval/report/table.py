@@ -75,7 +75,7 @@ class Table:
             told += ["[3/5]: of five seeds asked for, three have a value"]
         if any(cell.collapsed for cell in cells):
             told += ["collapsed: the run predicts one class throughout; others: the mean without such runs"]
-        return "; ".join([*told, "shares and correlations are times 100", "n is the denominator"])
+        return "; ".join([*told, "shares and correlations are shown times 100", "n is the denominator"])
 
 
 def build_table(

@@ -117,7 +117,7 @@ def _transcript(line: Mapping[str, Any]) -> Transcript:
         (visible(name), [Piece(kind, visible(text)) for kind, text in word_differences(old, new)])
         for name, old, new in zip(line["text_columns"], originals, perturbed, strict=True)
     ]
-    facts = [f"{line['queries']} queries"]
+    facts = ["1 query" if line["queries"] == 1 else f"{line['queries']} queries"]
     if line["words_changed"] is not None:
         facts.append(f"{line['words_changed']} of {line['words']} words changed")
     if line.get("similarity") is not None:

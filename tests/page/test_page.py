@@ -68,8 +68,16 @@ def test_nothing_is_said_of_methods_where_the_seeds_support_nothing() -> None:
     ]
     few = {method: [value, value + 0.01, value] for method, [value] in one.items()}
     assert said(table_of(["vanilla", "tdt"], few)) == [
-        "With 3 seeds no difference can be called clear: for one comparison that takes 6 seeds. The intervals show "
-        "what is known"
+        "With 3 seeds no difference can be called clear: for one comparison that takes 6 seeds"
+    ]
+    # what holds of every seed is said as that
+    assert [each.text for each in screen(table_of(["vanilla", "tdt"], few)).sentences[1:]] == [
+        "With every seed that was run, which is no verdict: tdt is better than vanilla on clean accuracy"
+    ]
+    mixed = {"vanilla": [0.8, 0.8], "tdt": [0.9, 0.8], "match": [0.7, 0.6]}
+    assert [each.text for each in screen(table_of(list(mixed), mixed)).sentences[1:]] == [
+        "With every seed that was run, which is no verdict: match is worse than vanilla on clean accuracy; neither on "
+        "any test: tdt"
     ]
     apart = rows_frame([row("vanilla", 0, "clean", "accuracy", 0.8), row("tdt", 1, "clean", "accuracy", 0.9)])
     assert said(build_table(apart, ["vanilla", "tdt"])) == [
@@ -151,7 +159,7 @@ def test_only_the_family_has_verdicts_and_an_average_stands_for_its_tasks() -> N
         "attack deepwordbug accuracy under attack (average of sst2, mrpc)",
     ]  # fmt: skip
     assert [test.about for test in shown.tests] == [
-        "higher is better", "higher is better; no verdict", "higher is better; no verdict",
+        "n 100; higher is better", "n 100; higher is better; no verdict", "n 100; higher is better; no verdict",
     ]  # fmt: skip
     assert [mark.verdict for mark in shown.standings[1].marks] == ["clearly better", "", ""]
     # each task alone where both are asked for, and no more tests than there is room for

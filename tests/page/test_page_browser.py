@@ -195,7 +195,7 @@ def test_transcripts_are_filtered_and_turned(opened: Open, page: str) -> None:
         "seed",
         "recipe",
         "outcome",
-        "holds",
+        "contains",
     ]
     found.tab.select_option("select[name=method]", "tdt")
     assert shown.inner_text() == "1–20 of 60: 20 failed, 40 succeeded"
@@ -233,7 +233,7 @@ def test_themes(opened: Open, page: str) -> None:
 
         button = found.tab.locator("#theme")
         seen = [background()]
-        for name in ("light", "dark", "as the system"):
+        for name in ("light", "dark", "system"):
             button.press("Enter")
             assert button.inner_text() == f"Theme: {name}"
             seen.append(background())
