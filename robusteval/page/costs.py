@@ -9,7 +9,7 @@ from robusteval.report.table import Table
 from robusteval.results.metrics import METRICS
 from robusteval.runtime.progress import duration
 
-COST = ("a run, with its tests", "time relative to baseline", "peak memory, mean")
+COST = ("a run takes", "times the baseline", "peak memory")
 
 
 def cost_of(table: Table, method: str) -> tuple[str, ...]:
