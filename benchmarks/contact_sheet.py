@@ -5,7 +5,7 @@
     python benchmarks/contact_sheet.py A B [--to FILE] [--only NAME ...]
 
 Each picture is drawn from the first experiment that has its numbers, narrowed to that one's first task where it has
-several panels; the sheet is made of at most 64 colours. Prints what is missing, and the size of the file; fails where
+several panels; the sheet has few colours. Prints what is missing, and the size of the file; fails where
 it is above 500 kB.
 """
 
@@ -26,7 +26,9 @@ from robusteval.plots.style import Picture, stamp
 from robusteval.results.experiment import Experiment
 from robusteval.storage.files import write_atomic
 
-COLUMNS, WIDTH, MARGIN, CAPTION = 3, 760, 24, 30
+# one scale for all, so that the smallest letters can be read
+SCALE, WIDTH, MARGIN, CAPTION = 0.5, 1900, 24, 30
+COLOURS = 128
 MOST = 500_000
 
 
@@ -49,18 +51,28 @@ def drawn(name: str, experiments: Sequence[Experiment]) -> Picture | None:
 
 
 def sheet(tiles: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """The tiles in columns of one width, each where most room is, under its name."""
-    heights, places = [MARGIN] * COLUMNS, []
-    for name, tile in tiles:
-        small = tile.resize((WIDTH, round(tile.height * WIDTH / tile.width)), Image.Resampling.LANCZOS)
-        column = heights.index(min(heights))
-        places.append((name, small, (MARGIN + column * (WIDTH + MARGIN), heights[column])))
-        heights[column] += CAPTION + small.height + MARGIN
-    whole = Image.new("RGB", (MARGIN + COLUMNS * (WIDTH + MARGIN), max(heights)), "white")
+    """The tiles on shelves, the highest first, each under its name."""
+    shelves: list[list[tuple[str, Image.Image]]] = []
+    left = 0
+    for name, tile in sorted(tiles, key=lambda each: -each[1].height):
+        scale = min(SCALE, (WIDTH - 2 * MARGIN) / tile.width)
+        small = tile.resize((round(tile.width * scale), round(tile.height * scale)), Image.Resampling.LANCZOS)
+        if small.width + MARGIN > left:
+            shelves.append([])
+            left = WIDTH - MARGIN
+        shelves[-1].append((name, small))
+        left -= small.width + MARGIN
+    heights = [max(small.height for _, small in shelf) + CAPTION + MARGIN for shelf in shelves]
+    whole = Image.new("RGB", (WIDTH, MARGIN + sum(heights)), "white")
     pen, font = ImageDraw.Draw(whole), ImageFont.load_default(20)
-    for name, small, (x, y) in places:
-        pen.text((x, y), name, fill="#0072B2", font=font)
-        whole.paste(small, (x, y + CAPTION))
+    y = MARGIN
+    for shelf, height in zip(shelves, heights, strict=True):
+        x = MARGIN
+        for name, small in shelf:
+            pen.text((x, y), name, fill="#0072B2", font=font)
+            whole.paste(small, (x, y + CAPTION))
+            x += small.width + MARGIN
+        y += height
     return whole
 
 
@@ -79,7 +91,7 @@ def main() -> None:
             continue
         tiles.append((name, Image.open(io.BytesIO(rendered(figure))).convert("RGB")))
     held = io.BytesIO()
-    sheet(tiles).quantize(64, dither=Image.Dither.NONE).save(held, "PNG", optimize=True)
+    sheet(tiles).quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(held, "PNG", optimize=True)
     asked.to.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(asked.to, held.getvalue())
     print(f"{len(tiles)} pictures, {len(held.getvalue()) / 1000:.0f} kB: {asked.to}")
