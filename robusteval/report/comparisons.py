@@ -209,7 +209,7 @@ def on_seeds(family: Family) -> list[str]:
     )
     told += f", {p_text(after)} after Holm" if count > 1 else ""
     if after > LEVEL:
-        return [f"{told}: no difference can be called clear: that takes {family.needed} seeds"]
+        return [f"{told}; a difference can be called clear from {family.needed} seeds on"]
     return [told]
 
 
