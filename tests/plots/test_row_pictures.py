@@ -93,7 +93,8 @@ def test_an_experiment_is_drawn_as_it_is(whole: Experiment) -> None:
     assert {method: groups[f"mean {method}"][0, 0] for method in METHODS} == pytest.approx(means)
     assert groups["group a"][:, 1].tolist() == [0, 1, 2]
     # 2 / 2^n, times 3 pairs of methods, is below 0.05 from 7 seeds on
-    assert any("not told apart by 2 seeds (telling any two of all apart takes 7)" in text for text in texts(figures["groups"]))
+    small_print = "not told apart by 2 seeds (telling any two of all apart takes 7)"
+    assert any(small_print in text for text in texts(figures["groups"]))
     suites = lines(figures["suites"].axes[0])
     assert suites["mean 1 vanilla"][0, 0] == pytest.approx(means["vanilla"])
     ladder = {axis.get_title(): lines(axis) for axis in figures["ladder"].axes}["mask 0.2"]
