@@ -27,7 +27,7 @@ from robusteval.results.experiment import Experiment
 from robusteval.storage.files import write_atomic
 
 # one scale for all, so that the smallest letters can be read
-SCALE, WIDTH, MARGIN, CAPTION = 0.5, 1900, 24, 30
+SCALE, WIDTH, MARGIN, CAPTION = 0.5, 2000, 24, 30
 COLOURS = 128
 MOST = 500_000
 
@@ -53,15 +53,16 @@ def drawn(name: str, experiments: Sequence[Experiment]) -> Picture | None:
 def sheet(tiles: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """The tiles on shelves, the highest first, each under its name."""
     shelves: list[list[tuple[str, Image.Image]]] = []
-    left = 0
+    left: list[int] = []
     for name, tile in sorted(tiles, key=lambda each: -each[1].height):
         scale = min(SCALE, (WIDTH - 2 * MARGIN) / tile.width)
         small = tile.resize((round(tile.width * scale), round(tile.height * scale)), Image.Resampling.LANCZOS)
-        if small.width + MARGIN > left:
+        place = next((each for each, room in enumerate(left) if small.width + MARGIN <= room), len(shelves))
+        if place == len(shelves):
             shelves.append([])
-            left = WIDTH - MARGIN
-        shelves[-1].append((name, small))
-        left -= small.width + MARGIN
+            left.append(WIDTH - MARGIN)
+        shelves[place].append((name, small))
+        left[place] -= small.width + MARGIN
     heights = [max(small.height for _, small in shelf) + CAPTION + MARGIN for shelf in shelves]
     whole = Image.new("RGB", (WIDTH, MARGIN + sum(heights)), "white")
     pen, font = ImageDraw.Draw(whole), ImageFont.load_default(20)

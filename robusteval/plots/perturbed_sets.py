@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 
 def data(experiment: Experiment) -> pd.DataFrame:
-    """The rows whose value is a mean over several random sets, as `Experiment.rows`, main metrics only."""
+    """The rows of text in several random versions, as `Experiment.rows`, main metrics only."""
     rows = experiment.rows()
-    found = rows[rows["spread"].map(len).gt(1) & rows["role"].eq("main")] if len(rows) else rows
-    if found.empty:
+    if len(rows):
+        # a spread over directions around the weights is none over sets
+        rows = rows[rows["sets"].gt(1) & rows["role"].eq("main") & rows["spread"].map(len).gt(1)]
+    if rows.empty:
         raise NotMeasured(
             "violin: no test with several random sets was measured; --suites mask (or replace, delete, swap, typos) "
             "with --sets 5 brings them"
         )
-    return found
+    return rows
 
 
 def violin(frame: pd.DataFrame) -> Picture:

@@ -16,12 +16,14 @@ from robusteval.plots import PLOTS
 from robusteval.plots.base import NotMeasured, frame_of
 from robusteval.plots.means import compared
 from robusteval.results.experiment import Experiment
+from robusteval.results.frames import rows_frame
 from robusteval.storage.files import append_lines, write_atomic
 from support.made_experiments import made
 from support.picture_frames import DROPS, ODD, accuracy
 from support.picture_frames import frame_of as rows
 from support.pictures import lines, texts
 from support.places import DOCS
+from support.table_rows import row
 
 METHODS = ("vanilla", "match:temperature=1", "match:temperature=2")
 TRANSFER = """\
@@ -182,3 +184,11 @@ def test_nothing_is_compared_in_no_rows() -> None:
 def test_every_picture_has_its_line_in_the_docs() -> None:
     text = (DOCS / "pictures.md").read_text("utf-8")
     assert [name for name in PLOTS.names() if f"\n| `{name}` |" not in text] == []
+
+
+def test_a_spread_over_something_else_than_sets_is_no_violin() -> None:
+    masked = row("vanilla", 0, "mask", "accuracy", 0.8, sets=2, spread=(0.7, 0.9))
+    flat = row("vanilla", 0, "flatness", "sharpness", 0.3, spread=(0.2, 0.4))
+    measured: Any = SimpleNamespace(rows=lambda: rows_frame([masked, flat]))
+    found = PLOTS["violin"].data(measured)
+    assert list(found["suite"]) == ["mask"]
