@@ -70,7 +70,7 @@ def groups(frame: pd.DataFrame) -> Picture:
         needed = int(frame["needed"].max()) if "needed" in frame else 0
         told = [f"methods on one bar were not told apart by {most} seed{'s' if most != 1 else ''}"]
         told[0] += f" (telling any two of all apart takes {needed})" if most < needed else ""
-        told += [f"lines: {CONFIDENCE:.0%} interval of the mean"] if most > 1 else []
+        told += [f"lines: {CONFIDENCE:.0%} interval of the mean"] if most > 2 else []
         stamp(figure, "; ".join([*told, *([HOLLOW] if hollow else [])]))
     return figure
 
