@@ -184,7 +184,7 @@ def _passed(began: float) -> str:
 
 
 def _first_number(job: Job, out: Path) -> str:
-    """Like "clean accuracy 91.20": the first number of a run that models are compared by; nothing else."""
+    """Like "clean accuracy 91.20": the first number of a run that models are compared by, if any."""
     rows = (row for row in Run(job.folder(out).path).records if not row.summary)
     for row in rows:
         about = metric(row.metric)

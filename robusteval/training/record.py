@@ -14,6 +14,7 @@ from torch import Tensor
 from robusteval.errors import UserError
 from robusteval.methods.base import Method
 from robusteval.results.progress import FIRST_STEPS
+from robusteval.runtime.memory import ran_out
 from robusteval.settings.codec import convert
 from robusteval.storage.files import append_lines, check_place, json_line, write_atomic
 from robusteval.storage.reading import numbered_lines
@@ -137,6 +138,8 @@ class TrainingRecord:
             restore_generators([state["generators"], *state["others"]][self._group.rank])
             return int(state["step"])
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            if ran_out(error):
+                raise
             # part of it may be loaded by now, so that nothing can begin from here
             assert self.folder is not None
             raise UserError(

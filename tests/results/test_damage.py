@@ -79,6 +79,20 @@ def test_a_state_that_lacks_what_this_version_keeps_is_told(tmp_path: Path) -> N
     assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
+def test_memory_that_runs_out_while_a_state_is_loaded_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, stop_at=3)
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.optim.Optimizer, "load_state_dict", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        fit(tmp_path)
+
+
 def test_a_bad_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"a": 1}\nnot json\n{"a": 2}\n')
